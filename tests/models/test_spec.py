@@ -1,0 +1,66 @@
+import pytest
+import torchvision
+
+from resnet_lab.models import VARIANTS, ModelSpec, create_model
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_json_round_trip(name):
+    spec = VARIANTS[name]
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert hash(ModelSpec.from_json(spec.to_json())) == hash(spec)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"shortcut": "wormhole"}, "shortcut"),
+        ({"stem": "big"}, "stem"),
+        ({"norm": "layer"}, "norm"),
+        ({"block": (5, 5)}, "block"),
+        ({"blocks": ()}, "blocks"),
+        ({"blocks": (0, 1)}, "blocks"),
+        ({"blocks": (1_000_000,)}, "blocks"),
+        ({"width": 0}, "width"),
+        ({"num_classes": 0}, "num_classes"),
+        ({"groups": 2}, "groups"),
+        ({"width_per_group": 128}, "width_per_group"),
+        ({"dilation": (False, True, True)}, "dilation"),
+        ({"dilation": (True,), "block": (1, 3, 1)}, "dilation"),
+        ({"block": (1, 3, 1), "width": 1, "width_per_group": 1}, "width_per_group"),
+        ({"extra_projections": ((0,),)}, "extra_projections"),
+    ],
+)
+def test_impossible_specs_name_the_field(fields, named):
+    with pytest.raises(ValueError, match=rf"^{named} (is|adds)"):
+        ModelSpec(**fields)
+
+
+def test_unknown_field_and_foreign_json():
+    with pytest.raises(ValueError, match="unknown field 'layers'"):
+        ModelSpec.from_dict({"layers": 3})
+    with pytest.raises(ValueError, match="not JSON"):
+        ModelSpec.from_json("{")
+    with pytest.raises(ValueError, match="got list"):
+        ModelSpec.from_json("[1]")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({"groups": 2}, {"groups": 2}),
+        ({"width_per_group": 128}, {"width_per_group": 128}),
+        ({"dilation": (False, False, True)}, {"replace_stride_with_dilation": [False, False, True]}),
+        ({"dilation": (True, True)}, {"replace_stride_with_dilation": [True, True]}),
+    ],
+)
+def test_refuses_what_torchvision_refuses(ours, theirs):
+    with pytest.raises((ValueError, NotImplementedError)):
+        torchvision.models.resnet18(**theirs)
+    with pytest.raises(ValueError, match=r"may be|only|empty or has"):
+        create_model("resnet18", **ours)
+
+
+def test_unknown_variant_lists_the_choices():
+    with pytest.raises(ValueError, match="it may be resnet18"):
+        create_model("resnet19")
