@@ -19,9 +19,7 @@ def cache_path(root: Path, label: str, *key: object) -> Path:
     return root / "cache" / f"{label}-{digest}.pt"
 
 
-def load_or_build(
-    path: Path, keys: set[str], build: Callable[[], Record]
-) -> tuple[Record, tuple[str, ...]]:
+def load_or_build(path: Path, keys: set[str], build: Callable[[], Record]) -> tuple[Record, tuple[str, ...]]:
     """The record cached at `path`, or the one that `build` makes, which is then cached.
 
     Returns the record and notes. A missing or damaged file is built anew; a record without exactly `keys`

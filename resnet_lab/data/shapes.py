@@ -16,7 +16,7 @@ GENERATOR_VERSION = 1
 SUPERSAMPLING = 4  # shapes are drawn four times too large and averaged down, which smooths their edges
 SMALLEST, LARGEST = 0.35, 0.80  # diameter of the object, as a part of the picture's side
 LEAST_CONTRAST = 70.0  # Euclidean RGB distance (0..441) between the object and each background corner
-MIN_SIZE, MAX_SIZE = 16, 224
+
 
 # The planted mark of `shapes_shortcut`: one colour a class, far apart in RGB.
 MARK_COLOURS = (
