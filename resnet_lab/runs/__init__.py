@@ -1,0 +1,16 @@
+"""Run directories: written by whoever trains, read by whoever looks."""
+
+from resnet_lab.runs.manager import RunManager, execute
+from resnet_lab.runs.model import TrainedModel, load_run_model
+from resnet_lab.runs.store import Run, RunError, RunStatus, RunStore
+
+__all__ = [
+    "Run",
+    "RunError",
+    "RunManager",
+    "RunStatus",
+    "RunStore",
+    "TrainedModel",
+    "execute",
+    "load_run_model",
+]

@@ -1,0 +1,170 @@
+"""Runs in the background of this process: a queue and one worker thread."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import torch
+
+from resnet_lab.data import DatasetError
+from resnet_lab.runs.files import RunError
+from resnet_lab.runs.model import read_checkpoint
+from resnet_lab.runs.store import Run, RunStore, mine
+from resnet_lab.runs.writer import RunWriter
+from resnet_lab.training import FitResult, TrainConfig, TrainingError, fit
+from resnet_lab.training.engine import Emit
+from resnet_lab.training.events import Event
+
+EXPECTED = (TrainingError, DatasetError, RunError, ValueError)  # their messages are written for people
+
+
+def execute(
+    run: Run, should_stop: Callable[[], bool] = lambda: False, on_event: Any = None
+) -> FitResult | None:
+    """Trains `run` in this thread, from its last checkpoint if it has one, and leaves its final status.
+
+    `should_stop` is asked beside the run's own stop file. `on_event` sees each event after it is written.
+    Returns None for a run that failed; its status then holds the reason.
+    """
+
+    def stop() -> bool:
+        return should_stop() or run.stop_file.exists()
+
+    try:
+        run.stop_file.unlink(missing_ok=True)
+        run.set_status(state="running", message="", **mine())
+        resume = read_checkpoint(run.last_checkpoint) if run.last_checkpoint else None
+        with closing(RunWriter(run)) as writer:
+            result = fit(run.config, _tee(writer, on_event), stop, resume)
+    except EXPECTED as error:
+        _conclude(run, "failed", str(error))
+        return None
+    except Exception as error:
+        # A worker must not die in silence: the page shows the sentence, the terminal the trace.
+        traceback.print_exc(file=sys.stderr)
+        _conclude(run, "failed", _explain(error))
+        return None
+    _conclude(run, _final_state(run, result), "", step=result.step, test_accuracy=result.test_accuracy)
+    return result
+
+
+def _tee(first: Emit, second: Emit | None) -> Emit:
+    def emit(event: Event) -> None:
+        first(event)
+        if second is not None:
+            second(event)
+
+    return emit
+
+
+def _final_state(run: Run, result: FitResult) -> str:
+    if result.outcome == "completed":
+        return "completed"
+    asked = run.stop_file.read_text() if run.stop_file.exists() else ""
+    return "paused" if asked == "pause" else "stopped"
+
+
+def _conclude(run: Run, state: str, message: str, **fields: Any) -> None:
+    try:
+        run.stop_file.unlink(missing_ok=True)
+        run.set_status(state=state, message=message, **fields)
+    except OSError:  # a full disk or a deleted folder: nothing is left to write to
+        print(f"{run.id}: {state}: {message}", file=sys.stderr)
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "The device has too little memory for this net and batch; choose a smaller batch size."
+    return f"{type(error).__name__}: {error}"
+
+
+class RunManager:
+    """Takes runs and trains them one after the other in a daemon thread.
+
+    Stopping goes through the run's directory, so it works alike for runs of other processes.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self._queue: deque[Run] = deque()
+        self._wake = threading.Condition()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        atexit.register(self.close)
+
+    def submit(self, config: TrainConfig, name: str = "") -> str:
+        """Queues a run and returns its id at once.
+
+        Raises:
+            RunError: the run folder cannot be written.
+        """
+        run = self.store.create(config, name)
+        self._enqueue(run)
+        return run.id
+
+    def resume(self, run_id: str) -> None:
+        """Queues a run that was paused, stopped, interrupted or failed, to go on from its last checkpoint.
+
+        Raises:
+            RunError: it is going on, or done.
+        """
+        run = self.store.get(run_id)
+        status = run.status
+        if status.is_active or status.state == "completed":
+            raise RunError(f"{run.name} is {status.state}; there is nothing to resume.")
+        run.stop_file.unlink(missing_ok=True)
+        run.set_status(state="queued", message="", **mine())
+        self._enqueue(run)
+
+    def stop(self, run_id: str, pause: bool = False) -> None:
+        """Asks a run, here or in another process, to stop (or pause) after its step and keep a checkpoint."""
+        run = self.store.get(run_id)
+        with self._wake:
+            if run.id in [queued.id for queued in self._queue]:
+                self._queue = deque(queued for queued in self._queue if queued.id != run.id)
+                run.set_status(state="paused" if pause else "stopped")
+                return
+        if run.status.is_active:
+            run.stop_file.write_text("pause" if pause else "stop")
+
+    def close(self, timeout: float = 4.0) -> None:
+        """Stops the run under way, keeping its checkpoint, and waits for it."""
+        self._closing.set()
+        with self._wake:
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _enqueue(self, run: Run) -> None:
+        with self._wake:
+            self._queue.append(run)
+            self._wake.notify_all()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="trainer", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        _be_polite()
+        while not self._closing.is_set():
+            with self._wake:
+                while not self._queue:
+                    self._wake.wait()
+                    if self._closing.is_set():
+                        return
+                run = self._queue.popleft()
+            execute(run, self._closing.is_set)
+
+
+def _be_polite() -> None:
+    """The pages come first: this thread gives way to them (Linux only), and uses the physical cores."""
+    torch.set_num_threads(torch.get_num_threads())  # per thread in torch: a new thread would take the default
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)

@@ -1,0 +1,63 @@
+"""A trained net out of a run directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.models import ModelSpec, ResNet, WeightsError, create_model
+from resnet_lab.models.weights import read_weights
+from resnet_lab.runs.files import RunError
+from resnet_lab.runs.store import Run
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A net in eval mode with what it needs to look at a picture: classes, side in pixels, mean and std."""
+
+    model: ResNet
+    classes: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    dataset: str
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The state of a `Checkpoint` event, on the CPU.
+
+    Raises:
+        RunError: the file is cut short, or no checkpoint of this lab.
+    """
+    try:
+        state = read_weights(path)
+    except WeightsError as error:
+        raise RunError(f"{path.parent.name}: {error}") from None
+    if not isinstance(state, dict) or "spec" not in state or "model" not in state:
+        raise RunError(f"{path.parent.name}: {path.name} is no checkpoint of this lab.")
+    return state
+
+
+def load_run_model(run: Run) -> TrainedModel:
+    """The best net of a run, on the CPU.
+
+    Raises:
+        RunError: it has no checkpoint yet, or one that cannot be read.
+    """
+    path = run.best_checkpoint
+    if path is None:
+        raise RunError(
+            f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one."
+        )
+    state = read_checkpoint(path)
+    model = create_model(ModelSpec.from_json(state["spec"]))
+    model.load_state_dict(state["model"])
+    return TrainedModel(
+        model=model.eval(),
+        classes=tuple(state["classes"]),
+        image_size=state["image_size"],
+        mean=tuple(state["mean"]),
+        std=tuple(state["std"]),
+        dataset=run.config.dataset,
+    )

@@ -1,0 +1,80 @@
+"""From the events of `fit` to the files of a run directory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from typing import Any
+
+import torch
+
+from resnet_lab.runs.files import RunError, replacing
+from resnet_lab.runs.store import Run
+from resnet_lab.training.events import Checkpoint, EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
+
+HEARTBEAT = 1.0  # seconds between updates of status.json while nothing else changes it
+
+
+class RunWriter:
+    """`emit` for `fit`: metrics to events.jsonl, checkpoints to last.pt and best.pt, progress to status.json."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._file = (run.path / "events.jsonl").open("ab", buffering=0)
+        self._beat = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        try:
+            self._write(event)
+        except OSError as error:
+            raise RunError(
+                f"{self.run.path} could not be written ({error.strerror or error}); free some space, then resume: "
+                "the previous checkpoint is kept."
+            ) from None
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, event: Event) -> None:
+        if isinstance(event, Checkpoint):
+            self._save(event)
+            return
+        if isinstance(event, Preparing):
+            self._update(0.2, message=f"{event.text} ({event.fraction:.0%})")
+            return
+        self._file.write(json.dumps(event.to_dict()).encode() + b"\n")
+        match event:
+            case Started():
+                self._update(
+                    0, message="", step=event.step, total_steps=event.total_steps, device=event.device
+                )
+            case StepEvent():
+                self._update(HEARTBEAT, step=event.step)
+            case EpochEvent():
+                best = max(event.val_accuracy, self.run.status.val_accuracy or 0.0)
+                self._update(0, step=event.step, val_accuracy=best)
+            case TestEvent():
+                self._update(0, test_accuracy=event.accuracy)
+
+    def _update(self, pause: float, **changes: Any) -> None:
+        """Writes status.json, unless it was written less than `pause` seconds ago."""
+        now = time.monotonic()
+        if now - self._beat >= pause:
+            self._beat = now
+            self.run.set_status(**changes)
+
+    def _save(self, event: Checkpoint) -> None:
+        path = self.run.path
+        with replacing(path / "last.pt") as draft:
+            try:
+                torch.save(event.state, draft)
+            except RuntimeError as error:  # torch's writer hides the OSError of a full disk
+                raise OSError(0, str(error).splitlines()[0]) from None
+        if event.best:
+            with replacing(path / "best.pt") as draft:
+                shutil.copyfile(path / "last.pt", draft)

@@ -1,0 +1,164 @@
+"""What a run is asked to do, as data: `TrainConfig`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from resnet_lab.data import Augmentation
+from resnet_lab.models.spec import ModelSpec
+from resnet_lab.models.variants import get_spec
+
+Optimizer = Literal["sgd", "adam", "adamw"]
+Schedule = Literal["constant", "step", "multistep", "cosine", "onecycle"]
+Precision = Literal["auto", "float32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run; saved with it as JSON.
+
+    Args:
+        variant: a name in `VARIANTS`, or any `ModelSpec`; its number of classes follows the data.
+        dataset: a name in `DATASETS`, or "folder:<path>".
+        image_size: side in pixels; None keeps the data set's own.
+        train_limit: use only so many training pictures (a balanced choice).
+        epochs, batch_size: the last, smaller batch of an epoch is left out.
+        lr: the peak learning rate; `momentum` and `nesterov` are SGD's.
+        schedule: "step" multiplies by `gamma` every `step_epochs`; "multistep" at each of `milestones`
+            (in epochs); "cosine" falls to 0; "onecycle" rises for 30 % of the run, then falls
+            (Smith and Topin 2018). `warmup_epochs` of linear warm-up come before any but "onecycle".
+        clip_norm: gradients are scaled down to this norm, None for never.
+        precision: of the forward and backward pass; weights stay float32. "auto" takes bf16 where the
+            device computes it natively, else float32.
+        channels_last, compile: memory format NHWC; torch.compile (its first step takes a minute or so,
+            during which a stop has to wait).
+        augmentation: done on the device, training pictures only.
+        val_fraction: of the training set, held out for validation by `seed`.
+
+    Raises:
+        ValueError: naming the field, what it got and what it may be.
+    """
+
+    variant: str | ModelSpec = "resnet20"
+    dataset: str = "shapes"
+    image_size: int | None = None
+    train_limit: int | None = None
+    epochs: int = 5
+    batch_size: int = 128
+    optimizer: Optimizer = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 1e-4
+    schedule: Schedule = "onecycle"
+    warmup_epochs: float = 0.0
+    step_epochs: float = 30.0
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None
+    precision: Precision = "auto"
+    channels_last: bool = False
+    compile: bool = False
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    val_fraction: float = 0.1
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        get_spec(self.variant)
+        choices = {"optimizer": Optimizer, "schedule": Schedule, "precision": Precision}
+        for name, kind in choices.items():
+            if (got := getattr(self, name)) not in get_args(kind):
+                raise ValueError(f"{name} is {got!r}; it may be {', '.join(get_args(kind))}")
+        for name, (low, high, text) in _LIMITS.items():
+            got = getattr(self, name)
+            fits = _is_whole(got) if name in _WHOLE else _is_real(got)
+            if not (got is None and name in _OPTIONAL) and not (fits and low <= got <= high):
+                raise ValueError(f"{name} is {got!r}; it may be {text}")
+        if any(not _is_real(m) or m <= 0 for m in self.milestones):
+            raise ValueError(f"milestones is {self.milestones!r}; it may be epochs above 0")
+        if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
+            raise ValueError("nesterov is True with momentum 0; it needs a momentum above 0")
+
+    @property
+    def spec(self) -> ModelSpec:
+        return get_spec(self.variant)
+
+    @property
+    def title(self) -> str:
+        """How the screen calls the run: "resnet20 on shapes"."""
+        return f"{self.spec.name} on {self.dataset.removeprefix('folder:').rstrip('/').split('/')[-1]}"
+
+    def replace(self, **changes: Any) -> TrainConfig:
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
+        """The config that `to_dict` (or its JSON) describes; fields left out keep their defaults.
+
+        Raises:
+            ValueError: for an unknown field or an impossible value.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(data) - known):
+            raise ValueError(f"unknown field {unknown[0]!r}; a recipe has {', '.join(sorted(known))}")
+        data = dict(data)
+        if isinstance(data.get("variant"), dict):
+            data["variant"] = ModelSpec.from_dict(data["variant"])
+        if isinstance(data.get("augmentation"), dict):
+            data["augmentation"] = _augmentation(data["augmentation"])
+        if "milestones" in data:
+            data["milestones"] = tuple(data["milestones"])
+        return cls(**data)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        return cls.from_dict(json.loads(text))
+
+
+_OPTIONAL = {"image_size", "train_limit", "clip_norm"}
+_WHOLE = {"image_size", "train_limit", "epochs", "batch_size", "seed"}
+_TINY = 1e-12
+_LIMITS: dict[str, tuple[float, float, str]] = {
+    "image_size": (8, 1024, "a whole number from 8 to 1,024, or None"),
+    "train_limit": (2, 10**9, "a whole number from 2, or None"),
+    "epochs": (1, 100_000, "a whole number from 1 to 100,000"),
+    "batch_size": (2, 65_536, "a whole number from 2 to 65,536"),
+    "seed": (0, 2**31 - 1, "a whole number from 0 to 2,147,483,647"),
+    "lr": (_TINY, 1e4, "a number above 0 (0.1 is usual for SGD, 0.001 for Adam)"),
+    "momentum": (0.0, 1 - _TINY, "a number from 0 to below 1"),
+    "weight_decay": (0.0, 10.0, "a number from 0 to 10"),
+    "warmup_epochs": (0.0, 1e5, "a number of epochs from 0"),
+    "step_epochs": (_TINY, 1e5, "a number of epochs above 0"),
+    "gamma": (_TINY, 1.0, "a number above 0 and up to 1"),
+    "label_smoothing": (0.0, 1 - _TINY, "a number from 0 to below 1"),
+    "clip_norm": (_TINY, 1e9, "a number above 0, or None"),
+    "val_fraction": (0.01, 0.9, "a number from 0.01 to 0.9"),
+}
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _augmentation(data: dict[str, Any]) -> Augmentation:
+    """JSON has no tuples."""
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    if unknown := set(fields) - {f.name for f in dataclasses.fields(Augmentation)}:
+        raise ValueError(f"augmentation has the unknown field {min(unknown)!r}")
+    return Augmentation(**fields)

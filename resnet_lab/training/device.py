@@ -1,0 +1,80 @@
+"""What this machine can do: device, precision, memory."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import psutil
+import torch
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that `name` means; "auto" is CUDA, then MPS, then the CPU.
+
+    Raises:
+        ValueError: for a device that this machine lacks.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ValueError(
+            f"device is {name!r}, which this machine does not have; try 'auto' or 'cpu'"
+        ) from None
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """ "auto" is bf16 where the device has instructions for it, else float32.
+
+    Raises:
+        ValueError: for fp16 on a device other than CUDA, which has no gradient scaling for it.
+    """
+    if name == "fp16" and device.type != "cuda":
+        raise ValueError(
+            f"precision is 'fp16' on {device.type}; it needs a CUDA device, try 'bf16' or 'auto'"
+        )
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type == "cpu":
+        able = _cpu_capabilities()
+        return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"
+    return "float32"
+
+
+def _cpu_capabilities() -> dict[str, Any]:
+    """What torch says of the processor; nothing where torch is too old to say."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    return ask() if ask else {}
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=AUTOCAST[precision])
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        name = _cpu_capabilities().get("cpu_name") or platform.machine()
+        return f"{name}, {torch.get_num_threads()} threads"
+    return device.type
+
+
+def memory_mb(device: torch.device) -> float:
+    """MiB that the device holds for this process; on the CPU, resident memory."""
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device) / 2**20
+    return psutil.Process().memory_info().rss / 2**20

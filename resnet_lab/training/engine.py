@@ -1,0 +1,366 @@
+"""`fit`: one run from config to test accuracy. Knows nothing of threads, files or pages."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_lab.data import Dataset, augment, load_dataset, normalize, split_validation
+from resnet_lab.models import ResNet, create_model
+from resnet_lab.training.config import TrainConfig
+from resnet_lab.training.device import autocast, device_name, memory_mb, pick_device, pick_precision
+from resnet_lab.training.events import Checkpoint, EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
+from resnet_lab.training.interrupt import Interrupted, interruptible
+from resnet_lab.training.optimization import build_optimizer, learning_rate
+
+Emit = Callable[[Event], None]
+CHECKPOINT_FORMAT = 1
+READ_EVERY = 0.3  # seconds between reads of the metrics: each is a synchronisation with the device
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot begin or go on; the message says why and what to do, in one sentence."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a run ended. `outcome` is "completed" or "stopped"; accuracies are 0 to 1, None if not measured.
+
+    `model` is in eval mode; None if the run was stopped before there was one.
+    """
+
+    outcome: str
+    step: int
+    total_steps: int
+    val_accuracy: float | None
+    test_accuracy: float | None
+    model: ResNet | None
+
+
+def fit(
+    config: TrainConfig,
+    emit: Emit,
+    should_stop: Callable[[], bool] = lambda: False,
+    resume: dict[str, Any] | None = None,
+) -> FitResult:
+    """Trains as `config` says and tells `emit` about it; `resume` is the state of a `Checkpoint`.
+
+    All randomness of step t (order, augmentation) is a function of (seed, t), so that a run that was
+    stopped and resumed takes the same steps as one that was not.
+
+    Raises:
+        TrainingError: the data do not fit the config, or the loss became NaN or infinite.
+        DatasetError, ValueError: from the data and the config, one sentence each.
+    """
+    try:
+        run = _Run(config, emit, should_stop, resume)
+    except Interrupted:  # while the data were being loaded
+        return FitResult("stopped", 0, 0, None, None, None)
+    return run.fit()
+
+
+@dataclass
+class _Window:
+    """Sums since the last read, kept on the device."""
+
+    losses: list[Tensor] = field(default_factory=list)
+    correct: list[Tensor] = field(default_factory=list)
+    norms: list[Tensor] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+
+class _Run:
+    """The state of one `fit`."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        emit: Emit,
+        should_stop: Callable[[], bool],
+        resume: dict[str, Any] | None,
+    ) -> None:
+        self.config, self.emit, self.should_stop = config, emit, should_stop
+        self.device = pick_device(config.device)
+        self.precision = pick_precision(config.precision, self.device)
+        self._load_data()
+        self.model = self._build_model()
+        self.step_model: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
+        self.optimizer = build_optimizer(config, self.model.parameters())
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.generator = torch.Generator(self.device)
+        self.step = 0
+        self.seconds = 0.0  # of training, without evaluation
+        self.sums = [0.0, 0.0, 0]  # loss, accuracy and steps of the epoch under way
+        self.best = -1.0
+        self.slow_step = False
+        if resume is not None:
+            self._restore(resume)
+
+    def _load_data(self) -> None:
+        config = self.config
+
+        def progress(fraction: float, text: str) -> None:
+            self.emit(Preparing(text, fraction))
+            if self.should_stop():
+                raise Interrupted
+
+        whole = load_dataset(
+            config.dataset,
+            split="train",
+            image_size=config.image_size,
+            limit=config.train_limit,
+            progress=progress,
+        )
+        train, val = split_validation(whole, config.val_fraction, config.seed)
+        if config.batch_size > len(train):
+            raise TrainingError(
+                f"The batch size is {config.batch_size:,} and the training set has {len(train):,} pictures; "
+                f"choose a batch size of at most {len(train):,}."
+            )
+        self.train, self.val = train.to(self.device), val.to(self.device)
+        self.notes = whole.notes
+        self.steps_per_epoch = len(train) // config.batch_size
+        self.total_steps = config.epochs * self.steps_per_epoch
+
+    def _build_model(self) -> ResNet:
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(self.config.seed)
+            model = create_model(self.config.spec, num_classes=self.train.num_classes)
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        return model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+
+    def fit(self) -> FitResult:
+        self.emit(
+            Started(
+                step=self.step,
+                total_steps=self.total_steps,
+                steps_per_epoch=self.steps_per_epoch,
+                train_size=len(self.train),
+                val_size=len(self.val),
+                params=sum(p.numel() for p in self.model.parameters()),
+                device=device_name(self.device),
+                precision=self.precision,
+                notes=self.notes,
+            )
+        )
+        try:
+            while self.step < self.total_steps or self._epoch_is_unfinished:
+                if not self._epoch_is_unfinished:
+                    self._train_epoch()
+                self._finish_epoch()
+            test_loss, test_accuracy, samples = self._test()
+        except Interrupted:
+            self._checkpoint()
+            return self._result("stopped", None)
+        self.emit(TestEvent(self.step, test_loss, test_accuracy, samples))
+        return self._result("completed", test_accuracy)
+
+    @property
+    def _epoch_is_unfinished(self) -> bool:
+        """All its steps were taken, but a stop came before its validation."""
+        return self.sums[2] > 0 and self.step % self.steps_per_epoch == 0
+
+    def _result(self, outcome: str, test_accuracy: float | None) -> FitResult:
+        val = self.best if self.best >= 0 else None
+        return FitResult(outcome, self.step, self.total_steps, val, test_accuracy, self.model.eval())
+
+    def _train_epoch(self) -> None:
+        """From wherever the run is to the last step of its epoch."""
+        epoch = self.step // self.steps_per_epoch
+        order = self._order(epoch)
+        window = _Window()
+        try:
+            while self.step < (epoch + 1) * self.steps_per_epoch:
+                if self.should_stop():
+                    raise Interrupted
+                position = (self.step % self.steps_per_epoch) * self.config.batch_size
+                self._train_step(order[position : position + self.config.batch_size], window)
+                if time.perf_counter() - window.began > READ_EVERY:
+                    window = self._read(window)
+        finally:
+            if window.losses:
+                self._read(window)
+
+    def _finish_epoch(self) -> None:
+        """Validation and a checkpoint."""
+        val_loss, val_accuracy = self._evaluate(self.val)
+        loss, accuracy, steps = self.sums
+        self.sums = [0.0, 0.0, 0]
+        self.emit(
+            EpochEvent(
+                epoch=self.step // self.steps_per_epoch,
+                step=self.step,
+                train_loss=loss / steps,
+                train_accuracy=accuracy / steps,
+                val_loss=val_loss,
+                val_accuracy=val_accuracy,
+                seconds=self.seconds,
+            )
+        )
+        is_best = val_accuracy > self.best
+        self.best = max(self.best, val_accuracy)
+        self._checkpoint(is_best)
+
+    def _order(self, epoch: int) -> Tensor:
+        """The permutation of the training set in this epoch, (N,) on the device."""
+        generator = torch.Generator().manual_seed(_mix(self.config.seed, epoch, 1))
+        return torch.randperm(len(self.train), generator=generator).to(self.device)
+
+    def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        self.generator.manual_seed(_mix(self.config.seed, self.step, 2))
+        images = augment(self.train.images[indices], self.config.augmentation, self.generator)
+        x = normalize(images, self.train.mean, self.train.std)  # (B, 3, H, W) float32
+        if self.config.channels_last:
+            x = x.to(memory_format=torch.channels_last)
+        return x, self.train.labels[indices]
+
+    def _train_step(self, indices: Tensor, window: _Window) -> None:
+        config = self.config
+        began = time.perf_counter()
+        lr = learning_rate(config, self.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        x, labels = self._batch(indices)
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, logits = self._forward_backward(x, labels)
+        self.scaler.unscale_(self.optimizer)
+        window.norms.append(self._clip_gradients())
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        window.losses.append(loss.detach())
+        window.correct.append((logits.detach().argmax(1) == labels).float().mean())
+        self.step += 1
+        self.slow_step = time.perf_counter() - began > 0.5
+
+    def _clip_gradients(self) -> Tensor:
+        """The norm of all gradients together, before clipping; a scalar on the device."""
+        if self.config.clip_norm is not None:
+            return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        return nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+
+    def _forward_backward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and logits of one batch; can be interrupted where steps are slow."""
+
+        def compute() -> tuple[Tensor, Tensor]:
+            with autocast(self.precision, self.device):
+                logits = self.step_model(x)
+                loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+            self.scaler.scale(loss).backward()
+            return loss, logits
+
+        first = self.step == 0
+        if self.config.compile or not (first or self.slow_step):
+            return compute()
+        kept = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        try:
+            with interruptible(self.model, self.should_stop):
+                return compute()
+        except Interrupted:
+            for buffer, value in kept:  # as if the half step had not begun
+                buffer.copy_(value)
+            raise
+
+    def _read(self, window: _Window) -> _Window:
+        """Brings the window's metrics over, tells about them, and opens the next window."""
+        losses = torch.stack(window.losses).float().tolist()
+        accuracies = torch.stack(window.correct).tolist()
+        norm = torch.stack(window.norms).float().mean().item()
+        for i, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"The loss became {loss} at step {self.step - len(losses) + i + 1:,}; try a lower learning "
+                    f"rate than {self.config.lr:g}, a warm-up, or gradient clipping."
+                )
+        elapsed = time.perf_counter() - window.began
+        self.seconds += elapsed
+        self.sums[0] += sum(losses)
+        self.sums[1] += sum(accuracies)
+        self.sums[2] += len(losses)
+        per_step = elapsed / len(losses)
+        self.emit(
+            StepEvent(
+                step=self.step,
+                epoch=self.step / self.steps_per_epoch,
+                loss=sum(losses) / len(losses),
+                accuracy=sum(accuracies) / len(losses),
+                lr=self.optimizer.param_groups[0]["lr"],
+                grad_norm=norm if math.isfinite(norm) else None,
+                images_per_second=self.config.batch_size / per_step,
+                seconds=self.seconds,
+                seconds_left=per_step * (self.total_steps - self.step),
+                memory_mb=memory_mb(self.device),
+            )
+        )
+        return _Window()
+
+    @torch.no_grad()
+    def _evaluate(self, data: Dataset) -> tuple[float, float]:
+        """Mean loss and accuracy over all of `data`."""
+        self.model.eval()
+        size = max(min(256, self.config.batch_size), 1)
+        loss = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device, dtype=torch.int64)
+        for i in range(0, len(data), size):
+            if self.should_stop():
+                raise Interrupted
+            x = normalize(data.images[i : i + size], data.mean, data.std)
+            labels = data.labels[i : i + size]
+            with interruptible(self.model, self.should_stop), autocast(self.precision, self.device):
+                logits = self.model(x).float()
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
+        return loss.item() / len(data), correct.item() / len(data)
+
+    def _test(self) -> tuple[float, float, int]:
+        config = self.config
+        data = load_dataset(config.dataset, split="test", image_size=self.train.images.shape[-1]).to(
+            self.device
+        )
+        loss, accuracy = self._evaluate(data)
+        return loss, accuracy, len(data)
+
+    def _checkpoint(self, best: bool = False) -> None:
+        state = {
+            "format": CHECKPOINT_FORMAT,
+            "config": self.config.to_json(),
+            "spec": self.model.spec.to_json(),
+            "classes": list(self.train.classes),
+            "image_size": self.train.images.shape[-1],
+            "mean": list(self.train.mean),
+            "std": list(self.train.std),
+            "step": self.step,
+            "seconds": self.seconds,
+            "sums": list(self.sums),
+            "best_accuracy": self.best,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        self.emit(Checkpoint(self.step, state, best))
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["spec"] != self.model.spec.to_json() or state["classes"] != list(self.train.classes):
+            raise TrainingError("The checkpoint is of another net or other classes; start a new run instead.")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.sums, self.best = list(state["sums"]), state["best_accuracy"]
+
+
+def _mix(*parts: int) -> int:
+    """One seed out of several numbers, spread so that neighbours share nothing."""
+    value = 0x9E3779B97F4A7C15
+    for part in parts:
+        value = (value ^ part) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        value ^= value >> 31
+    return value >> 1

@@ -1,0 +1,1 @@
+"""Shared widgets; the only package code that imports streamlit."""

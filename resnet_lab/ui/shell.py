@@ -1,0 +1,98 @@
+"""What every page stands in: navigation, titles, and the process-wide run store and manager."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from resnet_lab.runs import RunManager, RunStore
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGO = Path(__file__).with_name("logo.png")
+PAGES = {  # file name → title, icon, the one line under the title
+    "home": ("Home", ":material/home:", ""),
+    "architecture": ("Architecture", ":material/account_tree:", "Read a net layer by layer."),
+    "training": ("Training", ":material/show_chart:", "Train a net and watch it learn."),
+    "comparison": ("Comparison", ":material/compare_arrows:", "Residual against plain, on the same batches."),
+    "prediction": (
+        "Prediction",
+        ":material/image_search:",
+        "Ask a net about a picture, and see where it looks.",
+    ),
+    "runs": ("Runs", ":material/folder_open:", "Everything that was trained here."),
+}
+
+
+def page_path(name: str) -> str:
+    """The path that `st.page_link` and `st.switch_page` take."""
+    return f"pages/{name}.py"
+
+
+def run() -> None:
+    """Runs the page that the URL names, inside the lab's navigation (called by app.py)."""
+    warm_up()
+    page = _navigate()
+    st.session_state["_in_shell"] = True
+    page.run()
+
+
+def begin(title: str) -> None:
+    """Sets a page's title and heading; every page calls it first.
+
+    On a server whose first visitor opens, say, /training, Streamlit runs that page alone under a menu of
+    its own, because it has not met `st.navigation` yet. Then this sets the navigation up and runs again.
+    """
+    if not st.session_state.get("_in_shell"):
+        st.session_state["_in_shell"] = True  # once: a page that is run by itself must not loop
+        _navigate()
+        st.rerun()
+    st.set_page_config(page_title=f"{title} · ResNet Lab", page_icon=str(LOGO), layout="wide")
+    subtitle = next(line for name, _, line in PAGES.values() if name == title)
+    if title != "Home":
+        st.title(title, anchor=False)
+        st.caption(subtitle)
+
+
+def _navigate() -> st.Page:
+    pages = [
+        st.Page(ROOT / page_path(name), title=title, icon=icon, url_path=name, default=name == "home")
+        for name, (title, icon, _) in PAGES.items()
+    ]
+    st.logo(str(LOGO), size="large")
+    return st.navigation(pages)
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> threading.Thread:
+    """Imports the heavy packages while the reader looks at the first page."""
+
+    def load() -> None:
+        import captum.attr  # noqa: F401
+        import torchvision  # noqa: F401
+
+        import resnet_lab.training  # noqa: F401
+
+        gc.collect()
+        gc.freeze()  # so that later collections do not walk a million objects of torch
+
+    thread = threading.Thread(target=load, name="warm-up", daemon=True)
+    thread.start()
+    return thread
+
+
+def store() -> RunStore:
+    """The run store of this process."""
+    return manager().store
+
+
+@st.cache_resource(show_spinner=False)
+def manager() -> RunManager:
+    """The one manager of this process; its worker threads outlive pages and sessions."""
+    from resnet_lab.runs import RunManager, RunStore
+
+    return RunManager(RunStore())
