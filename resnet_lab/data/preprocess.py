@@ -43,7 +43,8 @@ def read_image(file: bytes | BinaryIO | Path, name: str, max_pixels: int = 50_00
         raise ImageError(f"{name} is empty (0 bytes); save or upload it again.")
     with _open(data, name, max_pixels) as image:
         try:
-            if image.format == "JPEG" and min(image.size) > 2 * DRAFT_SIDE:
+            # MPO: a JPEG with further pictures behind it, as many phones write them
+            if image.format in ("JPEG", "MPO") and min(image.size) > 2 * DRAFT_SIDE:
                 image.draft(None, (DRAFT_SIDE, DRAFT_SIDE))
             image.load()
             return _to_rgb(_upright(image))

@@ -11,11 +11,12 @@ from torch import Tensor
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "crescent", "arrow", "bow tie")
 
 # Raise this when any drawn pixel changes: it is part of the cache key.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 SUPERSAMPLING = 4  # shapes are drawn four times too large and averaged down, which smooths their edges
-SMALLEST, LARGEST = 0.35, 0.80  # diameter of the object, as a part of the picture's side
-LEAST_CONTRAST = 70.0  # Euclidean RGB distance (0..441) between the object and each background corner
+SMALLEST, LARGEST = 0.45, 0.85  # diameter of the object, as a part of the picture's side
+MOST_TURN = math.pi / 4  # to either side, in radians
+LEAST_CONTRAST = 110.0  # Euclidean RGB distance (0..441) between the object and each background corner
 
 
 # The planted mark of `shapes_shortcut`: one colour a class, far apart in RGB.
@@ -84,7 +85,7 @@ def draw_shape(
     ImageDraw.Draw(stencil).polygon(outline, fill=255)
 
     picture = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32)
-    noise = rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(2, 18)
+    noise = rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(2, 10)
     picture = (picture + noise).clip(0, 255).astype(np.uint8)
     mask = np.asarray(stencil.reduce(SUPERSAMPLING)) >= 128
     if shortcut:
@@ -119,7 +120,7 @@ def draw_shapes(
 def _background(rng: np.random.Generator, side: int) -> tuple[Image.Image, np.ndarray]:
     """A smooth blend between four corner colours, and those colours, (4, 3)."""
     base = rng.uniform(20, 235, size=3)
-    corners = (base + rng.uniform(-45, 45, size=(4, 3))).clip(0, 255)
+    corners = (base + rng.uniform(-30, 30, size=(4, 3))).clip(0, 255)
     tiny = Image.fromarray(corners.reshape(2, 2, 3).astype(np.uint8))
     return tiny.resize((side, side), Image.Resampling.BILINEAR), corners
 
@@ -127,13 +128,13 @@ def _background(rng: np.random.Generator, side: int) -> tuple[Image.Image, np.nd
 def _add_clutter(rng: np.random.Generator, canvas: Image.Image) -> None:
     """Lines, dots and slivers behind the object; all of them thin or small, none like one of the ten."""
     draw, side = ImageDraw.Draw(canvas), canvas.width
-    for _ in range(rng.integers(0, 4)):
+    for _ in range(rng.integers(0, 3)):
         x0, y0, x1, y1 = rng.uniform(-0.1, 1.1, size=4) * side
         draw.line((x0, y0, x1, y1), fill=_colour(rng), width=int(side * rng.uniform(0.015, 0.05)) + 1)
-    for _ in range(rng.integers(0, 6)):
+    for _ in range(rng.integers(0, 5)):
         (x, y), radius = rng.uniform(0, 1, size=2) * side, rng.uniform(0.015, 0.035) * side
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_colour(rng))
-    for _ in range(rng.integers(0, 4)):
+    for _ in range(rng.integers(0, 3)):
         sliver = rng.uniform(0, 1, size=2) + rng.uniform(-0.11, 0.11, size=(4, 2))
         draw.polygon([(float(x), float(y)) for x, y in sliver * side], fill=_colour(rng))
 
@@ -141,7 +142,7 @@ def _add_clutter(rng: np.random.Generator, canvas: Image.Image) -> None:
 def _place(rng: np.random.Generator, outline: np.ndarray, side: int) -> list[tuple[float, float]]:
     """Scale, turn and move a unit outline so that all of it lies inside the picture."""
     radius = rng.uniform(SMALLEST, LARGEST) * side / 2
-    angle = rng.uniform(0, 2 * math.pi)
+    angle = rng.uniform(-MOST_TURN, MOST_TURN)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     centre = rng.uniform(radius, side - radius, size=2)
     return [(float(x), float(y)) for x, y in outline @ turn.T * radius + centre]

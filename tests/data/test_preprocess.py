@@ -2,6 +2,7 @@
 
 import io
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -108,9 +109,10 @@ def test_the_first_frame_of_an_animation_is_taken():
     assert read_image(data, "x").getpixel((4, 4)) == (255, 0, 0)
 
 
-def test_a_large_jpeg_comes_back_smaller_but_large_enough():
-    data = encoded(gradient(4400, 3000), "JPEG")
-    result = read_image(data, "x")
+@pytest.mark.parametrize("kind", ["JPEG", "MPO"])
+def test_a_large_jpeg_comes_back_smaller_but_large_enough(kind):
+    options = {"save_all": True, "append_images": [gradient()]} if kind == "MPO" else {}
+    result = read_image(encoded(gradient(4400, 3000), kind, **options), "x")
     assert result.size == (2200, 1500)
     assert np.abs(np.asarray(result.resize((60, 40))).astype(int) - np.asarray(gradient())).mean() < 6
 
@@ -119,8 +121,6 @@ def header_only_png(side):
     """The first bytes of a huge PNG; there are no pixels behind them to decode."""
     data = bytearray(encoded(Image.new("L", (1, 1))))
     data[16:24] = side.to_bytes(4, "big") * 2
-    import zlib
-
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     return bytes(data)
 

@@ -35,9 +35,10 @@ def test_masks_have_the_area_of_their_shape(size):
     # The circle is the fullest shape (0.88 of the radius), the crescent is the thinnest of the ten.
     assert area.max() <= np.pi / 4 * (0.88 * LARGEST) ** 2 * 1.1
     assert area.min() >= 0.2 * np.pi / 4 * SMALLEST**2
-    circles = area[labels.numpy() == SHAPES.index("circle")]
-    sides = [mask.any(dim=0).sum() / size for mask in masks[labels == SHAPES.index("circle")]]
-    assert np.allclose(circles, np.pi / 4 * np.array(sides) ** 2, rtol=0.15)
+    circles = labels == SHAPES.index("circle")
+    widths = masks[circles].any(dim=1).sum(dim=1).numpy()  # pixels
+    diameters = np.sqrt(area[circles.numpy()] * 4 / np.pi) * size
+    assert np.abs(widths - diameters).max() < 1.2  # edges fall on pixels
 
 
 def test_the_object_has_one_colour_that_differs_from_its_surroundings():
@@ -49,7 +50,7 @@ def test_the_object_has_one_colour_that_differs_from_its_surroundings():
             continue
         core_pixels, rest_pixels = image[:, core], image[:, rest]
         assert core_pixels.std(dim=1).max() < 22  # noise and nothing else
-        assert (core_pixels.median(dim=1).values - rest_pixels.median(dim=1).values).norm() > 35
+        assert (core_pixels.median(dim=1).values - rest_pixels.median(dim=1).values).norm() > 60
 
 
 def test_classes_are_balanced_and_named():
