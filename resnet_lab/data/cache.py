@@ -1,9 +1,10 @@
 """Prepared tensors kept on disk, so that the second start is quick. Losing the cache loses only time."""
 
 import contextlib
+import errno
 import hashlib
 import os
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,15 @@ def _read(path: Path) -> Record | None:
 def _write(path: Path, record: Record) -> None:
     """Write beside the target, then rename: a reader sees all of the file or none. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=path.stem, suffix=".tmp", dir=path.parent)
+    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")  # two writers do not meet
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             try:
                 torch.save(record, file)
-            except RuntimeError as error:  # how torch's writer reports a disk that fills up under it
-                raise OSError(str(error)) from error
+            except RuntimeError as error:  # how torch's writer reports a write that failed under it
+                raise OSError(errno.ENOSPC, "the disk is full") from error
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         raise

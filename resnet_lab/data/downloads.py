@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import urllib.request
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def _fetch(archive: Archive, title: str, progress: Progress | None) -> None:
         return
     reason = ""
     for url in archive.urls:
-        partial = archive.path.with_name(f"{archive.path.name}.{os.getpid()}.part")
+        partial = archive.path.with_name(f"{archive.path.name}.{uuid.uuid4().hex}.part")
         try:
             archive.path.parent.mkdir(parents=True, exist_ok=True)
             _download(url, partial, title, progress)

@@ -117,11 +117,11 @@ def test_an_unwritable_cache_is_a_note_not_an_error(tmp_path):
 def test_a_full_disk_is_a_note_and_leaves_no_half_file(tmp_path, monkeypatch):
     def full(record, file):
         file.write(b"half")
-        raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 896 vs 790")  # as seen
 
     monkeypatch.setattr(cache_module.torch, "save", full)
     data = load_dataset("shapes", root=tmp_path, limit=20)
-    assert "No space left on device" in data.notes[0]
+    assert "the disk is full" in data.notes[0]
     assert list((tmp_path / "cache").iterdir()) == []
 
 
