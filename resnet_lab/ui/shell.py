@@ -12,6 +12,7 @@ import streamlit as st
 if TYPE_CHECKING:
     from resnet_lab.runs import RunManager, RunStore
 
+STYLE = Path(__file__).with_name("style.css")
 ROOT = Path(__file__).resolve().parents[2]
 LOGO = Path(__file__).with_name("logo.png")
 PAGES = {  # file name → title, icon, the one line under the title
@@ -51,11 +52,15 @@ def begin(title: str) -> None:
         st.session_state["_in_shell"] = True  # once: a page that is run by itself must not loop
         _navigate()
         st.rerun()
-    st.set_page_config(page_title=f"{title} · ResNet Lab", page_icon=str(LOGO), layout="wide")
+    st.set_page_config(
+        page_title=f"{title} · ResNet Lab", page_icon=str(LOGO), layout="wide", initial_sidebar_state=210
+    )
+    st.html(STYLE)
     subtitle = next(line for name, _, line in PAGES.values() if name == title)
-    if title != "Home":
-        st.title(title, anchor=False)
-        st.caption(subtitle)
+    if subtitle:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.title(title, anchor=False, width="content")
+            st.caption(subtitle)
 
 
 def _navigate() -> st.Page:

@@ -1,0 +1,37 @@
+"""Launch a run, watch it, pause, stop and resume it."""
+
+import streamlit as st
+
+from resnet_lab.ui import shell
+
+shell.begin("Training")
+
+from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the heading is shown first)
+from resnet_lab.ui.recipe_form import recipe_form  # noqa: E402
+from resnet_lab.ui.run_view import run_view  # noqa: E402
+from resnet_lab.ui.runs import pick_run, remember  # noqa: E402
+
+form, view = st.columns([1, 2.6], gap="medium")
+with form:
+    config = recipe_form()
+    problem = config if isinstance(config, str) else None
+    if problem:
+        st.error(problem)
+    pressed = st.button(
+        "Train", icon=":material/play_arrow:", type="primary", width="stretch", disabled=bool(problem)
+    )
+    if pressed and not isinstance(config, str):
+        try:
+            remember(shell.manager().submit(config))
+        except RunError as error:
+            st.error(str(error))
+
+with view:
+    run = pick_run(st.query_params.get("run") or st.session_state.get("run"))
+    if run is None:
+        st.info(
+            "Nothing has been trained yet. Press **Train**: the quick recipe takes about two minutes on a laptop.",
+            icon=":material/arrow_back:",
+        )
+    else:
+        run_view(run)

@@ -1,0 +1,1 @@
+"""Pure functions: records → plotly figures and pictures. Knows no models."""

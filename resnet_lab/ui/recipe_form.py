@@ -1,0 +1,163 @@
+"""The form over `TrainConfig` on the training page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from resnet_lab.data import DATASETS, Augmentation, is_downloaded
+from resnet_lab.models import VARIANTS
+from resnet_lab.training import RECIPES, TrainConfig
+
+FOLDER = "folder"
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+SCHEDULES = {
+    "constant": "Constant",
+    "step": "Step",
+    "multistep": "Multi-step",
+    "cosine": "Cosine",
+    "onecycle": "One-cycle",
+}
+PRECISIONS = {"auto": "Auto", "float32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def recipe_form() -> TrainConfig | str:
+    """Draws the form; returns what it asks for, or one sentence that says what is wrong with it."""
+    st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", on_change=_apply_recipe)
+    base = RECIPES[st.session_state["recipe"]]
+    left, right = st.columns(2)
+    variant = left.selectbox(
+        "Net", list(VARIANTS), list(VARIANTS).index(base.spec.name), key="variant", bind="query-params"
+    )
+    dataset = right.selectbox(
+        "Data", [*DATASETS, FOLDER], key="dataset", bind="query-params", format_func=_data_title
+    )
+    if dataset == FOLDER:
+        dataset = "folder:" + st.text_input(
+            "Folder",
+            "data/cifar10-jpeg",
+            key="folder",
+            bind="query-params",
+            help="Holds train/<class>/*, test/<class>/*.",
+        )
+    epochs = left.number_input("Epochs", 1, None, base.epochs, key="epochs", bind="query-params")
+    lr = right.number_input(
+        "Learning rate", 0.0, None, base.lr, format="%.4g", step=0.01, key="lr", bind="query-params"
+    )
+    fields: dict[str, Any] = {"variant": variant, "dataset": dataset, "epochs": epochs, "lr": lr}
+    with st.expander("More settings"):
+        fields |= _optimization(base) | _data(base) | _execution(base)
+    try:
+        return TrainConfig(**fields)
+    except ValueError as error:
+        return f"{error}."
+
+
+def _data_title(name: str) -> str:
+    if name == FOLDER:
+        return "A folder of pictures"
+    waiting = "" if is_downloaded(name) else f" ({DATASETS[name].download_mb} MB to download)"
+    return DATASETS[name].title + waiting
+
+
+def _apply_recipe() -> None:
+    """A new recipe sets every widget to its values."""
+    recipe = RECIPES[st.session_state["recipe"]]
+    st.session_state["variant"] = recipe.spec.name
+    for name in ("epochs", "lr"):
+        st.session_state[name] = getattr(recipe, name)
+    for key in [key for key in st.session_state if str(key).startswith("more.")]:
+        del st.session_state[key]
+
+
+def _optimization(base: TrainConfig) -> dict[str, Any]:
+    left, right = st.columns(2)
+    fields: dict[str, Any] = {
+        "batch_size": left.number_input("Batch size", 1, None, base.batch_size, key="more.batch"),
+        "optimizer": right.selectbox(
+            "Optimizer",
+            list(OPTIMIZERS),
+            list(OPTIMIZERS).index(base.optimizer),
+            OPTIMIZERS.get,
+            key="more.optimizer",
+        ),
+        "schedule": left.selectbox(
+            "Schedule",
+            list(SCHEDULES),
+            list(SCHEDULES).index(base.schedule),
+            SCHEDULES.get,
+            key="more.schedule",
+        ),
+        "weight_decay": right.number_input(
+            "Weight decay", 0.0, None, base.weight_decay, format="%.4g", key="more.decay"
+        ),
+    }
+    if fields["optimizer"] == "sgd":
+        fields["momentum"] = left.number_input("Momentum", 0.0, 1.0, base.momentum, key="more.momentum")
+        fields["nesterov"] = (
+            right.toggle("Nesterov", base.nesterov, key="more.nesterov") and fields["momentum"] > 0
+        )
+    if fields["schedule"] == "step":
+        fields["step_epochs"] = left.number_input(
+            "Every (epochs)", 0.0, None, base.step_epochs, key="more.every"
+        )
+    if fields["schedule"] == "multistep":
+        text = left.text_input("At epochs", ", ".join(map(str, base.milestones)), key="more.milestones")
+        fields["milestones"] = tuple(_number(part) for part in text.split(",") if part.strip())
+    if fields["schedule"] in ("step", "multistep"):
+        fields["gamma"] = right.number_input("Factor", 0.0, 1.0, base.gamma, key="more.gamma")
+    if fields["schedule"] != "onecycle":
+        fields["warmup_epochs"] = left.number_input(
+            "Warm-up (epochs)", 0.0, None, base.warmup_epochs, key="more.warmup"
+        )
+    clip = right.number_input(
+        "Clip gradient norm at", 0.0, None, base.clip_norm, placeholder="never", key="more.clip"
+    )
+    smoothing = left.number_input("Label smoothing", 0.0, 0.9, base.label_smoothing, key="more.smoothing")
+    return {**fields, "clip_norm": clip, "label_smoothing": smoothing}
+
+
+def _data(base: TrainConfig) -> dict[str, Any]:
+    left, right = st.columns(2)
+    crop = left.number_input("Pad and crop (px)", 0, 64, base.augmentation.crop_padding, key="more.crop")
+    jitter = right.number_input("Colour jitter", 0.0, 1.0, base.augmentation.colour_jitter, key="more.jitter")
+    flip = left.toggle("Horizontal flip", base.augmentation.flip, key="more.flip")
+    return {
+        "augmentation": Augmentation(crop_padding=crop, flip=flip, colour_jitter=jitter),
+        "image_size": right.number_input(
+            "Picture side (px)", 1, None, base.image_size, placeholder="as the data", key="more.size"
+        ),
+        "train_limit": left.number_input(
+            "Use only (pictures)", 1, None, base.train_limit, placeholder="all", key="more.limit"
+        ),
+        "val_fraction": right.number_input(
+            "Held out for validation", 0.01, 0.9, base.val_fraction, key="more.val"
+        ),
+    }
+
+
+def _execution(base: TrainConfig) -> dict[str, Any]:
+    left, right = st.columns(2)
+    return {
+        "seed": left.number_input("Seed", 0, None, base.seed, key="more.seed"),
+        "precision": right.selectbox(
+            "Precision",
+            list(PRECISIONS),
+            list(PRECISIONS).index(base.precision),
+            PRECISIONS.get,
+            key="more.precision",
+        ),
+        "channels_last": left.toggle("Channels last", base.channels_last, key="more.layout"),
+        "compile": right.toggle(
+            "Compile", base.compile, key="more.compile", help="The first step then takes a minute or so."
+        ),
+    }
+
+
+def _number(text: str) -> float:
+    """NaN for what is no number: `TrainConfig` then says so."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,129 @@
+"""One run on the page: its state, numbers, curves and buttons, refreshed while it goes on."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from resnet_lab.figures.curves import Axis, Curve, curve_figure
+from resnet_lab.runs import Run, RunError, RunStatus
+from resnet_lab.ui import shell
+from resnet_lab.ui.live_chart import live_chart
+from resnet_lab.ui.runs import badge, curve, is_dark
+from resnet_lab.ui.text import duration, facts, percent, plain
+
+REFRESH = 1.0  # seconds
+AXES: dict[Axis, str] = {"epoch": "Epoch", "step": "Step", "seconds": "Time"}
+
+
+def run_view(run: Run) -> None:
+    """Shows `run`, and keeps showing it while it goes on."""
+    active = run.status.is_active
+    body = st.container()
+    axis, smoothing = curve_controls()
+    with body:
+        st.fragment(_live, run_every=REFRESH if active else None)(run, axis, smoothing, active)
+
+
+def curve_controls() -> tuple[Axis, float]:
+    """What the curves are drawn over, and how smooth."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        axis = st.segmented_control(
+            "Curves over",
+            list(AXES),
+            default="epoch",
+            format_func=AXES.get,
+            key="axis",
+            persist_state="session",
+        )
+        smoothing = st.slider(
+            "Smoothing", 0.0, 0.98, 0.6, key="smoothing", width=220, persist_state="session"
+        )
+    return axis or "epoch", smoothing
+
+
+def _live(run: Run, axis: Axis, smoothing: float, was_active: bool) -> None:
+    status, records = run.status, curve(run)
+    if status.is_active != was_active:
+        st.rerun()  # begin or end the refreshing, and show the buttons that fit
+    _heading(run, status)
+    _progress(status, records)
+    if status.state in ("failed", "interrupted"):
+        st.error(plain(status.message), icon=":material/error:")
+    _numbers(status, records)
+    left, right = st.columns(2)
+    with left:
+        live_chart(curve_figure([records], "loss", axis, smoothing, is_dark()), key=f"loss-{run.id}")
+    with right:
+        live_chart(curve_figure([records], "accuracy", axis, smoothing, is_dark()), key=f"accuracy-{run.id}")
+    st.caption(
+        "Thin: training batches, augmented. Thick: the validation pictures, once an epoch. Drag to zoom."
+    )
+    _conditions(records)
+
+
+def _heading(run: Run, status: RunStatus) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(run.name)}**", width="content")
+        badge(status)
+        st.space("stretch")
+        _buttons(run, status)
+
+
+def _buttons(run: Run, status: RunStatus) -> None:
+    manager = shell.manager()
+    if status.is_active:
+        asked = run.stop_file.exists()
+        if st.button("Pause", icon=":material/pause:", disabled=asked):
+            manager.stop(run.id, pause=True)
+        if st.button("Stop", icon=":material/stop:", disabled=asked):
+            manager.stop(run.id)
+        return
+    if status.state != "completed" and st.button("Resume", icon=":material/play_arrow:"):
+        try:
+            manager.resume(run.id)
+            st.rerun()
+        except RunError as error:
+            st.error(plain(str(error)))
+    if run.best_checkpoint and st.button("Ask it about a picture", icon=":material/image_search:"):
+        st.switch_page(shell.page_path("prediction"), query_params={"run": run.id})
+
+
+def _progress(status: RunStatus, records: Curve) -> None:
+    if not status.is_active:
+        return
+    if not status.total_steps:
+        st.progress(0.0, plain(status.message or "Waiting for its turn"))
+        return
+    text = f"Step {status.step:,} of {status.total_steps:,}"
+    if records.points and status.state == "running":
+        text += f" · {duration(records.points[-1]['seconds_left'])} left"
+    st.progress(min(status.step / status.total_steps, 1.0), text)
+
+
+def _numbers(status: RunStatus, records: Curve) -> None:
+    """The newest of everything, on one line."""
+    last = records.points[-1] if records.points else {}
+    best = max((e["accuracy"] for e in records.epochs), default=None)
+    facts(
+        {
+            "Loss": f"{last['loss']:.3f}" if last else "–",
+            "Training": percent(last.get("accuracy")),
+            "Best validation": percent(best),
+            "Test": percent(status.test_accuracy),
+            "Images / s": f"{last['images_per_second']:,.0f}" if last else "–",
+            "Learning rate": f"{last['lr']:.2g}" if last else "–",
+            "Gradient norm": f"{last['grad_norm']:.2g}" if last.get("grad_norm") is not None else "–",
+            "Memory": f"{last['memory_mb']:,.0f} MB" if last else "–",
+        }
+    )
+
+
+def _conditions(records: Curve) -> None:
+    """On what, and with how much, these numbers came about."""
+    if begun := records.started:
+        st.caption(
+            f"{begun['device']} · {begun['precision']} · {begun['params']:,} parameters · "
+            f"{begun['train_size']:,} training and {begun['val_size']:,} validation pictures"
+        )
+        for note in begun.get("notes", ()):
+            st.caption(plain(note))
