@@ -61,16 +61,19 @@ def curve_figure(
     title = "loss (nats)" if measure == "loss" else "accuracy (%)"
     figure = base_figure(AXIS_TITLES[axis], title, dark)
     seen = {True: 0, False: 0}
-    for curve in curves:
+    for i, curve in enumerate(curves):
         colour = kind_colour(curve.plain, dark)
         dash = DASHES[seen[curve.plain] % len(DASHES)]
         seen[curve.plain] += 1
-        prefix = f"{curve.name} · " if len(curves) > 1 else ""
+        alone = len(curves) == 1
         points = thin(smooth([p[measure] for p in curve.points], smoothing))
         figure.add_scatter(
-            x=[curve.points[i][axis] for i, _ in points],
+            x=[curve.points[at][axis] for at, _ in points],
             y=[_shown(value, measure) for _, value in points],
-            name=f"{prefix}training",
+            name="training" if alone else f"{curve.name}, training",
+            legendgroup="training" if alone else f"run {i}",
+            showlegend=alone,
+            mode="lines",
             line={"color": colour, "width": 1.5, "dash": dash},
             opacity=0.65,
             hovertemplate=_hover(measure),
@@ -78,7 +81,9 @@ def curve_figure(
         figure.add_scatter(
             x=[e[axis] for e in curve.epochs],
             y=[_shown(e[measure], measure) for e in curve.epochs],
-            name=f"{prefix}validation",
+            name="validation" if alone else curve.name,
+            legendgroup="validation" if alone else f"run {i}",
+            showlegend=True,
             mode="lines+markers",
             line={"color": colour, "width": 3, "dash": dash},
             marker={"size": 7},

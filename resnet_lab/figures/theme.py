@@ -21,7 +21,7 @@ def base_figure(x_title: str, y_title: str, dark: bool = False, height: int = 33
     return go.Figure(
         layout={
             "height": height,
-            "margin": {"l": 56, "r": 12, "t": 12, "b": 44},
+            "margin": {"l": 56, "r": 12, "t": 34, "b": 44},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": ink, "size": 14},

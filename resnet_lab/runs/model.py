@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from resnet_lab.data import normalize
 from resnet_lab.models import ModelSpec, ResNet, WeightsError, create_model
 from resnet_lab.models.weights import read_weights
 from resnet_lab.runs.files import RunError
@@ -22,6 +26,11 @@ class TrainedModel:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     dataset: str
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities (N, classes) of pictures uint8 (N, 3, H, W)."""
+        return self.model(normalize(images, self.mean, self.std)).softmax(1)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.engine import FitResult, TrainingError, fit
+from resnet_lab.training.evaluation import Evaluation, evaluate
 from resnet_lab.training.recipes import RECIPES
 
-__all__ = ["RECIPES", "FitResult", "TrainConfig", "TrainingError", "fit"]
+__all__ = ["RECIPES", "Evaluation", "FitResult", "TrainConfig", "TrainingError", "evaluate", "fit"]

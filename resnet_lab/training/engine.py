@@ -16,6 +16,7 @@ from resnet_lab.data import Dataset, augment, load_dataset, normalize, split_val
 from resnet_lab.models import ResNet, create_model
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import autocast, device_name, memory_mb, pick_device, pick_precision
+from resnet_lab.training.evaluation import Evaluation, evaluate
 from resnet_lab.training.events import Checkpoint, EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
 from resnet_lab.training.interrupt import Interrupted, interruptible
 from resnet_lab.training.optimization import build_optimizer, learning_rate
@@ -156,12 +157,12 @@ class _Run:
                 if not self._epoch_is_unfinished:
                     self._train_epoch()
                 self._finish_epoch()
-            test_loss, test_accuracy, samples = self._test()
+            test = self._test()
         except Interrupted:
             self._checkpoint()
             return self._result("stopped", None)
-        self.emit(TestEvent(self.step, test_loss, test_accuracy, samples))
-        return self._result("completed", test_accuracy)
+        self.emit(TestEvent(self.step, test.loss, test.accuracy, test.samples))
+        return self._result("completed", test.accuracy)
 
     @property
     def _epoch_is_unfinished(self) -> bool:
@@ -191,7 +192,7 @@ class _Run:
 
     def _finish_epoch(self) -> None:
         """Validation and a checkpoint."""
-        val_loss, val_accuracy = self._evaluate(self.val)
+        val = self._evaluate(self.val)
         loss, accuracy, steps = self.sums
         self.sums = [0.0, 0.0, 0]
         self.emit(
@@ -200,13 +201,13 @@ class _Run:
                 step=self.step,
                 train_loss=loss / steps,
                 train_accuracy=accuracy / steps,
-                val_loss=val_loss,
-                val_accuracy=val_accuracy,
+                val_loss=val.loss,
+                val_accuracy=val.accuracy,
                 seconds=self.seconds,
             )
         )
-        is_best = val_accuracy > self.best
-        self.best = max(self.best, val_accuracy)
+        is_best = val.accuracy > self.best
+        self.best = max(self.best, val.accuracy)
         self._checkpoint(is_best)
 
     def _order(self, epoch: int) -> Tensor:
@@ -302,31 +303,14 @@ class _Run:
         )
         return _Window()
 
-    @torch.no_grad()
-    def _evaluate(self, data: Dataset) -> tuple[float, float]:
-        """Mean loss and accuracy over all of `data`."""
-        self.model.eval()
-        size = max(min(256, self.config.batch_size), 1)
-        loss = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device, dtype=torch.int64)
-        for i in range(0, len(data), size):
-            if self.should_stop():
-                raise Interrupted
-            x = normalize(data.images[i : i + size], data.mean, data.std)
-            labels = data.labels[i : i + size]
-            with interruptible(self.model, self.should_stop), autocast(self.precision, self.device):
-                logits = self.model(x).float()
-            loss += F.cross_entropy(logits, labels, reduction="sum")
-            correct += (logits.argmax(1) == labels).sum()
-        return loss.item() / len(data), correct.item() / len(data)
+    def _evaluate(self, data: Dataset) -> Evaluation:
+        return evaluate(self.model, data, self.precision, self.should_stop)
 
-    def _test(self) -> tuple[float, float, int]:
-        config = self.config
-        data = load_dataset(config.dataset, split="test", image_size=self.train.images.shape[-1]).to(
-            self.device
+    def _test(self) -> Evaluation:
+        size = self.train.images.shape[-1]
+        return self._evaluate(
+            load_dataset(self.config.dataset, split="test", image_size=size).to(self.device)
         )
-        loss, accuracy = self._evaluate(data)
-        return loss, accuracy, len(data)
 
     def _checkpoint(self, best: bool = False) -> None:
         state = {

@@ -9,6 +9,7 @@ import streamlit as st
 from resnet_lab.data import DATASETS, Augmentation, is_downloaded
 from resnet_lab.models import VARIANTS
 from resnet_lab.training import RECIPES, TrainConfig
+from resnet_lab.training.recipes import ABOUT
 
 FOLDER = "folder"
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -26,12 +27,14 @@ def recipe_form() -> TrainConfig | str:
     """Draws the form; returns what it asks for, or one sentence that says what is wrong with it."""
     st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", on_change=_apply_recipe)
     base = RECIPES[st.session_state["recipe"]]
+    st.caption(ABOUT[st.session_state["recipe"]])
     left, right = st.columns(2)
     variant = left.selectbox(
         "Net", list(VARIANTS), list(VARIANTS).index(base.spec.name), key="variant", bind="query-params"
     )
+    sets = [*DATASETS, FOLDER]
     dataset = right.selectbox(
-        "Data", [*DATASETS, FOLDER], key="dataset", bind="query-params", format_func=_data_title
+        "Data", sets, sets.index(base.dataset), _data_title, key="dataset", bind="query-params"
     )
     if dataset == FOLDER:
         dataset = "folder:" + st.text_input(
@@ -65,7 +68,7 @@ def _apply_recipe() -> None:
     """A new recipe sets every widget to its values."""
     recipe = RECIPES[st.session_state["recipe"]]
     st.session_state["variant"] = recipe.spec.name
-    for name in ("epochs", "lr"):
+    for name in ("dataset", "epochs", "lr"):
         st.session_state[name] = getattr(recipe, name)
     for key in [key for key in st.session_state if str(key).startswith("more.")]:
         del st.session_state[key]
@@ -79,14 +82,14 @@ def _optimization(base: TrainConfig) -> dict[str, Any]:
             "Optimizer",
             list(OPTIMIZERS),
             list(OPTIMIZERS).index(base.optimizer),
-            OPTIMIZERS.get,
+            OPTIMIZERS.__getitem__,
             key="more.optimizer",
         ),
         "schedule": left.selectbox(
             "Schedule",
             list(SCHEDULES),
             list(SCHEDULES).index(base.schedule),
-            SCHEDULES.get,
+            SCHEDULES.__getitem__,
             key="more.schedule",
         ),
         "weight_decay": right.number_input(
@@ -145,7 +148,7 @@ def _execution(base: TrainConfig) -> dict[str, Any]:
             "Precision",
             list(PRECISIONS),
             list(PRECISIONS).index(base.precision),
-            PRECISIONS.get,
+            PRECISIONS.__getitem__,
             key="more.precision",
         ),
         "channels_last": left.toggle("Channels last", base.channels_last, key="more.layout"),

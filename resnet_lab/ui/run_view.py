@@ -31,7 +31,7 @@ def curve_controls() -> tuple[Axis, float]:
             "Curves over",
             list(AXES),
             default="epoch",
-            format_func=AXES.get,
+            format_func=AXES.__getitem__,
             key="axis",
             persist_state="session",
         )

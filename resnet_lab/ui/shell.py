@@ -52,9 +52,7 @@ def begin(title: str) -> None:
         st.session_state["_in_shell"] = True  # once: a page that is run by itself must not loop
         _navigate()
         st.rerun()
-    st.set_page_config(
-        page_title=f"{title} · ResNet Lab", page_icon=str(LOGO), layout="wide", initial_sidebar_state=210
-    )
+    st.set_page_config(page_title=f"{title} · ResNet Lab")
     st.html(STYLE)
     subtitle = next(line for name, _, line in PAGES.values() if name == title)
     if subtitle:
@@ -64,6 +62,7 @@ def begin(title: str) -> None:
 
 
 def _navigate() -> st.Page:
+    st.set_page_config("ResNet Lab", str(LOGO), layout="wide", initial_sidebar_state=210)
     pages = [
         st.Page(ROOT / page_path(name), title=title, icon=icon, url_path=name, default=name == "home")
         for name, (title, icon, _) in PAGES.items()

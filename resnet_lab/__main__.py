@@ -1,0 +1,7 @@
+"""`python -m resnet_lab`."""
+
+import sys
+
+from resnet_lab.cli import main
+
+sys.exit(main())

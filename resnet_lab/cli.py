@@ -1,0 +1,226 @@
+"""The command line: `python -m resnet_lab summary | train | resume | evaluate | predict`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.data import ImageError, image_to_tensor, load_dataset, read_image
+from resnet_lab.inspection import LayerTable, layer_table
+from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
+from resnet_lab.runs import Run, RunError, RunStore, execute, load_run_model
+from resnet_lab.training import RECIPES, TrainConfig, evaluate
+from resnet_lab.training.device import pick_device
+from resnet_lab.training.events import EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
+
+EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
+FLAGS: dict[str, Any] = {  # fields of TrainConfig that `train` takes, and how to read them
+    "variant": str,
+    "dataset": str,
+    "image_size": int,
+    "train_limit": int,
+    "epochs": int,
+    "batch_size": int,
+    "optimizer": str,
+    "lr": float,
+    "momentum": float,
+    "weight_decay": float,
+    "schedule": str,
+    "warmup_epochs": float,
+    "label_smoothing": float,
+    "clip_norm": float,
+    "precision": str,
+    "val_fraction": float,
+    "seed": int,
+    "device": str,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the process's exit code: 0, or 1 with a sentence on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except EXPECTED as error:
+        print(f"resnet_lab: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m resnet_lab", description="Residual networks, without the browser."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    summary = commands.add_parser("summary", help="print the layer table of a net")
+    summary.add_argument("variant", help=f"a variant ({', '.join(VARIANTS)}) or a spec as a JSON file")
+    summary.add_argument("--size", type=int, help="side of the picture in pixels")
+    summary.set_defaults(command=_summary)
+
+    train = commands.add_parser("train", help="train a net; the app shows the run live")
+    train.add_argument(
+        "--recipe", default="quick", help=f"where to begin: {', '.join(RECIPES)} (default: quick)"
+    )
+    train.add_argument("--name", default="", help="what the app calls the run")
+    for name, kind in FLAGS.items():
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind)
+    for name in ("compile", "channels_last", "nesterov"):
+        train.add_argument(f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction)
+    train.set_defaults(command=_train)
+
+    resume = commands.add_parser("resume", help="go on with a stopped run from its last checkpoint")
+    resume.add_argument("run")
+    resume.set_defaults(command=_resume)
+
+    test = commands.add_parser("evaluate", help="loss and accuracy of a trained run")
+    test.add_argument("run")
+    test.add_argument("--dataset", help="default: the one it was trained on")
+    test.add_argument("--split", default="test", choices=("train", "test"))
+    test.add_argument("--device", default="auto")
+    test.set_defaults(command=_evaluate)
+
+    predict = commands.add_parser("predict", help="ask a trained run about pictures")
+    predict.add_argument("run")
+    predict.add_argument("images", nargs="+", type=Path)
+    predict.add_argument("--top", type=int, default=5)
+    predict.set_defaults(command=_predict)
+    return parser
+
+
+def _summary(options: argparse.Namespace) -> int:
+    given = Path(options.variant)
+    spec = ModelSpec.from_json(given.read_text()) if given.suffix == ".json" else get_spec(options.variant)
+    size = options.size or default_input_size(spec)
+    print(_format_table(layer_table(spec, (3, size, size))))
+    return 0
+
+
+def _format_table(table: LayerTable) -> str:
+    header = ("layer", "type", "kernel", "stride", "output", "parameters", "MACs")
+    rows = [
+        (
+            row.path,
+            row.type,
+            "×".join(map(str, row.kernel or ())),
+            "×".join(map(str, row.stride or ())),
+            "×".join(map(str, row.output_shape)),
+            f"{row.params:,}",
+            f"{row.macs:,}",
+        )
+        for row in table.rows
+    ]
+    total = ("total", "", "", "", "", f"{table.total_params:,}", f"{table.total_macs:,}")
+    widths = [max(len(line[i]) for line in (header, *rows, total)) for i in range(len(header))]
+
+    def format_line(cells: Sequence[str]) -> str:
+        left = [f"{cell:<{width}}" for cell, width in zip(cells[:2], widths[:2], strict=True)]
+        return "  ".join(
+            left + [f"{cell:>{width}}" for cell, width in zip(cells[2:], widths[2:], strict=True)]
+        )
+
+    return "\n".join([format_line(header), *map(format_line, rows), format_line(total)])
+
+
+def _train(options: argparse.Namespace) -> int:
+    if options.recipe not in RECIPES:
+        raise ValueError(f"recipe is {options.recipe!r}; it may be {', '.join(RECIPES)}")
+    fields = {f.name for f in dataclasses.fields(TrainConfig)}
+    changes = {k: v for k, v in vars(options).items() if k in fields and v is not None}
+    run = RunStore().create(RECIPES[options.recipe].replace(**changes), options.name)
+    return _execute(run)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    run = RunStore().get(options.run)
+    if run.status.is_active or run.status.state == "completed":
+        raise RunError(f"{run.name} is {run.status.state}; there is nothing to resume.")
+    return _execute(run)
+
+
+def _execute(run: Run) -> int:
+    """Trains with a progress line; Ctrl-C and SIGTERM stop after the step and keep a checkpoint."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    print(f"{run.config.title} → {run.path}")
+    execute(run, asked.is_set, _Progress())
+    status = run.status
+    tail = f", test accuracy {status.test_accuracy:.2%}" if status.test_accuracy is not None else ""
+    print(f"{status.state} at step {status.step:,}{tail}{f': {status.message}' if status.message else ''}")
+    return 0 if status.state in ("completed", "stopped", "paused") else 1
+
+
+class _Progress:
+    """One line that is written over, and one that stays per epoch."""
+
+    total = 0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Preparing():
+                self._show(f"{event.text} {event.fraction:.0%}")
+            case Started():
+                self.total = event.total_steps
+                self._keep(
+                    f"{event.device}, {event.precision}, {event.params:,} parameters, {self.total:,} steps"
+                )
+            case StepEvent():
+                done = round(20 * event.step / self.total)
+                self._show(
+                    f"[{'█' * done}{'·' * (20 - done)}] {event.step:,}/{self.total:,}  loss {event.loss:.3f}  "
+                    f"accuracy {event.accuracy:.1%}  {event.images_per_second:,.0f} images/s  "
+                    f"{event.seconds_left:,.0f} s left"
+                )
+            case EpochEvent():
+                self._keep(
+                    f"epoch {event.epoch}: training {event.train_loss:.3f} / {event.train_accuracy:.1%}, "
+                    f"validation {event.val_loss:.3f} / {event.val_accuracy:.1%}"
+                )
+            case TestEvent():
+                self._keep(f"test: {event.loss:.3f} / {event.accuracy:.2%} on {event.samples:,} pictures")
+
+    def _show(self, text: str) -> None:
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{text[:width]:<{width}}", end="", flush=True)
+
+    def _keep(self, text: str) -> None:
+        self._show("")
+        print(f"\r{text}" if sys.stdout.isatty() else text, flush=True)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    trained = load_run_model(RunStore().get(options.run))
+    data = load_dataset(
+        options.dataset or trained.dataset, split=options.split, image_size=trained.image_size
+    )
+    if data.classes != trained.classes:
+        raise ValueError(f"The net knows {trained.classes}, the data have {data.classes}.")
+    data = dataclasses.replace(data, mean=trained.mean, std=trained.std)
+    device = pick_device(options.device)
+    result = evaluate(trained.model.to(device), data.to(device))
+    print(f"loss {result.loss:.4f} nats, accuracy {result.accuracy:.2%} on {result.samples:,} pictures")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    trained = load_run_model(RunStore().get(options.run))
+    failed = 0
+    for path in options.images:
+        try:
+            picture = image_to_tensor(read_image(path, path.name), trained.image_size)
+        except (ImageError, OSError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            failed = 1
+            continue
+        best = trained.predict(picture[None])[0].topk(min(options.top, len(trained.classes)))
+        answers = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        print(f"{path}: " + ", ".join(f"{trained.classes[i]} {p:.1%}" for p, i in answers))
+    return failed
