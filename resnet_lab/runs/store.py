@@ -13,12 +13,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
+from resnet_lab import __version__
 from resnet_lab.runs.files import RunError, write_atomically
 from resnet_lab.training.config import TrainConfig
 
@@ -247,13 +248,5 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _versions() -> dict[str, str]:
-    import torchvision
-
-    from resnet_lab import __version__
-
-    return {
-        "resnet_lab": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-    }
+    packages = {name: version(name) for name in ("torch", "torchvision")}  # without importing torchvision
+    return {"resnet_lab": __version__, "python": platform.python_version(), **packages}

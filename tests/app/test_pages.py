@@ -1,0 +1,139 @@
+"""Every page without a browser: it runs, says what to do when empty, and answers bad input with a sentence."""
+
+import pytest
+
+from resnet_lab.runs import RunStore, execute
+from resnet_lab.ui import shell
+
+PAGES = ["home", "architecture", "training", "comparison", "prediction", "runs"]
+
+
+def words(at):
+    elements = [*at.markdown, *at.caption, *at.info, *at.error, *at.warning, *at.title]
+    return " ".join(element.value for element in elements)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_runs_on_an_empty_lab(open_page, page):
+    at = open_page(page)
+    assert not at.exception
+    assert len(at.title) == 1
+
+
+@pytest.mark.parametrize(
+    ("page", "advice"), [("training", "Press **Train**"), ("comparison", "Race"), ("runs", "Nothing")]
+)
+def test_an_empty_page_says_what_to_do(open_page, page, advice):
+    assert advice in words(open_page(page))
+
+
+def test_each_experiment_opens_its_page_with_everything_set(open_page):
+    wanted = {
+        "Read a residual net": "Architecture",
+        "The same net without shortcuts": "Architecture",
+        "Train one and watch": "Training",
+        "Race residual against plain": "Comparison",
+        "Where does it look?": "Prediction",
+    }
+    home = open_page("home")
+    assert {button.key for button in home.button} == set(wanted)
+    for key, title in wanted.items():
+        at = open_page("home")
+        at.button(key=key).click().run()
+        assert at.title[0].value == title
+
+
+@pytest.fixture
+def finished(tiny):
+    store = RunStore()
+    runs = [store.create(tiny.replace(variant=name, epochs=1)) for name in ("resnet20", "plain20")]
+    for run in runs:
+        execute(run)
+    return runs
+
+
+def test_training_page_shows_a_finished_run(open_page, finished):
+    at = open_page("training", run=finished[0].id)
+    assert not at.exception
+    text = words(at)
+    assert "resnet20 on shapes" in text
+    assert "140 training and 20 validation pictures" in text
+    assert any(b.label == "Ask it about a picture" for b in at.button)
+    assert not any(b.label == "Stop" for b in at.button)
+
+
+def test_train_button_starts_a_run_that_completes(open_page):
+    at = open_page("training")
+    at.number_input(key="epochs").set_value(1)
+    at.number_input(key="more.limit").set_value(160)
+    at.number_input(key="more.batch").set_value(16)
+    next(b for b in at.button if b.label == "Train").click().run()
+    assert not at.exception
+    (run,) = RunStore().list()
+    assert (run.config.epochs, run.config.train_limit, run.config.batch_size) == (1, 160, 16)
+    manager = shell.manager()
+    while run.status.is_active:
+        manager._thread.join(0.1)
+    assert run.status.state == "completed"
+    manager.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("lr", 0.0, "lr is 0.0; it may be a number above 0"),
+        ("more.batch", 1, "batch_size is 1; it may be"),
+        ("more.size", 3, "image_size is 3; it may be"),
+        ("more.momentum", 1.0, "momentum is 1.0; it may be"),
+    ],
+)
+def test_an_impossible_recipe_is_one_sentence_and_cannot_be_trained(open_page, key, value, sentence):
+    at = open_page("training")
+    at.number_input(key=key).set_value(value).run()
+    assert sentence in words(at)
+    assert next(b for b in at.button if b.label == "Train").disabled
+    assert not at.exception
+
+
+def test_a_recipe_sets_the_form(open_page):
+    at = open_page("training")
+    at.selectbox(key="recipe").set_value("tutorial").run()
+    assert at.selectbox(key="variant").value == "tutorial_resnet50"
+    assert at.selectbox(key="dataset").value == "cifar10"
+    assert at.number_input(key="lr").value == 0.001
+    assert at.selectbox(key="more.optimizer").value == "adam"
+    at.selectbox(key="recipe").set_value("quick").run()
+    assert (at.selectbox(key="variant").value, at.number_input(key="lr").value) == ("resnet20", 0.1)
+
+
+def test_a_link_to_a_deleted_run_says_so(open_page):
+    assert "no run 'gone'" in words(open_page("training", run="gone"))
+
+
+def test_comparison_shows_the_newest_pair(open_page, finished):
+    at = open_page("comparison")
+    assert not at.exception
+    assert at.multiselect(key="runs").value == [run.id for run in finished]
+    assert list(at.dataframe[0].value["run"]) == ["resnet20 on shapes", "plain20 on shapes"]
+
+
+def test_race_button_queues_the_pair(open_page):
+    at = open_page("comparison")
+    at.selectbox(key="depth").set_value(20).run()
+    next(b for b in at.button if "Race" in b.label).click().run()
+    assert not at.exception
+    runs = RunStore().list()
+    shell.manager().close(timeout=30)
+    assert {run.config.spec.name for run in runs} == {"resnet20", "plain20"}
+    residual, plain = sorted(runs, key=lambda run: run.config.spec.is_plain)
+    assert residual.config.replace(variant="plain20") == plain.config
+
+
+def test_runs_page_lists_and_removes_damaged_runs(open_page, finished):
+    (finished[1].path / "config.json").write_text("{")
+    at = open_page("runs")
+    assert len(at.dataframe[0].value) == 1
+    assert "config.json is missing or damaged" in words(at).replace("\\", "")
+    next(b for b in at.button if b.label == "Remove").click().run()
+    assert not finished[1].path.exists()
+    assert finished[0].path.exists()

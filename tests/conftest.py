@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from resnet_lab.runs import RunStore
+from resnet_lab.training import TrainConfig
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path, monkeypatch, shapes_cache):
+    """No test sees or touches the developer's data and runs; the shapes are drawn once for all."""
+    monkeypatch.setenv("RESNET_LAB_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("RESNET_LAB_DATA", str(shapes_cache))
+
+
+@pytest.fixture(scope="session")
+def shapes_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def tiny():
+    """A run of a few steps: 8 steps an epoch."""
+    return TrainConfig("resnet20", train_limit=160, epochs=2, batch_size=16, lr=0.05, precision="float32")

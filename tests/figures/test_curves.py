@@ -1,0 +1,78 @@
+import json
+
+import pytest
+
+from resnet_lab.figures.curves import MOST_POINTS, Curve, curve_figure, smooth, thin
+from resnet_lab.figures.palette import PLAIN, RESIDUAL
+
+
+def step(n, **more):
+    return {
+        "kind": "step",
+        "step": n,
+        "epoch": n / 10,
+        "seconds": n * 2.0,
+        "loss": 2.0 / n,
+        "accuracy": n / 100,
+        **more,
+    }
+
+
+def epoch(n):
+    return {
+        "kind": "epoch",
+        "step": 10 * n,
+        "epoch": n,
+        "seconds": 20.0 * n,
+        "val_loss": 1.0 / n,
+        "val_accuracy": 0.25 * n,
+    }
+
+
+def started(n):
+    return {"kind": "started", "step": n}
+
+
+def test_axes_have_titles_with_units_and_percent():
+    curve = Curve("run")
+    curve.extend([started(0), step(1), step(2), epoch(1)])
+    figure = curve_figure([curve], "accuracy", "seconds")
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == (
+        "training time (s)",
+        "accuracy (%)",
+    )
+    training, validation = figure.data
+    assert (list(training.x), list(training.y)) == ([2.0, 4.0], [1.0, 2.0])
+    assert (list(validation.x), list(validation.y)) == ([20.0], [25.0])
+
+
+def test_residual_and_plain_keep_their_colours():
+    figure = curve_figure([Curve("a"), Curve("b", plain=True), Curve("c")], "loss")
+    assert [t.line.color for t in figure.data[::2]] == [RESIDUAL, PLAIN, RESIDUAL]
+    assert figure.data[0].line.dash != figure.data[4].line.dash
+    assert [t.name for t in figure.data if t.showlegend] == ["a", "b", "c"]
+
+
+def test_resume_from_an_earlier_checkpoint_forgets_what_came_after():
+    curve = Curve("run")
+    curve.extend([started(0), *[step(n) for n in range(1, 16)], epoch(1)])
+    curve.extend([started(10), step(11, loss=7.0)])
+    assert [p["step"] for p in curve.points] == list(range(1, 12))
+    assert curve.points[-1]["loss"] == 7.0
+    assert [e["step"] for e in curve.epochs] == [10]
+
+
+def test_smoothing_by_hand():
+    assert smooth([1.0, 2.0], 0.0) == [1.0, 2.0]
+    assert smooth([1.0, 2.0], 0.5) == pytest.approx([1.0, (0.5 * 0.5 + 0.5 * 2.0) / 0.75])
+
+
+def test_long_runs_stay_small_on_the_wire():
+    curve = Curve("run")
+    curve.extend([step(n) for n in range(1, 20_001)])
+    figure = curve_figure([curve], "loss", "step")
+    assert len(figure.data[0].x) == MOST_POINTS
+    assert (figure.data[0].x[0], figure.data[0].x[-1]) == (1, 20_000)
+    assert len(figure.to_json()) < 40_000
+    assert json.loads(figure.to_json())["layout"]["uirevision"]
+    assert thin([1.0, 2.0]) == [(0, 1.0), (1, 2.0)]

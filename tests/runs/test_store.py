@@ -1,0 +1,171 @@
+"""The run directory as others write, break and delete it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from resnet_lab.runs import RunError, RunStore, execute, load_run_model
+from resnet_lab.runs.store import SILENT_AFTER
+from resnet_lab.runs.writer import RunWriter
+from resnet_lab.training.events import Checkpoint, EpochEvent
+
+
+def test_a_new_run_is_queued_and_found(store, tiny):
+    run = store.create(tiny, name="my run")
+    assert run.status.state == "queued"
+    found = store.get(run.id)
+    assert (found.config, found.name) == (tiny, "my run")
+    assert found.versions.keys() >= {"torch", "torchvision", "python", "resnet_lab"}
+    assert [r.id for r in store.list()] == [run.id]
+
+
+def test_rename_and_delete(store, tiny):
+    run = store.create(tiny)
+    assert run.name == "resnet20 on shapes"
+    run.rename("  a **new** name ")
+    assert run.name == "a **new** name"
+    with pytest.raises(RunError, match="still queued"):
+        store.delete(run)
+    run.set_status(state="stopped")
+    store.delete(run)
+    assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("run_id", ["", "nothing", "../elsewhere", "/etc", ".hidden"])
+def test_no_such_run(store, run_id):
+    store.root.mkdir()
+    with pytest.raises(RunError, match="no run"):
+        store.get(run_id)
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", '{"config": {"variant": "resnet19"}}'])
+def test_a_broken_config_is_listed_apart_and_can_be_removed(store, tiny, content):
+    good, bad = store.create(tiny), store.create(tiny)
+    path = bad.path / "config.json"
+    path.unlink() if content is None else path.write_text(content)
+    assert [r.id for r in store.list()] == [good.id]
+    ((damaged, reason),) = store.damaged()
+    assert damaged.id == bad.id
+    assert "config.json is missing or damaged" in reason
+    store.delete(damaged)
+    assert list(store.damaged()) == []
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[1]", '{"state": 5, "pid": "x"}'])
+def test_a_broken_status_reads_as_interrupted(store, tiny, content):
+    run = store.create(tiny)
+    path = run.path / "status.json"
+    path.unlink() if content is None else path.write_text(content)
+    if content and "state" in content:
+        run.set_status(state="running", pid=0, born=0.0, host=socket.gethostname())
+    assert run.status.state == "interrupted"
+
+
+def test_a_dead_writer_means_interrupted(store, tiny):
+    run = store.create(tiny)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    run.set_status(
+        state="running",
+        pid=child.pid,
+        born=psutil.Process(child.pid).create_time(),
+        host=socket.gethostname(),
+    )
+    assert run.status.state == "running"
+    child.communicate()
+    assert run.status.state == "interrupted"
+    # the process number may be given to another process: it is not ours then
+    run.set_status(state="running", pid=os.getpid(), born=1.0, host=socket.gethostname())
+    assert run.status.state == "interrupted"
+
+
+def test_a_run_on_another_host_lives_by_its_heartbeat(store, tiny):
+    run = store.create(tiny)
+    run.set_status(state="running", host="another")
+    assert run.status.state == "running"
+    data = json.loads((run.path / "status.json").read_text())
+    data["updated"] -= SILENT_AFTER + 1
+    (run.path / "status.json").write_text(json.dumps(data))
+    assert run.status.state == "interrupted"
+
+
+def test_events_are_read_from_an_offset_and_half_lines_wait(store, tiny):
+    run = store.create(tiny)
+    assert run.events() == ([], 0)
+    path = run.path / "events.jsonl"
+    path.write_bytes(b'{"kind": "step", "step": 1}\n{"kind": "st')
+    events, offset = run.events()
+    assert [e["step"] for e in events] == [1]
+    assert run.events(offset) == ([], offset)
+    with path.open("ab") as file:
+        file.write(b'ep", "step": 2}\nnot json\n{"kind": "step", "step": 3}\n')
+    events, offset = run.events(offset)
+    assert [e["step"] for e in events] == [2, 3]
+    assert offset == path.stat().st_size
+
+
+def test_checkpoints_are_whole_or_not_at_all(store, tiny, monkeypatch):
+    run = store.create(tiny)
+    writer = RunWriter(run)
+    writer(Checkpoint(1, {"spec": "", "model": {}, "step": 1}, best=True))
+    before = (run.path / "last.pt").read_bytes()
+
+    def full(*_args, **_kwargs):
+        raise RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(RunError, match=r"could not be written.*the previous checkpoint is kept"):
+        writer(Checkpoint(2, {"step": 2}, best=True))
+    assert (run.path / "last.pt").read_bytes() == before
+    assert not list(run.path.glob("*.tmp")) + list(run.path.glob(".*.tmp"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_a_full_disk_fails_the_run_with_one_sentence(store, tiny):
+    run = store.create(tiny.replace(epochs=1))
+    (run.path / "events.jsonl").symlink_to("/dev/full")
+    assert execute(run) is None
+    status = run.status
+    assert status.state == "failed"
+    assert "No space left on device" in status.message
+    assert "resume" in status.message
+
+
+def test_an_unwritable_folder_is_one_sentence(tmp_path, tiny):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="No run can be kept in"):
+        RunStore(tmp_path / "file" / "runs").create(tiny)
+    assert list(RunStore(tmp_path / "nowhere").list()) == []
+
+
+def test_writer_keeps_the_best_accuracy(store, tiny):
+    run = store.create(tiny)
+    writer = RunWriter(run)
+    for epoch, accuracy in enumerate([0.3, 0.5, 0.4], start=1):
+        writer(EpochEvent(epoch, epoch, 1.0, 0.1, 1.0, accuracy, 1.0))
+    assert run.status.val_accuracy == 0.5
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "foreign"])
+def test_a_damaged_checkpoint_is_one_sentence(store, tiny, damage):
+    run = store.create(tiny.replace(epochs=1, train_limit=60))
+    execute(run)
+    assert load_run_model(run).classes[0] == "circle"
+    for path in (run.path / "best.pt", run.path / "last.pt"):
+        if damage == "missing":
+            path.unlink()
+        elif damage == "cut":
+            path.write_bytes(path.read_bytes()[:1000])
+        else:
+            import torch
+
+            torch.save({"weights": torch.zeros(1)}, path)
+    wanted = {"missing": "no checkpoint yet", "cut": "cut short", "foreign": "no checkpoint of this lab"}[
+        damage
+    ]
+    with pytest.raises(RunError, match=wanted):
+        load_run_model(run)

@@ -1,0 +1,56 @@
+"""DESIGN.md: imports point one way, and only pages and ui know streamlit."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT = {
+    "models": set(),
+    "data": set(),
+    "figures": set(),
+    "inspection": {"models", "data"},
+    "attribution": {"models", "data"},
+    "training": {"models", "data"},
+    "runs": {"models", "data", "training"},
+    "ui": {"models", "data", "figures", "inspection", "attribution", "training", "runs"},
+}
+MODULES = sorted(ROOT.glob("resnet_lab/**/*.py"))
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    part = path.relative_to(ROOT / "resnet_lab").parts[0]
+    names = set(imported(path))
+    if part != "ui":
+        assert not any(name.split(".")[0] == "streamlit" for name in names)
+    if part in MAY_IMPORT:
+        used = {name.split(".")[1] for name in names if name.startswith("resnet_lab.")} - {
+            part,
+            "__version__",
+        }
+        assert used <= MAY_IMPORT[part]
+
+
+def test_the_rule_covers_every_package():
+    packages = {p.parent.name for p in ROOT.glob("resnet_lab/*/__init__.py")}
+    assert packages == set(MAY_IMPORT)
+
+
+def test_files_and_functions_stay_small():
+    for path in [*MODULES, *ROOT.glob("pages/*.py")]:
+        text = path.read_text()
+        assert text.count("\n") <= 350, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno <= 50, f"{path}: {node.name}"

@@ -1,0 +1,68 @@
+import math
+
+import pytest
+
+from resnet_lab.data import Augmentation
+from resnet_lab.models import ModelSpec
+from resnet_lab.training import RECIPES, TrainConfig
+from resnet_lab.training.recipes import ABOUT, PAIRS, race
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *RECIPES.values(),
+        TrainConfig(ModelSpec("mine", blocks=(1, 2), width=8), milestones=(1.0, 2.5), clip_norm=1.0),
+        TrainConfig(augmentation=Augmentation(scale_jitter=(1.0, 1.5), colour_jitter=0.2)),
+    ],
+)
+def test_json_round_trip(config):
+    assert TrainConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"variant": "resnet19"}, "variant"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 1.5}, "epochs"),
+        ({"batch_size": 1}, "batch_size"),
+        ({"lr": 0}, "lr"),
+        ({"lr": math.nan}, "lr"),
+        ({"lr": math.inf}, "lr"),
+        ({"lr": -0.1}, "lr"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"weight_decay": -1}, "weight_decay"),
+        ({"optimizer": "lion"}, "optimizer"),
+        ({"schedule": "linear"}, "schedule"),
+        ({"precision": "int8"}, "precision"),
+        ({"gamma": 0}, "gamma"),
+        ({"milestones": (-1,)}, "milestones"),
+        ({"milestones": (math.nan,)}, "milestones"),
+        ({"clip_norm": 0}, "clip_norm"),
+        ({"val_fraction": 0}, "val_fraction"),
+        ({"label_smoothing": 1}, "label_smoothing"),
+        ({"image_size": 4}, "image_size"),
+        ({"seed": -1}, "seed"),
+        ({"momentum": 0.0}, "nesterov"),
+    ],
+)
+def test_impossible_values_name_the_field(fields, named):
+    with pytest.raises(ValueError, match=rf"^{named} is .*(may be|needs)"):
+        TrainConfig(**fields)
+
+
+def test_unknown_field():
+    with pytest.raises(ValueError, match="unknown field 'layers'"):
+        TrainConfig.from_dict({"layers": 3})
+
+
+def test_every_recipe_is_explained():
+    assert ABOUT.keys() == RECIPES.keys()
+
+
+@pytest.mark.parametrize("depth", PAIRS)
+def test_a_race_differs_in_the_shortcut_alone(depth):
+    residual, plain = race(depth, seed=3)
+    assert residual.replace(variant=plain.variant) == plain
+    assert residual.spec.replace(name=plain.spec.name, shortcut="none") == plain.spec
