@@ -1,0 +1,160 @@
+"""The cards of the diagram: the layers of the stem, of a stage's first block, and of the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from resnet_lab.inspection import svg
+from resnet_lab.inspection.layer_table import LayerRow
+from resnet_lab.inspection.svg import Ink
+from resnet_lab.models import ModelSpec
+
+CARD = 158.0  # top of the cards
+LAYER_HEIGHT, LAYER_GAP = 34.0, 10.0
+STEP = LAYER_HEIGHT + LAYER_GAP
+HEADROOM, FOOTROOM = 26.0, 38.0  # of a card, for the fork above the layers and the addition below them
+
+DASHES = {"identity": "", "padding": "7 5", "projection": "0.1 5"}  # solid, dashed, dotted
+SHORT = {"BatchNorm2d": "BN", "GroupNorm": "GN", "ReLU": "ReLU"}
+
+
+@dataclass
+class Layer:
+    """One box of an unfolded block: a convolution, pool or linear layer, and the small layers around it."""
+
+    row: LayerRow | None
+    around: list[str] = field(default_factory=list)
+
+
+def shortcut_kind(spec: ModelSpec, rows: list[LayerRow]) -> str | None:
+    """ "identity", "padding" (option A) or "projection" (B, C) for the rows of a block; None in a plain net."""
+    if spec.is_plain:
+        return None
+    own = [row for row in rows if row.is_shortcut]
+    if not own:
+        return "identity"
+    return "padding" if own[0].type == "PadShortcut" else "projection"
+
+
+def layers_of(rows: list[LayerRow], preactivation: bool) -> list[Layer]:
+    """The boxes of a block, the stem or the head; norms and ReLUs go with the convolution they serve."""
+    layers: list[Layer] = []
+    waiting: list[str] = []
+    for row in rows:
+        if row.is_shortcut:
+            continue
+        if row.type not in ("BatchNorm2d", "GroupNorm", "ReLU"):
+            layers.append(Layer(row, waiting))
+            waiting = []
+        elif preactivation or not layers:
+            waiting.append(SHORT[row.type])
+        else:
+            layers[-1].around.append(SHORT[row.type])
+    return layers
+
+
+def block_layers(spec: ModelSpec, rows: list[LayerRow]) -> list[Layer]:
+    """As `layers_of`; where a pre-activation block changes shape, its first norm and ReLU are a box of their own."""
+    layers = layers_of(rows, spec.preactivation)
+    if spec.preactivation and shortcut_kind(spec, rows) in ("padding", "projection"):
+        first = layers[0]
+        return [Layer(None, first.around), Layer(first.row), *layers[1:]]
+    if shortcut_kind(spec, rows) and not spec.preactivation:
+        layers[-1].around.remove("ReLU")  # it comes after the addition
+    return layers
+
+
+def card_height(layers: list[Layer]) -> float:
+    return HEADROOM + len(layers) * STEP + FOOTROOM
+
+
+def stack(layers: list[Layer], middle: float, width: float, ink: Ink) -> str:
+    """Boxes from top to bottom along a line."""
+    parts = []
+    y = CARD + HEADROOM
+    for layer in layers:
+        parts.append(svg.line(middle, y - LAYER_GAP, middle, y, ink, arrow=True))
+        parts.append(_layer_box(layer, middle, y, width, ink))
+        y += STEP
+    parts.append(svg.line(middle, y - LAYER_GAP, middle, y + 4, ink, arrow=True))
+    return "".join(parts)
+
+
+def _layer_box(layer: Layer, middle: float, y: float, width: float, ink: Ink) -> str:
+    around = ", ".join(layer.around)
+    if layer.row is None:
+        return svg.box(middle - width / 2, y, width, LAYER_HEIGHT, ink) + svg.text(
+            middle, y + 22, around, ink
+        )
+    row = layer.row
+    if row.groups and row.groups > 1:
+        around = f"{row.groups} groups · {around}"
+    if max(row.dilation, default=1) > 1:
+        around = f"dilation {max(row.dilation)} · {around}"
+    name = _layer_name(row)
+    first = svg.text(middle, y + (16 if around else 22), name, ink, 14, **{"font-weight": 600})
+    second = svg.muted(middle, y + 29, around, ink) if around else ""
+    return svg.box(middle - width / 2, y, width, LAYER_HEIGHT, ink, row.path, strides(row)) + first + second
+
+
+def _layer_name(row: LayerRow) -> str:
+    """3×3, 128 /2 for a convolution; the paper's notation."""
+    stride = f" /{max(row.stride)}" if strides(row) else ""
+    if row.type == "Linear":
+        return f"fc {row.output_shape[-1]:,}"
+    if row.type == "AdaptiveAvgPool2d":
+        return "average pool"
+    if row.type == "MaxPool2d":
+        return f"max pool{stride}"
+    return f"{'×'.join(map(str, row.kernel))}, {row.output_shape[0]}{stride}"
+
+
+def strides(row: LayerRow) -> bool:
+    return max(row.stride, default=1) > 1 and row.type != "AdaptiveAvgPool2d"
+
+
+def unfolded(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float], ink: Ink) -> str:
+    """The first block of a stage: its layers on the left, its shortcut on the right, joined at ⊕."""
+    x, width = place
+    layers, kind = block_layers(spec, rows), shortcut_kind(spec, rows)
+    room = {None: 0.0, "identity": 44.0}.get(kind, 62.0)
+    box_width = min(116.0, width - 12 - room)
+    middle = x + (width - room) / 2
+    parts = [stack(layers, middle, box_width, ink)]
+    if kind is None:
+        return "".join(parts)
+    late = layers[0].row is None  # the shortcut then starts after the first norm and ReLU
+    fork = CARD + 12 + (STEP + 7 if late else 0)
+    join = CARD + HEADROOM + len(layers) * STEP + 9
+    side = middle + box_width / 2 + room / 2
+    curve = (
+        f"M{middle:.1f} {fork:.1f}H{side - 10:.1f}Q{side:.1f} {fork:.1f} {side:.1f} {fork + 10:.1f}"
+        f"V{join - 10:.1f}Q{side:.1f} {join:.1f} {side - 10:.1f} {join:.1f}H{middle + 10:.1f}"
+    )
+    parts += [
+        svg.arc(curve, DASHES[kind], ink),
+        svg.plus(middle, join, 8, ink),
+        _shortcut_label(rows, side, (fork + join) / 2, ink),
+    ]
+    if not spec.preactivation:
+        parts.append(svg.text(middle + 8, join + 23, "ReLU", ink, 11.5, anchor="start", opacity=0.75))
+    return "".join(parts)
+
+
+def _shortcut_label(rows: list[LayerRow], x: float, y: float, ink: Ink) -> str:
+    """What stands on the shortcut, on a patch that interrupts its line; nothing on an identity."""
+    own = [row for row in rows if row.is_shortcut]
+    if not own:
+        return ""
+    stride = f"/{max(own[0].stride)}" if strides(own[0]) else ""
+    if own[0].type == "PadShortcut":
+        words = ["pad", stride]
+    else:
+        norm = [SHORT[row.type] for row in own[1:]]
+        words = [f"1×1, {own[0].output_shape[0]}", " ".join([stride, *norm]).strip()]
+    words = [word for word in words if word]
+    height = 8 + 14 * len(words)
+    top = y - height / 2
+    parts = [svg.patch(x - 28, top, 56, height, ink, own[0].path)]
+    parts += [svg.text(x, top + 15 + 14 * i, word, ink, 12) for i, word in enumerate(words)]
+    return "".join(parts)
