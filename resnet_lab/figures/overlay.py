@@ -1,0 +1,67 @@
+"""Heat maps as pictures: arrays in, RGB arrays out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from plotly.colors import hex_to_rgb, sequential
+
+Pixels = NDArray[np.uint8]  # (H, W, 3), RGB
+Heat = NDArray[np.float32]  # (H, W), 0 to 1
+Mask = NDArray[np.bool_]  # (H, W)
+
+# Inferno: brightness rises evenly from black to pale yellow, so it reads the same without colour vision, and
+# laid over a picture it leaves lit what the net looks at.
+_ANCHORS = np.array([hex_to_rgb(colour) for colour in sequential.Inferno], dtype=np.float64)  # (10, 3)
+
+
+def colourise(heat: Heat) -> Pixels:
+    """Colours for values from 0 (black) to 1 (pale yellow); values beyond are taken as 0 or 1."""
+    places = np.linspace(0, 1, len(_ANCHORS))
+    channels = [np.interp(heat, places, _ANCHORS[:, i]) for i in range(3)]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def overlay(image: Pixels, heat: Heat, opacity: float) -> Pixels:
+    """The coloured `heat` over an `image` of its size; opacity 0 leaves the image, 1 the map.
+
+    Raises:
+        ValueError: the sizes differ, or the opacity is not from 0 to 1.
+    """
+    if image.shape[:2] != heat.shape:
+        raise ValueError(
+            f"the image is {image.shape[:2]} and the heat map {heat.shape}; they must be one size"
+        )
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity is {opacity}; it may be from 0 to 1")
+    blended = (1 - opacity) * image + opacity * colourise(heat)
+    return np.round(blended).astype(np.uint8)
+
+
+def outline(image: Pixels, mask: Mask, width: int = 1) -> Pixels:
+    """The image with the rim of `mask`, `width` pixels inside it, in white edged with black."""
+    result = image.copy()
+    inner = _shrunk(mask, width)
+    result[mask & ~inner] = 255
+    result[inner & ~_shrunk(inner, max(width // 2, 1))] = 0  # a white line alone is lost on white
+    return result
+
+
+def enlarge(image: Pixels, side: int) -> Pixels:
+    """Every pixel as a crisp square, a whole number of times larger, until the short side is `side` or more."""
+    factor = -(-side // min(image.shape[:2]))
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def enlarge_heat(heat: Heat, height: int, width: int) -> Heat:
+    """The map at another size, bilinear."""
+    return np.asarray(Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _shrunk(mask: Mask, pixels: int) -> Mask:
+    """`mask` less a rim of `pixels`; what lies outside the picture counts as part of it."""
+    for _ in range(pixels):
+        padded = np.pad(mask, 1, constant_values=True)
+        mask = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask

@@ -1,0 +1,281 @@
+"""Attribution against numbers by hand and against Captum; and that the model is given back as it was."""
+
+import threading
+
+import pytest
+import torch
+from captum.attr import LayerGradCam
+from torch import nn
+from torch.nn import functional as F
+from torchvision.models import resnet18
+
+from resnet_lab.attribution import METHODS, attribute, stage_names, undisturbed
+from resnet_lab.attribution.methods import find_layer
+from resnet_lab.models import ModelSpec, create_model
+
+
+class Tiny(nn.Module):
+    """Two feature maps, the red and the green channel of the picture; the classes weigh their means."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer1 = nn.Conv2d(3, 2, 1, bias=False)
+        self.fc = nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            self.layer1.weight.copy_(torch.eye(3)[:2].view(2, 3, 1, 1))
+            self.fc.weight.copy_(torch.tensor([[2.0, -1.0], [-4.0, 0.0]]))
+
+    def forward(self, x):
+        return self.fc(self.layer1(x).mean(dim=(2, 3)))
+
+
+@pytest.fixture
+def tiny_picture():
+    picture = torch.zeros(1, 3, 2, 2)
+    picture[0, 0] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    picture[0, 1] = torch.tensor([[4.0, 0.0], [2.0, 8.0]])
+    return picture
+
+
+def test_grad_cam_by_hand(tiny_picture):
+    # d score0 / d map = weight / 4 pixels: 2/4 for red, -1/4 for green, the same at each pixel.
+    # 0.5 * [[1, 2], [3, 4]] - 0.25 * [[4, 0], [2, 8]] = [[-0.5, 1], [1, 0]]; positive part; largest is 1.
+    assert attribute(Tiny(), tiny_picture, target=0).tolist() == [[[0.0, 1.0], [1.0, 0.0]]]
+
+
+def test_a_map_without_anything_positive_is_zero_and_not_nan(tiny_picture):
+    # class 1 weighs red with -1 and green with 0: -[[1, 2], [3, 4]], nothing positive
+    assert attribute(Tiny(), tiny_picture, target=1).tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
+
+
+def test_saliency_by_hand(tiny_picture):
+    # score0 = 2 mean(red) - mean(green): |gradient| is 0.5 and 0.25 everywhere; the largest is 0.5, made 1
+    assert attribute(Tiny(), tiny_picture, 0, "saliency").tolist() == [[[1.0, 1.0], [1.0, 1.0]]]
+
+
+def test_saliency_is_the_gradient_of_the_logit():
+    model, pictures = small_net()
+    reference = pictures.clone().requires_grad_()
+    model(reference)[range(4), [0, 1, 2, 3]].sum().backward()
+    expected = reference.grad.abs().amax(1)
+    maps = attribute(model, pictures, torch.arange(4), "saliency")
+    torch.testing.assert_close(maps, expected / expected.amax(dim=(1, 2), keepdim=True))
+
+
+def small_net(variant="resnet20", side=32):
+    torch.manual_seed(0)
+    model = create_model(variant, num_classes=10).eval()
+    return model, torch.randn(4, 3, side, side)
+
+
+@pytest.mark.parametrize("layer", ["layer1", "layer2", "layer3", "layer2.1.conv2"])
+def test_grad_cam_is_captums(layer):
+    model, pictures = small_net()
+    classes = torch.tensor([3, 1, 4, 1])
+    raw = LayerGradCam(model, model.get_submodule(layer)).attribute(pictures, classes, relu_attributions=True)
+    expected = F.interpolate(raw, (32, 32), mode="bilinear")[:, 0]
+    expected = (expected / expected.amax(dim=(1, 2), keepdim=True)).nan_to_num(0)  # 0/0: an empty map
+    assert expected.any()
+    torch.testing.assert_close(attribute(model, pictures, classes, layer=layer), expected)
+
+
+FAMILIES = {
+    "basic": ("resnet18", 64),
+    "bottleneck": ("resnet50", 64),
+    "grouped": ("resnext50_32x4d", 64),
+    "wide": ("wide_resnet50_2", 64),
+    "plain": ("plain18", 64),
+    "option A": ("resnet20", 32),
+    "plain CIFAR": ("plain20", 32),
+    "preact": ("preact_resnet20", 32),
+    "preact bottleneck": (ModelSpec("p", (1, 3, 1), (1, 2), width=16, stem="cifar", preactivation=True), 32),
+    "tutorial": ("tutorial_resnet50", 64),
+    "dilated": (ModelSpec("d", (1, 3, 1), (1, 1, 1), width=16, dilation=(False, True)), 64),
+    "deep stem": (ModelSpec("s", (3, 3), (1, 1), width=16, stem="deep"), 64),
+    "no norm": (ModelSpec("n", (3, 3), (1, 1), width=16, norm="none", conv_bias=True), 64),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_method_on_every_family(family, method):
+    variant, side = FAMILIES[family]
+    torch.manual_seed(0)
+    model, pictures = create_model(variant).eval(), torch.randn(2, 3, side, side)
+    logits = model(pictures)
+    maps = attribute(model, pictures, method=method)
+    assert maps.shape == (2, side, side)
+    assert maps.min() >= 0
+    assert torch.equal(maps.amax(dim=(1, 2)), torch.ones(2))
+    assert torch.equal(model(pictures), logits)
+
+
+@pytest.mark.parametrize("name", ["layer1", "layer2", "layer3"])
+def test_a_preactivation_stage_is_read_after_the_norm_and_relu_that_follow(name):
+    model, pictures = small_net("preact_resnet20")
+    seen = []
+    hook = find_layer(model, name).register_forward_hook(lambda *call: seen.append(call[2]))
+    stage = model.get_submodule(name).register_forward_hook(lambda *call: seen.append(call[2]))
+    model(pictures)
+    hook.remove()
+    stage.remove()
+    summed, activated = seen
+    assert summed.shape == activated.shape
+    assert summed.min() < 0 <= activated.min()
+
+
+def test_the_last_stage_and_the_predicted_class_are_the_defaults():
+    model, pictures = small_net()
+    explicit = attribute(model, pictures, model(pictures).argmax(1), layer=model.layer3)
+    assert torch.equal(attribute(model, pictures), explicit)
+    assert not torch.equal(attribute(model, pictures, layer="layer1"), explicit)
+
+
+def test_one_class_for_all_is_that_class_for_each():
+    model, pictures = small_net()
+    assert torch.equal(attribute(model, pictures, 7), attribute(model, pictures, torch.full((4,), 7)))
+
+
+def test_torchvisions_net_works_too():
+    """Its ReLUs work in place."""
+    torch.manual_seed(0)
+    model = resnet18(num_classes=5).eval()
+    assert stage_names(model) == ("layer1", "layer2", "layer3", "layer4")
+    assert attribute(model, torch.randn(1, 3, 64, 64)).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"layer": "layer9"}, "layer is 'layer9'; it may be layer1, layer2, layer3"),
+        ({"layer": "fc"}, "layer 'fc' has no feature maps"),
+        ({"layer": nn.ReLU()}, "layer is a ReLU of another net"),
+        ({"method": "magic"}, "method is 'magic'; it may be grad_cam, saliency"),
+        ({"target": 10}, "target is 10; it may be 0 to 9"),
+        ({"target": -1}, "target is -1"),
+        ({"target": torch.tensor([1, 2])}, "one for each of 4 pictures"),
+        ({"images": torch.zeros(4, 3, 32, 32, dtype=torch.uint8)}, "they must be float"),
+        ({"images": torch.zeros(3, 32, 32)}, "they must be float"),
+    ],
+)
+def test_wrong_requests_say_what_may_be(wrong, message):
+    model, pictures = small_net()
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        attribute(model, **{"images": pictures, **wrong})
+
+
+def test_a_net_without_stages_asks_for_a_layer(tiny_picture):
+    model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(ValueError, match="no stages"):
+        attribute(model, tiny_picture)
+    assert attribute(model, tiny_picture, target=0, layer="0").shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_the_callers_gradient_mode_does_not_matter(context):
+    model, pictures = small_net()
+    expected = attribute(model, pictures)
+    with context():
+        made_inside = pictures * 1
+        assert torch.equal(attribute(model, made_inside), expected)
+
+
+def test_train_mode_and_frozen_parameters_do_not_matter():
+    model, pictures = small_net()
+    expected = attribute(model, pictures)
+    model.train().requires_grad_(False)
+    assert torch.equal(attribute(model, pictures), expected)
+
+
+def snapshot(model):
+    return (
+        {name: module.training for name, module in model.named_modules()},
+        {name: len(module._forward_hooks) for name, module in model.named_modules()},
+        {name: parameter.requires_grad for name, parameter in model.named_parameters()},
+        {name: parameter.grad for name, parameter in model.named_parameters()},
+        {name: value.clone() for name, value in model.state_dict().items()},
+        torch.get_rng_state(),
+    )
+
+
+def same(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a is b
+
+
+@pytest.fixture
+def peculiar():
+    """A net in a state that no blanket train(), eval() or requires_grad_() would leave behind."""
+    model, pictures = small_net()
+    model.train()
+    model.layer1.eval()
+    model.conv1.requires_grad_(False)
+    model.fc.weight.grad = torch.ones_like(model.fc.weight)
+    model.layer2.register_forward_hook(lambda *call: None)
+    return model, pictures
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_model_is_given_back_as_it_was(peculiar, method):
+    model, pictures = peculiar
+    before = snapshot(model)
+    attribute(model, pictures, method=method)
+    assert all(map(same, before, snapshot(model)))
+    assert pictures.grad is None
+    assert not pictures.requires_grad
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_also_after_an_exception(peculiar, method):
+    model, pictures = peculiar
+    model.fc.forward = lambda x: 1 / 0  # after the hooked layer
+    before = snapshot(model)
+    with pytest.raises(ZeroDivisionError):
+        attribute(model, pictures, 0, method)
+    assert all(map(same, before, snapshot(model)))
+
+
+def leave_hooks_and_fail(model):
+    with undisturbed(model):
+        model.layer3.register_forward_hook(lambda *call: None)
+        model.layer3.register_full_backward_hook(lambda *call: None)
+        raise KeyError
+
+
+def test_undisturbed_removes_hooks_that_were_left_behind(peculiar):
+    model, _ = peculiar
+    before = snapshot(model)
+    with pytest.raises(KeyError):
+        leave_hooks_and_fail(model)
+    assert all(map(same, before, snapshot(model)))
+    assert not model.layer3._backward_hooks
+
+
+def test_two_threads_sharing_a_model_get_the_maps_of_one():
+    model, pictures = small_net()
+    model.train()
+    expected = [attribute(model, pictures[i : i + 1], i) for i in range(4)]
+    got = {}
+
+    def work(i):
+        got[i] = [attribute(model, pictures[i : i + 1], i) for _ in range(15)]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [0, 1, 2, 3]
+    for i in range(4):
+        assert all(torch.equal(heat, expected[i]) for heat in got[i])
+    assert all(module.training for module in model.modules())
+
+
+def test_the_lock_is_per_model():
+    first, second = small_net()[0], small_net()[0]
+    with undisturbed(first):
+        other = threading.Thread(target=attribute, args=(second, torch.zeros(1, 3, 32, 32)), daemon=True)
+        other.start()
+        other.join(60)
+        assert not other.is_alive()
