@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 def _summary(options: argparse.Namespace) -> int:
     given = Path(options.variant)
     spec = ModelSpec.from_json(given.read_text()) if given.suffix == ".json" else get_spec(options.variant)
-    size = options.size or default_input_size(spec)
+    size = default_input_size(spec) if options.size is None else options.size
     print(_format_table(layer_table(spec, (3, size, size))))
     return 0
 
