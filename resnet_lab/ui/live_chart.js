@@ -1,5 +1,11 @@
 // A chart that stays: Plotly is loaded once, and each refresh goes to Plotly.react on the same element,
 // so zoom, hover and hidden lines survive (st.plotly_chart is mounted anew whenever its data change).
+const CONFIG = {
+  responsive: true,
+  displaylogo: false,
+  modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d"], // nothing here leaves the machine
+};
+
 const load = (url) => {
   window.resnetLabPlotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
@@ -20,6 +26,6 @@ export default function (component) {
     if (!host.pending || !host.isConnected) return;
     const figure = JSON.parse(host.pending);
     host.pending = null;
-    Plotly.react(host, figure.data, figure.layout, { responsive: true, displaylogo: false });
+    Plotly.react(host, figure.data, figure.layout, CONFIG);
   });
 }

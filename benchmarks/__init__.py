@@ -1,0 +1,1 @@
+"""Measurements: each prints one table, with device, sample size and spread."""

@@ -1,0 +1,55 @@
+"""A fresh server on 127.0.0.1 and a real Chromium."""
+
+import os
+
+import pytest
+
+from benchmarks.harness import FLAGS, READY, VIEWPORT, find_browser, running_server
+
+NO_BROWSER = (
+    "no Chromium found: install Debian's chromium, Google Chrome, or run `playwright install chromium`; "
+    "RESNET_LAB_REQUIRE_BROWSER=1 makes this a failure"
+)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=30_000)
+    with sync_playwright() as playwright:
+        path = find_browser(playwright)
+        if path is None:
+            if os.environ.get("RESNET_LAB_REQUIRE_BROWSER") == "1":
+                pytest.fail(NO_BROWSER)
+            pytest.skip(NO_BROWSER)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path, shapes_cache):
+    with running_server(tmp_path / "runs", shapes_cache) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context(viewport=VIEWPORT)
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def visit(page):
+    """Opens an address and waits until the app has nothing more to do."""
+
+    def visit(address):
+        page.goto(address)
+        page.wait_for_selector(READY)
+        return page
+
+    return visit
