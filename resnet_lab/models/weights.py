@@ -123,7 +123,7 @@ def _mismatch(
     misfits: list[str],
 ) -> str:
     """Why the state does not fit, in words, or '' when it does; the plainest reason first."""
-    if missing and extra and len(missing) + len(extra) > len(wanted):
+    if extra and len(missing) > len(wanted) / 2:
         return f"it has no {missing[0]!r} and {len(missing) - 1:,} more, but {extra[0]!r}"
     if misfits:
         name = misfits[0]

@@ -106,9 +106,10 @@ def test_dilation_equals_torchvision(dilation):
     ours.load_state_dict(theirs.state_dict(), strict=True)
     x = torch.randn(1, 3, 65, 65)
     torch.testing.assert_close(ours(x), theirs(x), atol=1e-4, rtol=1e-5)
-    strides = lambda net: [
-        (m.stride, m.padding, m.dilation) for m in net.modules() if isinstance(m, nn.Conv2d)
-    ]
+
+    def strides(net):
+        return [(m.stride, m.padding, m.dilation) for m in net.modules() if isinstance(m, nn.Conv2d)]
+
     assert strides(ours) == strides(theirs)
 
 
@@ -129,7 +130,10 @@ def test_zero_init_makes_every_residual_branch_zero():
     assert torch.equal(block(x), x.relu())
     theirs = torchvision.models.resnet18(zero_init_residual=True)
     ours = create_model("resnet18", zero_init_residual=True)
-    zeros = lambda net: sorted(n for n, p in net.named_parameters() if n.endswith("weight") and not p.any())  # noqa: E731
+
+    def zeros(net):
+        return sorted(n for n, p in net.named_parameters() if n.endswith("weight") and not p.any())
+
     assert zeros(ours) == zeros(theirs)
 
 
