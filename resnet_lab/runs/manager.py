@@ -31,7 +31,8 @@ def execute(
 ) -> FitResult | None:
     """Trains `run` in this thread, from its last checkpoint if it has one, and leaves its final status.
 
-    `should_stop` is asked beside the run's own stop file. `on_event` sees each event after it is written.
+    `should_stop` is asked beside the run's own stop file (which may be there already: a run can be stopped
+    while it waits). `on_event` sees each event after it is written.
     Returns None for a run that failed; its status then holds the reason.
     """
 
@@ -39,7 +40,6 @@ def execute(
         return should_stop() or run.stop_file.exists()
 
     try:
-        run.stop_file.unlink(missing_ok=True)
         run.set_status(state="running", message="", **mine())
         resume = read_checkpoint(run.last_checkpoint) if run.last_checkpoint else None
         with closing(RunWriter(run)) as writer:
