@@ -2,5 +2,8 @@
 
 from resnet_lab.inspection.diagram import diagram_svg
 from resnet_lab.inspection.layer_table import LayerRow, LayerTable, layer_table
+from resnet_lab.inspection.reference import Published, published
+from resnet_lab.inspection.svg import Ink
+from resnet_lab.inspection.twin import twin_of
 
-__all__ = ["LayerRow", "LayerTable", "diagram_svg", "layer_table"]
+__all__ = ["Ink", "LayerRow", "LayerTable", "Published", "diagram_svg", "layer_table", "published", "twin_of"]

@@ -1,17 +1,16 @@
-"""The cards of the diagram: the layers of the stem, of a stage's first block, and of the head."""
+"""The cards of the diagram: the layers of the stem, of one block of each stage, and of the head."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from resnet_lab.inspection import svg
-from resnet_lab.inspection.layer_table import LayerRow
+from resnet_lab.inspection.layer_table import LayerRow, say_shape
 from resnet_lab.inspection.svg import Ink
 from resnet_lab.models import ModelSpec
 
 CARD = 158.0  # top of the cards
-LAYER_HEIGHT, LAYER_GAP = 34.0, 10.0
-STEP = LAYER_HEIGHT + LAYER_GAP
+LAYER_GAP = 10.0
 HEADROOM, FOOTROOM = 26.0, 38.0  # of a card, for the fork above the layers and the addition below them
 
 DASHES = {"identity": "", "padding": "7 5", "projection": "0.1 5"}  # solid, dashed, dotted
@@ -20,10 +19,27 @@ SHORT = {"BatchNorm2d": "BN", "GroupNorm": "GN", "ReLU": "ReLU"}
 
 @dataclass
 class Layer:
-    """One box of an unfolded block: a convolution, pool or linear layer, and the small layers around it."""
+    """One box of an opened block: a convolution, pool or linear layer, with the norms and ReLUs around it."""
 
     row: LayerRow | None
-    around: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[str]:
+        """What is written into the box, in the order in which it happens."""
+        lines = [", ".join(self.before)] if self.before else []
+        if self.row is not None:
+            lines.append(_layer_name(self.row))
+            if self.row.groups and self.row.groups > 1:
+                lines.append(f"{self.row.groups} groups")
+            if max(self.row.dilation, default=1) > 1:
+                lines.append(f"dilation {max(self.row.dilation)}")
+        return [*lines, ", ".join(self.after)] if self.after else lines
+
+    @property
+    def height(self) -> float:
+        return max(34.0, 6 + 14.0 * len(self.lines))
 
 
 def shortcut_kind(spec: ModelSpec, rows: list[LayerRow]) -> str | None:
@@ -49,7 +65,7 @@ def layers_of(rows: list[LayerRow], preactivation: bool) -> list[Layer]:
         elif preactivation or not layers:
             waiting.append(SHORT[row.type])
         else:
-            layers[-1].around.append(SHORT[row.type])
+            layers[-1].after.append(SHORT[row.type])
     return layers
 
 
@@ -58,14 +74,18 @@ def block_layers(spec: ModelSpec, rows: list[LayerRow]) -> list[Layer]:
     layers = layers_of(rows, spec.preactivation)
     if spec.preactivation and shortcut_kind(spec, rows) in ("padding", "projection"):
         first = layers[0]
-        return [Layer(None, first.around), Layer(first.row), *layers[1:]]
+        return [Layer(None, first.before), Layer(first.row), *layers[1:]]
     if shortcut_kind(spec, rows) and not spec.preactivation:
-        layers[-1].around.remove("ReLU")  # it comes after the addition
+        layers[-1].after.remove("ReLU")  # it comes after the addition
     return layers
 
 
 def card_height(layers: list[Layer]) -> float:
-    return HEADROOM + len(layers) * STEP + FOOTROOM
+    return HEADROOM + _stack_height(layers) + FOOTROOM
+
+
+def _stack_height(layers: list[Layer]) -> float:
+    return sum(layer.height + LAYER_GAP for layer in layers)
 
 
 def stack(layers: list[Layer], middle: float, width: float, ink: Ink) -> str:
@@ -73,28 +93,33 @@ def stack(layers: list[Layer], middle: float, width: float, ink: Ink) -> str:
     parts = []
     y = CARD + HEADROOM
     for layer in layers:
-        parts.append(svg.line(middle, y - LAYER_GAP, middle, y, ink, arrow=True))
+        top = CARD + 4 if layer is layers[0] else y - LAYER_GAP
+        parts.append(svg.line(middle, top, middle, y, ink, arrow=True))
         parts.append(_layer_box(layer, middle, y, width, ink))
-        y += STEP
+        y += layer.height + LAYER_GAP
     parts.append(svg.line(middle, y - LAYER_GAP, middle, y + 4, ink, arrow=True))
     return "".join(parts)
 
 
 def _layer_box(layer: Layer, middle: float, y: float, width: float, ink: Ink) -> str:
-    around = ", ".join(layer.around)
-    if layer.row is None:
-        return svg.box(middle - width / 2, y, width, LAYER_HEIGHT, ink) + svg.text(
-            middle, y + 22, around, ink
-        )
-    row = layer.row
-    if row.groups and row.groups > 1:
-        around = f"{row.groups} groups · {around}"
-    if max(row.dilation, default=1) > 1:
-        around = f"dilation {max(row.dilation)} · {around}"
-    name = _layer_name(row)
-    first = svg.text(middle, y + (16 if around else 22), name, ink, 14, **{"font-weight": 600})
-    second = svg.muted(middle, y + 29, around, ink) if around else ""
-    return svg.box(middle - width / 2, y, width, LAYER_HEIGHT, ink, row.path, strides(row)) + first + second
+    row, lines = layer.row, layer.lines
+    title, strong = (_layer_title(row), strides(row)) if row else ("", False)
+    parts = [svg.box(middle - width / 2, y, width, layer.height, ink, title, strong)]
+    baseline = y + (22 if len(lines) == 1 else 14 if layer.before else 16)
+    for words in lines:
+        if row and words == _layer_name(row):
+            parts.append(svg.text(middle, baseline, words, ink, 14, **{"font-weight": 600}))
+        else:
+            parts.append(svg.muted(middle, baseline, words, ink))
+        baseline += 14.5 if layer.before else 13.5
+    return "".join(parts)
+
+
+def _layer_title(row: LayerRow) -> str:
+    """What the pointer shows: the layer's path, its sizes and its parameters."""
+    return (
+        f"{row.path}: {say_shape(row.input_shape)} → {say_shape(row.output_shape)}, {row.params:,} parameters"
+    )
 
 
 def _layer_name(row: LayerRow) -> str:
@@ -103,7 +128,7 @@ def _layer_name(row: LayerRow) -> str:
     if row.type == "Linear":
         return f"fc {row.output_shape[-1]:,}"
     if row.type == "AdaptiveAvgPool2d":
-        return "average pool"
+        return "avg pool"
     if row.type == "MaxPool2d":
         return f"max pool{stride}"
     return f"{'×'.join(map(str, row.kernel))}, {row.output_shape[0]}{stride}"
@@ -114,7 +139,7 @@ def strides(row: LayerRow) -> bool:
 
 
 def unfolded(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float], ink: Ink) -> str:
-    """The first block of a stage: its layers on the left, its shortcut on the right, joined at ⊕."""
+    """One block: its layers on the left, its shortcut on the right, joined at ⊕."""
     x, width = place
     layers, kind = block_layers(spec, rows), shortcut_kind(spec, rows)
     room = {None: 0.0, "identity": 44.0}.get(kind, 62.0)
@@ -124,8 +149,8 @@ def unfolded(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float], 
     if kind is None:
         return "".join(parts)
     late = layers[0].row is None  # the shortcut then starts after the first norm and ReLU
-    fork = CARD + 12 + (STEP + 7 if late else 0)
-    join = CARD + HEADROOM + len(layers) * STEP + 9
+    fork = CARD + 12 + (layers[0].height + LAYER_GAP + 7 if late else 0)
+    join = CARD + HEADROOM + _stack_height(layers) + 9
     side = middle + box_width / 2 + room / 2
     curve = (
         f"M{middle:.1f} {fork:.1f}H{side - 10:.1f}Q{side:.1f} {fork:.1f} {side:.1f} {fork + 10:.1f}"
@@ -136,8 +161,9 @@ def unfolded(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float], 
         svg.plus(middle, join, 8, ink),
         _shortcut_label(rows, side, (fork + join) / 2, ink),
     ]
+    parts.append(svg.line(middle, join + 8, middle, join + 25, ink, arrow=True))
     if not spec.preactivation:
-        parts.append(svg.text(middle + 8, join + 23, "ReLU", ink, 11.5, anchor="start", opacity=0.75))
+        parts.append(svg.text(middle + 8, join + 22, "ReLU", ink, 11.5, anchor="start", opacity=0.75))
     return "".join(parts)
 
 
@@ -148,13 +174,13 @@ def _shortcut_label(rows: list[LayerRow], x: float, y: float, ink: Ink) -> str:
         return ""
     stride = f"/{max(own[0].stride)}" if strides(own[0]) else ""
     if own[0].type == "PadShortcut":
-        words = ["pad", stride]
+        words = ["pad 0", stride]
     else:
         norm = [SHORT[row.type] for row in own[1:]]
-        words = [f"1×1, {own[0].output_shape[0]}", " ".join([stride, *norm]).strip()]
+        words = ["1×1", f"{own[0].output_shape[0]}", " ".join([stride, *norm]).strip()]
     words = [word for word in words if word]
     height = 8 + 14 * len(words)
     top = y - height / 2
-    parts = [svg.patch(x - 28, top, 56, height, ink, own[0].path)]
+    parts = [svg.patch(x - 24, top, 48, height, ink, _layer_title(own[0]))]
     parts += [svg.text(x, top + 15 + 14 * i, word, ink, 12) for i, word in enumerate(words)]
     return "".join(parts)

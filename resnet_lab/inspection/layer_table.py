@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,7 +166,7 @@ class _Recorder:
             params=sum(p.numel() for p in new.values()),
             macs=_macs(module, shape_in, shape_out),
             weight_bytes=sum(p.numel() * p.element_size() for p in new.values()),
-            **_window(module),
+            **_window(module, len(shape_out) - 1),
         )
         self.rows.append(row)
 
@@ -242,25 +243,27 @@ def _macs(module: nn.Module, shape_in: Shape, shape_out: Shape) -> int:
     if not shape_out:
         return 0
     if isinstance(module, nn.Linear):
-        return _product(shape_out) * module.in_features
+        return math.prod(shape_out) * module.in_features
     if isinstance(module, _ConvNd):
-        taps = _product(module.kernel_size)
+        taps = math.prod(module.kernel_size)
         if module.transposed:  # each input value is spread over the kernel
-            return _product(shape_in) * taps * module.out_channels // module.groups
-        return _product(shape_out) * taps * module.in_channels // module.groups
+            return math.prod(shape_in) * taps * module.out_channels // module.groups
+        return math.prod(shape_out) * taps * module.in_channels // module.groups
     return 0
 
 
-def _window(module: nn.Module) -> dict[str, Any]:
-    """Kernel, stride, padding, dilation and groups, for layers that have them."""
+def _window(module: nn.Module, sides: int) -> dict[str, Any]:
+    """Kernel, stride, padding, dilation and groups, for layers that have them; `sides` is 2 for pictures."""
     if isinstance(module, PadShortcut):
-        return {"stride": (module.stride, module.stride)}
-    if not hasattr(module, "kernel_size"):
+        return {"stride": (module.stride,) * sides}
+    kernel = getattr(module, "kernel_size", None)
+    if kernel is None:
         return {}
-    sides = 2 if not isinstance(module, _ConvNd) else len(module.kernel_size)
     window = {
-        "kernel": _per_side(module.kernel_size, sides),
-        "stride": _per_side(getattr(module, "stride", 1), sides),
+        "kernel": _per_side(kernel, sides),
+        "stride": _per_side(
+            getattr(module, "stride", None) or kernel, sides
+        ),  # None: as in torch, the kernel
         "padding": _per_side(getattr(module, "padding", 0), sides),
         "dilation": _per_side(getattr(module, "dilation", 1), sides),
     }
@@ -270,10 +273,3 @@ def _window(module: nn.Module) -> dict[str, Any]:
 def _per_side(value: Any, sides: int) -> Any:
     """3 → (3, 3), as torch means it; tuples and padding="same" pass through."""
     return value if isinstance(value, str) else (value,) * sides if isinstance(value, int) else tuple(value)
-
-
-def _product(numbers: Shape) -> int:
-    result = 1
-    for number in numbers:
-        result *= number
-    return result

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from resnet_lab.figures.palette import INK, PLAIN, PLAIN_DARK, RESIDUAL, RESIDUAL_DARK
-
-PAGE = {"light": "#FFFFFF", "dark": "#12161B"}  # backgroundColor in .streamlit/config.toml
 FONT = "'Source Sans', 'Source Sans 3', system-ui, sans-serif"
 
 
@@ -18,14 +15,6 @@ class Ink:
     text: str
     page: str
     accent: str
-
-    @classmethod
-    def of(cls, plain: bool, dark: bool) -> Ink:
-        text, _ = INK["dark" if dark else "light"]
-        page = PAGE["dark" if dark else "light"]
-        if plain:
-            return cls(text, page, PLAIN_DARK if dark else PLAIN)
-        return cls(text, page, RESIDUAL_DARK if dark else RESIDUAL)
 
 
 def text(x: float, y: float, words: str, ink: Ink, size: float = 13, **style: str | float) -> str:
@@ -79,8 +68,9 @@ def line(x1: float, y1: float, x2: float, y2: float, ink: Ink, arrow: bool = Fal
 
 
 def arc(path: str, dash: str, ink: Ink, width: float = 2.2) -> str:
+    look = f'stroke="{ink.accent}" stroke-width="{width:g}" stroke-linecap="round"'
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<path d="{path}" fill="none" stroke="{ink.accent}" stroke-width="{width:g}" stroke-linecap="round"{dashes}/>'
+    return f'<path d="{path}" fill="none" {look}{dashes}/>'
 
 
 def plus(x: float, y: float, radius: float, ink: Ink) -> str:

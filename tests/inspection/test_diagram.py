@@ -1,0 +1,134 @@
+"""The diagram is well-formed SVG that shows what the table says, inside its own borders."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from resnet_lab.inspection import Ink, diagram_svg, layer_table
+from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
+
+INK = Ink("#111111", "#FFFFFF", "#0072B2")
+SVG = "{http://www.w3.org/2000/svg}"
+CUSTOM = [
+    ModelSpec("six", (3, 3), (1, 2, 3, 4, 9, 12), width=16, stem="deep", norm="group"),
+    ModelSpec("one", (3, 1, 3), (1,), norm="none", num_classes=1),
+    get_spec("resnet50").replace(name="dilated", dilation=(False, True, True)),
+    get_spec("resnet34").replace(name="everywhere", shortcut="projection_all"),
+]
+
+
+def draw(spec, opened=0):
+    spec = get_spec(spec)
+    side = default_input_size(spec)
+    return ElementTree.fromstring(diagram_svg(spec, layer_table(spec, (3, side, side)), INK, opened))
+
+
+def words(picture):
+    return [element.text for element in picture.iter(f"{SVG}text")]
+
+
+def dashes(picture):
+    return [
+        path.get("stroke-dasharray") for path in picture.iter(f"{SVG}path") if path.get("stroke-dasharray")
+    ]
+
+
+def additions(picture):
+    return len(list(picture.iter(f"{SVG}circle")))
+
+
+@pytest.mark.parametrize("spec", [*sorted(set(VARIANTS) - {"resnet1202"}), *CUSTOM], ids=str)
+@pytest.mark.parametrize("opened", [0, 1, 50])
+def test_every_label_stays_inside(spec, opened):
+    picture = draw(spec, opened)
+    _, _, width, height = map(float, picture.get("viewBox").split())
+    for text in picture.iter(f"{SVG}text"):
+        length = 0.5 * float(text.get("font-size")) * len(text.text)  # of Source Sans, on average
+        start = float(text.get("x")) - {"middle": length / 2, "start": 0}[text.get("text-anchor")]
+        assert start >= 0, text.text
+        assert start + length <= width, text.text
+        assert 0 < float(text.get("y")) < height
+    for box in picture.iter(f"{SVG}rect"):
+        assert float(box.get("x")) + float(box.get("width")) <= width
+        assert float(box.get("y")) + float(box.get("height")) <= height
+
+
+def test_boxes_name_kernels_channels_and_strides():
+    text = words(draw("resnet50"))
+    assert {"7×7, 64 /2", "max pool /2", "1×1, 256", "3×3, 128 /2", "1×1, 2048", "fc 1,000"} <= set(text)
+    assert {"56 × 56", "28 × 28", "14 × 14", "7 × 7", "2,048 channels"} <= set(text)
+    assert "3×3, 128" in words(draw("resnet50", opened=1))
+
+
+def test_groups_and_dilation_are_written_down():
+    assert words(draw("resnext50_32x4d")).count("32 groups") == 4
+    text = words(draw(CUSTOM[2], opened=1))
+    assert {"dilation 2", "dilation 4", "1,024 channels, dilation 2"} <= set(text)
+
+
+def test_shortcuts_differ_by_their_lines():
+    identity_and_projection = draw("resnet34")
+    assert set(dashes(identity_and_projection)) == {"0.1 5"}
+    # three projections in the chain, three in the cards below, one in the legend
+    assert len(dashes(identity_and_projection)) == 7
+    assert set(dashes(draw("resnet20"))) == {"7 5"}
+    assert len(dashes(draw("resnet20"))) == 2 + 2 + 1
+    assert len(dashes(draw(CUSTOM[3]))) == 16 + 4 + 1
+
+
+def test_every_residual_block_has_its_addition_and_a_plain_net_none():
+    assert additions(draw("resnet34")) == 16 + 4 + 1  # chain, cards, legend
+    assert additions(draw("plain34")) == 0
+    assert "No shortcuts: the only way is through every block." in words(draw("plain34"))
+
+
+def test_irregular_projections_of_the_tutorial_net_are_seen():
+    assert len(dashes(draw("tutorial_resnet50"))) == 4 + 6 + 4 + 1
+
+
+def test_long_stages_fold_and_any_block_opens():
+    picture = draw("resnet152", opened=8)
+    assert {"× 5", "× 33"} <= set(words(picture))
+    assert [w for w in words(picture) if w.startswith("block ")] == [
+        "block 3",
+        "block 8",
+        "block 9",
+        "block 3",
+    ]
+    assert len(dashes(picture)) == 4 + 1  # opened blocks are identities: only the chain's and the legend's
+
+
+def test_relu_after_the_addition_only_without_preactivation():
+    assert words(draw("resnet110")).count("ReLU") == 3
+    assert "ReLU" not in words(draw("preact_resnet110"))
+
+
+def test_preactivation_norms_stand_above_their_convolution():
+    text = words(draw("preact_resnet110", opened=1))
+    assert text[text.index("3×3, 32") - 1] == "BN, ReLU"
+
+
+def test_maps_shrink_in_the_picture():
+    def heights(name):
+        boxes = draw(name).iter(f"{SVG}rect")
+        titled = {b.find(f"{SVG}title").text: b for b in boxes if b.find(f"{SVG}title") is not None}
+        return [float(titled[f"layer{s}.0: no shortcut"].get("height")) for s in (1, 2, 3, 4)]
+
+    assert heights("plain34") == [52, 44, 36, 28]
+
+
+def test_names_are_escaped():
+    spec = ModelSpec('<b onload="x">&', (3, 3), (1,))
+    picture = draw(spec)
+    assert '<b onload="x">&' in picture.get("aria-label")
+    assert {element.tag for element in picture.iter()} <= {
+        SVG + t for t in ("svg", "text", "rect", "path", "circle", "polygon", "title")
+    }
+
+
+def test_colours_are_the_ones_given():
+    svg = diagram_svg(
+        get_spec("plain20"), layer_table("plain20", (3, 32, 32)), Ink("#EEEEEE", "#000000", "#E69F00")
+    )
+    assert set(re.findall(r"#[0-9A-F]{6}", svg)) == {"#EEEEEE", "#E69F00"}
