@@ -67,7 +67,10 @@ with st.spinner("Reading the net"):
 show.totals(table)
 st.caption(show.describe(spec))
 show.diagram(spec, table, opened=block - 1)
-st.caption("Follow the line from the left: every shortcut gives a way around its block, and joins at the ⊕.")
+if not spec.is_plain:
+    st.caption(
+        "Follow the line from the left: each shortcut leads around its block and joins again at the ⊕."
+    )
 
 st.subheader("Layers", anchor=False)
 show.layers(table)

@@ -8,11 +8,11 @@ PARAMS, MACS = "parameters", "MACs"
 IMAGENET, TEN_CROPS = "ImageNet top-1 accuracy", "ImageNet top-1 error, 10 crops"
 CIFAR, CIFAR_ACCURACY = "CIFAR-10 test error", "CIFAR-10 test accuracy"
 
-HE_2015, HE_2016 = "He et al. 2015", "He et al. 2016 (identity mappings)"
+HE_2015, HE_2016 = "He et al. 2015", "He et al. 2016"
 TORCHVISION, TUTORIALS = "torchvision", "tutorials"
 RECOUNT = "recount, option A shortcuts"
 AKAMASTER = "akamaster/pytorch_resnet_cifar10"
-REPRODUCTION = "a reproduction, read off Fig. 6 of He et al. 2015"
+REPRODUCTION = "a reproduction"
 
 # torchvision: parameters, GMACs at 224 × 224, top-1 accuracy (%) of the weights V1 and V2
 _TORCHVISION = {
@@ -87,7 +87,7 @@ def _counts(variant: str) -> list[Published]:
     records = [Published(PARAMS, params, source) for params, _, source in known]
     records += [Published(MACS, macs, source) for _, macs, source in known]
     if variant == "resnet50":
-        note = "its stride is on the first 1×1 convolution, ours on the 3×3, as in torchvision"
+        note = "stride on the first 1×1; ours: on the 3×3, as torchvision"
         records.append(Published(MACS, "3.8 G", HE_2015, note))
     if variant == "tutorial_resnet50":
         records += [
@@ -109,7 +109,9 @@ def _paper_errors(variant: str) -> list[Published]:
         records.append(Published(CIFAR, f"{paper} %", HE_2015, note))
         records.append(Published(CIFAR, f"{others} %", AKAMASTER))
     if variant in _PLAIN_CIFAR:
-        records.append(Published(CIFAR, f"{_PLAIN_CIFAR[variant]} %", REPRODUCTION))
+        records.append(
+            Published(CIFAR, f"{_PLAIN_CIFAR[variant]} %", REPRODUCTION, "read off Fig. 6 of He et al. 2015")
+        )
     if variant in _PREACTIVATION:
         error, original = _PREACTIVATION[variant]
         note = f"the same depth with ReLU after the addition: {original} %"

@@ -154,7 +154,8 @@ def beside_published(spec: ModelSpec) -> None:
         }
         for record in records
     ]
-    st.dataframe(rows, hide_index=True, column_config={"published": RIGHT, "ours": RIGHT})
+    config: dict[str, Any] = {"published": RIGHT, "ours": RIGHT, "note": st.column_config.Column(width=360)}
+    st.dataframe(rows, hide_index=True, column_config=config)
     st.caption(
         f"Counts of the net as published, for {size} × {size} pictures. Accuracies have no “ours” until you train."
     )
