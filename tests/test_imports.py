@@ -10,7 +10,7 @@ MAY_IMPORT = {
     "models": set(),
     "data": set(),
     "figures": set(),
-    "inspection": {"models", "data", "figures"},  # the palette of the diagram
+    "inspection": {"models", "data"},
     "attribution": {"models", "data"},
     "training": {"models", "data"},
     "runs": {"models", "data", "training"},

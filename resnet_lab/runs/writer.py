@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +23,11 @@ class RunWriter:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._file = (run.path / "events.jsonl").open("ab", buffering=0)
+        path = run.path / "events.jsonl"
+        cut = _last_byte(path) not in (b"", b"\n")
+        self._file = path.open("ab", buffering=0)
+        if cut:  # a killed process left half a line; what follows must not be lost with it
+            self._file.write(b"\n")
         self._beat = 0.0
 
     def __call__(self, event: Event) -> None:
@@ -78,3 +84,12 @@ class RunWriter:
         if event.best:
             with replacing(path / "best.pt") as draft:
                 shutil.copyfile(path / "last.pt", draft)
+
+
+def _last_byte(path: Path) -> bytes:
+    """b"" for a file that is empty or not there."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return b""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1)

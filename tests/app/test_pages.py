@@ -106,6 +106,15 @@ def test_a_recipe_sets_the_form(open_page):
     assert (at.selectbox(key="variant").value, at.number_input(key="lr").value) == ("resnet20", 0.1)
 
 
+def test_a_run_that_failed_says_why(open_page, tiny):
+    run = RunStore().create(tiny.replace(dataset="folder:/no*where*"))
+    execute(run)
+    at = open_page("training", run=run.id)
+    assert not at.exception
+    (message,) = [error.value for error in at.error]
+    assert "/no\\*where\\*" in message  # Markdown in a user's words is switched off
+
+
 def test_a_link_to_a_deleted_run_says_so(open_page):
     assert "no run 'gone'" in words(open_page("training", run="gone"))
 

@@ -41,7 +41,7 @@ def chart_points(page):
 
 def test_pick_train_watch_stop_reload_resume(server, visit, page, tmp_path):
     visit(f"{server}/architecture?variant=resnet56")
-    page.get_by_role("button", name="Train this net").click()
+    page.get_by_role("link", name="Train this net").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Training")
     expect(page.get_by_test_id("stSelectbox").filter(has_text="Net")).to_contain_text("resnet56")
     page.get_by_role("button", name="Train", exact=True).click()

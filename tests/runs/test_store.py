@@ -108,6 +108,13 @@ def test_events_are_read_from_an_offset_and_half_lines_wait(store, tiny):
     assert offset == path.stat().st_size
 
 
+def test_a_line_cut_by_a_crash_costs_itself_alone(store, tiny):
+    run = store.create(tiny)
+    (run.path / "events.jsonl").write_bytes(b'{"kind": "step", "step": 1}\n{"kind": "st')
+    RunWriter(run)(EpochEvent(1, 2, 1.0, 0.1, 1.0, 0.2, 1.0))
+    assert [e["step"] for e in run.events()[0]] == [1, 2]
+
+
 def test_checkpoints_are_whole_or_not_at_all(store, tiny, monkeypatch):
     run = store.create(tiny)
     writer = RunWriter(run)
