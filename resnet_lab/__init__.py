@@ -4,6 +4,6 @@ import os
 
 __version__ = "0.1.0"
 
-# Before torch is loaded: its threads then sleep while they wait for one another, instead of spinning. A spinning
-# thread that shares its core with a browser slows training many times over (docs/performance.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before torch is loaded: its OpenMP threads then spin only briefly while they wait for one another, and sleep after
+# that. Long spins on a core that a browser wants slow training many times over (docs/decisions/openmp-spin.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")

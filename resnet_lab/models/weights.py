@@ -164,9 +164,10 @@ def imagenet_weights(variant: str, tag: str = "DEFAULT") -> ImageNetModel:
     if tag not in enum.__members__ and tag != "DEFAULT":
         raise WeightsError(f"{variant} has no weights {tag!r}; it has {', '.join(enum.__members__)}.")
     weights = enum[tag] if tag in enum.__members__ else enum.DEFAULT
-    model = create_model(variant)
+    with torch.device("meta"):  # no weights are drawn only to be replaced
+        model = create_model(variant)
     try:
-        model.load_state_dict(weights.get_state_dict(progress=False))
+        model.load_state_dict(weights.get_state_dict(progress=False), assign=True)
     except (URLError, OSError) as error:
         raise WeightsError(
             f"The ImageNet weights of {variant} are not on this machine and could not be downloaded "

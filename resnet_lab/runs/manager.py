@@ -164,7 +164,7 @@ class RunManager:
 
 
 def _be_polite() -> None:
-    """The pages come first: this thread gives way to them (Linux only), and uses the physical cores."""
+    """The pages come first: this thread gives way to them (on Linux, where a thread has a priority of its own)."""
     torch.set_num_threads(torch.get_num_threads())  # per thread in torch: a new thread would take the default
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)

@@ -60,8 +60,9 @@ def load_run_model(run: Run) -> TrainedModel:
             f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one."
         )
     state = read_checkpoint(path)
-    model = create_model(ModelSpec.from_json(state["spec"]))
-    model.load_state_dict(state["model"])
+    with torch.device("meta"):  # no weights are drawn, so a run that starts now keeps its seed's weights
+        model = create_model(ModelSpec.from_json(state["spec"]))
+    model.load_state_dict(state["model"], assign=True)
     return TrainedModel(
         model=model.eval(),
         classes=tuple(state["classes"]),

@@ -199,7 +199,7 @@ def _first_of(net: Net, files: list[tuple[str, bytes]]) -> tuple[Picture | None,
     return pictures[chosen], problems
 
 
-@st.cache_data(max_entries=100, show_spinner="Reading the picture …")
+@st.cache_data(max_entries=100, scope="session", show_spinner="Reading the picture …")
 def _pixels(key: str, name: str, data: bytes, _net: Net) -> Pixels | str:
     """The picture as the net sees it, or the sentence that says why there is none."""
     try:
