@@ -20,7 +20,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
-VIEWPORT = {"width": 1280, "height": 720}
+VIEWPORT: Any = {"width": 1280, "height": 720}
 
 
 def find_browser(playwright: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas  # noqa: F401 (plotly uses it once it is loaded, even if another thread is still half-way through that)
 import plotly.graph_objects as go
 
 from resnet_lab.figures.palette import INK, PLAIN, PLAIN_DARK, RESIDUAL, RESIDUAL_DARK

@@ -33,17 +33,14 @@ def recipe_form() -> TrainConfig | str:
         "Net", list(VARIANTS), list(VARIANTS).index(base.spec.name), key="variant", bind="query-params"
     )
     sets = [*DATASETS, FOLDER]
-    dataset = right.selectbox(
-        "Data", sets, sets.index(base.dataset), _data_title, key="dataset", bind="query-params"
-    )
+    dataset = right.selectbox("Data", sets, sets.index(base.dataset), key="dataset", bind="query-params")
     if dataset == FOLDER:
-        dataset = "folder:" + st.text_input(
-            "Folder",
-            "data/cifar10-jpeg",
-            key="folder",
-            bind="query-params",
-            help="Holds train/<class>/*, test/<class>/*.",
-        )
+        help_text = "Holds train/<class>/* and test/<class>/*, or class folders alone."
+        path = st.text_input("Folder", "data/cifar10-jpeg", key="folder", bind="query-params", help=help_text)
+        dataset = f"folder:{path}"
+    else:
+        st.caption(_about_data(dataset))
+    left, right = st.columns(2)
     epochs = left.number_input("Epochs", 1, None, base.epochs, key="epochs", bind="query-params")
     lr = right.number_input(
         "Learning rate", 0.0, None, base.lr, format="%.4g", step=0.01, key="lr", bind="query-params"
@@ -57,11 +54,10 @@ def recipe_form() -> TrainConfig | str:
         return f"{error}."
 
 
-def _data_title(name: str) -> str:
-    if name == FOLDER:
-        return "A folder of pictures"
-    waiting = "" if is_downloaded(name) else f" ({DATASETS[name].download_mb} MB to download)"
-    return DATASETS[name].title + waiting
+def _about_data(name: str) -> str:
+    """One line on the data set, and what it costs to get it."""
+    info = DATASETS[name]
+    return info.note + ("" if is_downloaded(name) else f" {info.download_mb:,} MB are downloaded first.")
 
 
 def _apply_recipe() -> None:

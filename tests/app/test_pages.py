@@ -106,6 +106,15 @@ def test_a_recipe_sets_the_form(open_page):
     assert (at.selectbox(key="variant").value, at.number_input(key="lr").value) == ("resnet20", 0.1)
 
 
+def test_a_link_sets_the_form(open_page):
+    at = open_page(
+        "training", variant="plain32", dataset="folder", folder="some/where", epochs="7", lr="0.02"
+    )
+    assert (at.selectbox(key="variant").value, at.selectbox(key="dataset").value) == ("plain32", "folder")
+    assert (at.text_input(key="folder").value, at.number_input(key="epochs").value) == ("some/where", 7)
+    assert at.number_input(key="lr").value == 0.02
+
+
 def test_a_run_that_failed_says_why(open_page, tiny):
     run = RunStore().create(tiny.replace(dataset="folder:/no*where*"))
     execute(run)
