@@ -2,43 +2,76 @@
 
 python -m benchmarks.screenshots RUNS DATA
 
-RUNS must hold a finished resnet20 and a race of resnet32 and plain32 (`train --recipe quick`, then the Race button,
-or `train --recipe race-32` with each of the two variants).
+RUNS must hold a finished resnet20 on shapes and on a folder, and a race of resnet32 and plain32.
 """
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from benchmarks.harness import FLAGS, READY, ROOT, VIEWPORT, find_browser, running_server
+from resnet_lab.data.shapes import draw_shape
 from resnet_lab.runs import RunStore
 
-VIEWS = {
-    "home": "",
-    "architecture": "architecture?variant=resnet50",
-    "training": "training?run={run}",
-    "comparison": "comparison",
-    "prediction": "prediction?run={run}&source=Test+picture&index=3",
-    "runs": "runs",
+
+def _nothing(page: Any) -> None:
+    pass
+
+
+def _scroll_to_layers(page: Any) -> None:
+    page.get_by_role("heading", name="Layers").scroll_into_view_if_needed()
+    page.mouse.move(700, 400)
+    page.mouse.wheel(0, 450)
+
+
+def _upload(page: Any) -> None:
+    data = io.BytesIO()
+    Image.fromarray(draw_shape(seed=11, index=3, size=200)[0]).save(data, "PNG")
+    file: Any = {"name": "my picture.png", "mimeType": "image/png", "buffer": data.getvalue()}
+    page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files([file])
+
+
+VIEWS: dict[str, tuple[str, Callable[[Any], None]]] = {
+    "home": ("", _nothing),
+    "architecture": ("architecture?variant=resnet50", _nothing),
+    "layers": ("architecture?variant=resnet50", _scroll_to_layers),
+    "training": ("training?run={shapes}", _nothing),
+    "training-cifar10-jpeg": ("training?run={folder}", _nothing),
+    "comparison": ("comparison", _nothing),
+    "prediction": ("prediction?run={shapes}&source=Test+picture&index=3", _nothing),
+    "upload": ("prediction?run={shapes}", _upload),
+    "runs": ("runs", _nothing),
 }
 
 
 def main(runs: str, data: str) -> None:
     from playwright.sync_api import sync_playwright
 
-    newest = next(run for run in RunStore(runs).list() if run.config.spec.name == "resnet20")
+    nets = [run for run in RunStore(runs).list() if run.config.spec.name == "resnet20"]
+    best = sorted(nets, key=lambda run: run.status.test_accuracy or 0.0)
+    names = {
+        "shapes": next(run.id for run in reversed(best) if run.config.dataset == "shapes"),
+        "folder": next(run.id for run in reversed(best) if run.config.dataset.startswith("folder:")),
+    }
     with (
         running_server(Path(runs).resolve(), Path(data).resolve()) as address,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=find_browser(playwright), args=FLAGS)
         for scheme in ("light", "dark"):
-            for name, path in VIEWS.items():
+            for name, (path, act) in VIEWS.items():
                 page = browser.new_page(viewport=VIEWPORT, color_scheme=scheme)
-                page.goto(f"{address}/{path.format(run=newest.id)}")
+                page.goto(f"{address}/{path.format(**names)}")
                 page.wait_for_selector(READY)
-                page.wait_for_timeout(2500)  # charts and pictures arrive after the script is done
+                page.wait_for_timeout(1500)  # charts and pictures arrive after the script is done
+                act(page)
+                page.wait_for_timeout(1500)
                 page.screenshot(path=ROOT / "docs" / "images" / f"{name}-{scheme}.png")
                 page.close()
         browser.close()

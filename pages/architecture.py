@@ -55,9 +55,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         help="Of every stage: 1 is the first block, which may change the shape; most others look like 2.",
     )
     st.space("stretch")
-    training = shell.page_path("training")  # a link: switch_page may not set parameters bound to a widget
+    training = shell.page_path("training")  # "model" there: a name of its own, or Streamlit drops it
     st.page_link(
-        training, label="Train this net", icon=":material/show_chart:", query_params={"variant": variant}
+        training, label="Train this net", icon=":material/show_chart:", query_params={"model": variant}
     )
 
 with st.spinner("Reading the net"):

@@ -106,7 +106,9 @@ def _wanted(options: list[str]) -> int | None:
 def _title(option: str, runs: Mapping[str, Run]) -> str:
     if option not in runs:
         return f"{option}, ImageNet"
-    return f"{runs[option].name} · {datetime.fromtimestamp(runs[option].status.created):%d %b, %H:%M}"
+    created = datetime.fromtimestamp(runs[option].status.created)
+    is_today = created.date() == datetime.now().date()
+    return f"{runs[option].name} · {created.strftime('%H:%M' if is_today else '%d %b')}"  # the box is narrow
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the net …")

@@ -30,7 +30,7 @@ def recipe_form() -> TrainConfig | str:
     st.caption(ABOUT[st.session_state["recipe"]])
     left, right = st.columns(2)
     variant = left.selectbox(
-        "Net", list(VARIANTS), list(VARIANTS).index(base.spec.name), key="variant", bind="query-params"
+        "Net", list(VARIANTS), list(VARIANTS).index(base.spec.name), key="model", bind="query-params"
     )
     sets = [*DATASETS, FOLDER]
     dataset = right.selectbox("Data", sets, sets.index(base.dataset), key="dataset", bind="query-params")
@@ -63,7 +63,7 @@ def _about_data(name: str) -> str:
 def _apply_recipe() -> None:
     """A new recipe sets every widget to its values."""
     recipe = RECIPES[st.session_state["recipe"]]
-    st.session_state["variant"] = recipe.spec.name
+    st.session_state["model"] = recipe.spec.name
     for name in ("dataset", "epochs", "lr"):
         st.session_state[name] = getattr(recipe, name)
     for key in [key for key in st.session_state if str(key).startswith("more.")]:

@@ -93,8 +93,8 @@ def test_published_figures_stand_beside_ours(open_page):
 def test_train_this_net_links_to_training_with_it(open_page):
     at = open_page("architecture", variant="resnet32")
     link = next(link.proto for link in at.get("page_link") if link.proto.label == "Train this net")
-    assert (link.page, link.query_string) == ("training", "variant=resnet32")
-    assert open_page("training", variant="resnet32").selectbox(key="variant").value == "resnet32"
+    assert (link.page, link.query_string) == ("training", "model=resnet32")
+    assert open_page("training", model="resnet32").selectbox(key="model").value == "resnet32"
 
 
 def test_all_variants_are_offered(open_page):

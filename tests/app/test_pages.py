@@ -98,19 +98,17 @@ def test_an_impossible_recipe_is_one_sentence_and_cannot_be_trained(open_page, k
 def test_a_recipe_sets_the_form(open_page):
     at = open_page("training")
     at.selectbox(key="recipe").set_value("tutorial").run()
-    assert at.selectbox(key="variant").value == "tutorial_resnet50"
+    assert at.selectbox(key="model").value == "tutorial_resnet50"
     assert at.selectbox(key="dataset").value == "cifar10"
     assert at.number_input(key="lr").value == 0.001
     assert at.selectbox(key="more.optimizer").value == "adam"
     at.selectbox(key="recipe").set_value("quick").run()
-    assert (at.selectbox(key="variant").value, at.number_input(key="lr").value) == ("resnet20", 0.1)
+    assert (at.selectbox(key="model").value, at.number_input(key="lr").value) == ("resnet20", 0.1)
 
 
 def test_a_link_sets_the_form(open_page):
-    at = open_page(
-        "training", variant="plain32", dataset="folder", folder="some/where", epochs="7", lr="0.02"
-    )
-    assert (at.selectbox(key="variant").value, at.selectbox(key="dataset").value) == ("plain32", "folder")
+    at = open_page("training", model="plain32", dataset="folder", folder="some/where", epochs="7", lr="0.02")
+    assert (at.selectbox(key="model").value, at.selectbox(key="dataset").value) == ("plain32", "folder")
     assert (at.text_input(key="folder").value, at.number_input(key="epochs").value) == ("some/where", 7)
     assert at.number_input(key="lr").value == 0.02
 

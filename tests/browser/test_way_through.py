@@ -43,7 +43,7 @@ def test_pick_train_watch_stop_reload_resume(server, visit, page, tmp_path):
     visit(f"{server}/architecture?variant=resnet56")
     page.get_by_role("link", name="Train this net").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Training")
-    expect(page.get_by_test_id("stSelectbox").filter(has_text="Net")).to_contain_text("resnet56")
+    expect(page.get_by_role("combobox", name="Net")).to_have_value("resnet56")
     page.get_by_role("button", name="Train", exact=True).click()
     page.wait_for_function("(document.querySelector('.live-chart')?.data?.[0]?.x?.length ?? 0) > 2")
 
