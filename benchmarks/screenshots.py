@@ -1,8 +1,8 @@
 """Takes the pictures of docs/guide.md from the app itself, with real runs.
 
-python -m benchmarks.screenshots RUNS DATA
+python -m benchmarks.screenshots runs data
 
-RUNS must hold a finished resnet20 on shapes and on a folder, and a race of resnet32 and plain32.
+The first folder must hold a finished resnet20 on shapes and on a folder, and a race of resnet32 and plain32.
 """
 
 from __future__ import annotations
