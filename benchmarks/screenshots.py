@@ -27,7 +27,7 @@ def _nothing(page: Any) -> None:
 def _scroll_to_layers(page: Any) -> None:
     page.get_by_role("heading", name="Layers").scroll_into_view_if_needed()
     page.mouse.move(700, 400)
-    page.mouse.wheel(0, 450)
+    page.mouse.wheel(0, 380)
 
 
 def _upload(page: Any) -> None:

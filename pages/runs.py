@@ -49,7 +49,8 @@ else:
             remember(picked[0])
             st.switch_page(shell.page_path("training"), query_params={"run": picked[0]})
         if st.button("Compare", icon=":material/compare_arrows:", disabled=len(picked) < 2):
-            st.switch_page(shell.page_path("comparison"), query_params={"runs": picked})
+            st.session_state["runs"] = picked  # the box there has labels of its own, which a link would need
+            st.switch_page(shell.page_path("comparison"))
         if st.button("Rename", icon=":material/edit:", disabled=not one):
             rename(picked[0])
         if st.button("Delete", icon=":material/delete:", disabled=not some):

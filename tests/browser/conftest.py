@@ -12,6 +12,12 @@ NO_BROWSER = (
 )
 
 
+def pytest_terminal_summary(terminalreporter):
+    """The reason, once: pytest would print it for each test, or (as here, with -q) not at all."""
+    if any(NO_BROWSER in str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(f"browser tests skipped: {NO_BROWSER}")
+
+
 @pytest.fixture(scope="session")
 def browser():
     from playwright.sync_api import expect, sync_playwright
