@@ -64,9 +64,11 @@ def _live(runs: list[Run], axis: Axis, smoothing: float, was_active: bool) -> No
         live_chart(curve_figure(curves, "loss", axis, smoothing, is_dark()), key="compare-loss")
     with right:
         live_chart(curve_figure(curves, "accuracy", axis, smoothing, is_dark()), key="compare-accuracy")
+    recipes = {run.config.replace(variant="resnet20") for run in runs}
     st.caption(
         "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation. "
-        "The same parameters and the same pictures; see how far apart they come out."
+        + ("One recipe, the same pictures: see how far apart they come out." if len(recipes) == 1 else "")
+        + ("These runs differ in more than their nets." if len(recipes) > 1 else "")
     )
     _table(runs)
     for run, status in zip(runs, statuses, strict=True):
