@@ -139,9 +139,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     run = RunStore().get(options.run)
-    if run.status.is_active or run.status.state == "completed":
-        raise RunError(f"{run.name} is {run.status.state}; there is nothing to resume.")
-    run.stop_file.unlink(missing_ok=True)  # left by a process that was killed before it could obey
+    run.reopen()
     return _execute(run)
 
 

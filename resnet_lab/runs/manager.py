@@ -27,7 +27,7 @@ EXPECTED = (TrainingError, DatasetError, RunError, ValueError)  # their messages
 
 
 def execute(
-    run: Run, should_stop: Callable[[], bool] = lambda: False, on_event: Any = None
+    run: Run, should_stop: Callable[[], bool] = lambda: False, on_event: Emit | None = None
 ) -> FitResult | None:
     """Trains `run` in this thread, from its last checkpoint if it has one, and leaves its final status.
 
@@ -117,10 +117,7 @@ class RunManager:
             RunError: it is going on, or done.
         """
         run = self.store.get(run_id)
-        status = run.status
-        if status.is_active or status.state == "completed":
-            raise RunError(f"{run.name} is {status.state}; there is nothing to resume.")
-        run.stop_file.unlink(missing_ok=True)
+        run.reopen()
         run.set_status(state="queued", message="", **mine())
         self._enqueue(run)
 

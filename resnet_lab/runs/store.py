@@ -156,6 +156,17 @@ class Run:
         """Asks the run's writer, in whatever process, to stop; it holds "stop" or "pause"."""
         return self.path / "stop"
 
+    def reopen(self) -> None:
+        """Makes the run ready to go on from its last checkpoint.
+
+        Raises:
+            RunError: it is going on, or done.
+        """
+        status = self.status
+        if status.is_active or status.state == "completed":
+            raise RunError(f"{self.name} is {status.state}; there is nothing to resume.")
+        self.stop_file.unlink(missing_ok=True)  # left by a process that was killed before it could obey
+
     def rename(self, name: str) -> None:
         write_atomically(self.path / "name.txt", name.strip()[:120].encode())
 

@@ -100,7 +100,7 @@ class _Run:
         self.seconds = 0.0  # of training, without evaluation
         self.sums = [0.0, 0.0, 0]  # loss, accuracy and steps of the epoch under way
         self.best = -1.0
-        self.slow_step = False
+        self.slow_step = True  # until the first step, of a resumed run too, has been timed
         if resume is not None:
             self._restore(resume)
 
@@ -258,8 +258,7 @@ class _Run:
             self.scaler.scale(loss).backward()
             return loss, logits
 
-        first = self.step == 0
-        if self.config.compile or not (first or self.slow_step):
+        if self.config.compile or not self.slow_step:
             return compute()
         kept = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Axis, curve_figure
-from resnet_lab.runs import Run
+from resnet_lab.figures.curves import Axis, Curve, curve_figure
+from resnet_lab.runs import Run, RunStatus
 from resnet_lab.ui import shell
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.run_view import REFRESH, curve_controls
@@ -67,19 +67,21 @@ def _live(runs: list[Run], axis: Axis, smoothing: float, was_active: bool) -> No
     recipes = {run.config.replace(variant="resnet20") for run in runs}
     st.caption(
         "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation. "
-        + ("One recipe, the same pictures: see how far apart they come out." if len(recipes) == 1 else "")
-        + ("These runs differ in more than their nets." if len(recipes) > 1 else "")
+        + (
+            "One recipe, the same pictures: see how far apart they come out."
+            if len(recipes) == 1
+            else "These runs differ in more than their nets."
+        )
     )
-    _table(runs)
+    _table(runs, statuses, curves)
     for run, status in zip(runs, statuses, strict=True):
         if status.state == "failed":
             st.error(plain(f"{run.name}: {status.message}"))
 
 
-def _table(runs: list[Run]) -> None:
+def _table(runs: list[Run], statuses: list[RunStatus], curves: list[Curve]) -> None:
     rows = []
-    for run in runs:
-        status, records = run.status, curve(run)
+    for run, status, records in zip(runs, statuses, curves, strict=True):
         rows.append(
             {
                 "run": run.name,
