@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from resnet_lab.inspection import svg
-from resnet_lab.inspection.layer_table import LayerRow, say_shape
+from resnet_lab.inspection.records import LayerRow, say_shape
 from resnet_lab.inspection.svg import Ink
 from resnet_lab.models import ModelSpec
 
@@ -57,7 +57,7 @@ def layers_of(rows: list[LayerRow], preactivation: bool) -> list[Layer]:
     layers: list[Layer] = []
     waiting: list[str] = []
     for row in rows:
-        if row.is_shortcut:
+        if row.is_shortcut or row.is_function:  # drawn as a line and as ⊕
             continue
         if row.type not in ("BatchNorm2d", "GroupNorm", "ReLU"):
             layers.append(Layer(row, waiting))

@@ -18,7 +18,7 @@ from resnet_lab.inspection.cards import (
     strides,
     unfolded,
 )
-from resnet_lab.inspection.layer_table import LayerRow, LayerTable
+from resnet_lab.inspection.records import LayerRow, LayerTable
 from resnet_lab.inspection.svg import Ink
 from resnet_lab.models import ModelSpec
 

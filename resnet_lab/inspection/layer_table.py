@@ -1,107 +1,29 @@
-"""The layers of a net in execution order, with shapes, parameters and MACs: records, no formatting."""
+"""The layers of a net in execution order, with shapes, parameters, MACs and memory: records, no formatting."""
 
 from __future__ import annotations
 
-import math
-import re
+import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any
+from functools import lru_cache
+from itertools import groupby
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+from torch import nn
 
+from resnet_lab.inspection.records import LayerRow, LayerTable, Shape
+from resnet_lab.inspection.trace import trace
 from resnet_lab.models import ModelSpec, ResNet, get_spec
-from resnet_lab.models.blocks import PadShortcut
 
 MAX_SIDE = 1024  # pixels
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """One call of one layer. Shapes are without the batch; a layer that is never called has none.
-
-    `params` and `weight_bytes` are 0 where the parameters were counted in an earlier row.
-    """
-
-    path: str
-    type: str
-    input_shape: Shape
-    output_shape: Shape
-    params: int
-    macs: int
-    weight_bytes: int
-    kernel: Shape = ()
-    stride: Shape = ()
-    padding: Shape | str = ()
-    dilation: Shape = ()
-    groups: int | None = None
-
-    @property
-    def stage(self) -> int | None:
-        """Stage, from 1; None in the stem and the head."""
-        return self._place[0]
-
-    @property
-    def block(self) -> int | None:
-        """Block of the stage, from 0; None in the stem and the head."""
-        return self._place[1]
-
-    @property
-    def is_shortcut(self) -> bool:
-        """Whether the layer stands on the shortcut and not on the way through the block."""
-        return "downsample" in self.path.split(".")
-
-    @property
-    def _place(self) -> tuple[int | None, int | None]:
-        match = re.match(r"layer(\d+)\.(\d+)(\.|$)", self.path)
-        return (int(match[1]), int(match[2])) if match else (None, None)
-
-
-@dataclass(frozen=True)
-class LayerTable:
-    """The rows of a net; every total is a sum over them."""
-
-    name: str
-    input_size: Shape  # (C, H, W)
-    rows: tuple[LayerRow, ...]
-
-    @property
-    def total_params(self) -> int:
-        return sum(row.params for row in self.rows)
-
-    @property
-    def total_macs(self) -> int:
-        """Multiply-accumulates of one picture, in convolutions and linear layers; FLOPs are twice that."""
-        return sum(row.macs for row in self.rows)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Memory of the parameters alone: no buffers, activations or gradients."""
-        return sum(row.weight_bytes for row in self.rows)
-
-    @property
-    def weight_layers(self) -> int:
-        """Convolutions and linear layers, projections included."""
-        return sum(row.macs > 0 for row in self.rows)
-
-    @property
-    def named_layers(self) -> int:
-        """As the papers count (the 50 of ResNet-50): without the projections on shortcuts."""
-        return sum(row.macs > 0 and not row.is_shortcut for row in self.rows)
 
 
 def layer_table(model: str | ModelSpec | nn.Module, input_size: Shape = (3, 224, 224)) -> LayerTable:
     """The layers of `model` in execution order, for one picture of `input_size` (C, H, W).
 
-    Nothing is computed: names and specs are built on the meta device, and a module runs once on meta copies
-    of its parameters and buffers. Its modes, hooks and statistics are as before, also after an error.
-    MACs count convolutions and linear layers, as ../shared/REFERENCE.md and torchvision's metadata do.
+    Nothing is computed and no weight is made or copied: the net runs once on the meta device. Of a name or
+    a spec, only blocks that differ are run, and the rows of their likes follow; a module of anyone's runs
+    whole, and is left as it was: modes, hooks, `requires_grad`, statistics, also after an error.
+    MACs count convolutions and linear layers, as torchvision's metadata do.
 
     Raises:
         ValueError: for an unknown variant, a side outside 1 to 1,024 pixels, or a forward that fails; it
@@ -112,15 +34,16 @@ def layer_table(model: str | ModelSpec | nn.Module, input_size: Shape = (3, 224,
     if isinstance(model, nn.Module):
         spec = getattr(model, "spec", None)
         name = spec.name if isinstance(spec, ModelSpec) else type(model).__name__
-        return LayerTable(name, size, _trace(model, size))
+        return LayerTable(name, size, trace(model, size))
     return _table_of_spec(get_spec(model), size)
 
 
 @lru_cache(maxsize=64)
 def _table_of_spec(spec: ModelSpec, size: Shape) -> LayerTable:
+    folded = _Folded(spec)
     with torch.device("meta"):
-        model = ResNet(spec)
-    return LayerTable(spec.name, size, _trace(model, size))
+        model = ResNet(folded.spec)
+    return LayerTable(spec.name, size, tuple(folded.unfold(trace(model, size))))
 
 
 def _check_size(size: Shape) -> None:
@@ -133,143 +56,54 @@ def _check_size(size: Shape) -> None:
         )
 
 
-class _Recorder:
-    """Turns the calls of layers into rows; parameters count where they are met first."""
+class _Folded:
+    """A spec with one block of each kind in a stage: the first, one like the rest, one with a projection.
 
-    def __init__(self, model: nn.Module) -> None:
-        self.rows: list[LayerRow] = []
-        self.current = "the net"
-        self.layers = {path: module for path, module in model.named_modules() if _is_row(module)}
-        # By identity and before the forward, which sees meta copies: shared parameters are one object.
-        self.params = {id(m): list(m.parameters(recurse=False)) for m in self.layers.values()}
-        self.counted: set[int] = set()
-        self.called: set[int] = set()
+    resnet152 has 50 blocks of 8 kinds, resnet1202 has 600 of 6.
+    """
 
-    def enter(self, path: str, module: nn.Module, inputs: Any) -> None:
-        self.current = f"{path or 'the net'} ({type(module).__name__}, input {say_shape(_shape(inputs))})"
+    def __init__(self, spec: ModelSpec) -> None:
+        self.models: list[list[int]] = []  # of each stage: for each block, the folded block that it is like
+        blocks, extra = [], []
+        for stage, count in enumerate(spec.blocks):
+            special = set(spec.extra_projections[stage]) if spec.extra_projections else set()
+            kinds = [(position == 0, position in special) for position in range(count)]
+            distinct = list(dict.fromkeys(kinds))
+            self.models.append([distinct.index(kind) for kind in kinds])
+            blocks.append(len(distinct))
+            extra.append(tuple(i for i, (_, projected) in enumerate(distinct) if projected))
+        projections = tuple(extra) if spec.extra_projections else ()
+        self.spec = spec.replace(blocks=tuple(blocks), extra_projections=projections)
 
-    def leave(self, path: str, module: nn.Module, inputs: Any, output: Any) -> None:
-        shape_in, shape_out = _shape(inputs), _shape(output)
-        if 0 in shape_out:
-            raise ValueError(f"nothing is left of the picture: its output is {say_shape(shape_out)}")
-        self.add(path, module, shape_in, shape_out)
-
-    def add(self, path: str, module: nn.Module, shape_in: Shape, shape_out: Shape) -> None:
-        new = {id(p): p for p in self.params[id(module)] if id(p) not in self.counted}
-        self.counted |= new.keys()
-        self.called.add(id(module))
-        row = LayerRow(
-            path=path,
-            type=type(module).__name__,
-            input_shape=shape_in,
-            output_shape=shape_out,
-            params=sum(p.numel() for p in new.values()),
-            macs=_macs(module, shape_in, shape_out),
-            weight_bytes=sum(p.numel() * p.element_size() for p in new.values()),
-            **_window(module, len(shape_out) - 1),
-        )
-        self.rows.append(row)
-
-    def add_uncalled(self) -> None:
-        """Layers that hold parameters but were not called: without them the total would be too small."""
-        for path, module in self.layers.items():
-            if self.params[id(module)] and id(module) not in self.called:
-                self.add(path, module, (), ())
+    def unfold(self, rows: tuple[LayerRow, ...]) -> Iterator[LayerRow]:
+        """The rows of the whole net; only paths and receptive fields differ between blocks that are alike."""
+        stem, *blocks, head = [list(part) for _, part in groupby(rows, lambda row: (row.stage, row.block))]
+        before = [part[-1].receptive_field for part in (stem, *blocks)]  # what each block's input sees
+        yield from stem
+        sees, first = before[0], 0
+        for stage, likes in enumerate(self.models, start=1):
+            for position, like in enumerate(likes):
+                part = blocks[first + like]
+                growth = _difference(sees, before[first + like])
+                for row in part:
+                    yield _moved(row, f"layer{stage}.{position}", growth)
+                sees = _sum(part[-1].receptive_field, growth)
+            first += max(likes) + 1
+        for row in head:
+            yield _moved(row, "", _difference(sees, before[-1]))
 
 
-def _is_row(module: nn.Module) -> bool:
-    """Leaves, and whatever holds parameters of its own; not the Identity placeholders."""
-    if isinstance(module, nn.Identity):
-        return False
-    leaf = next(module.children(), None) is None
-    return leaf or any(True for _ in module.parameters(recurse=False))
+def _moved(row: LayerRow, block: str, growth: Shape) -> LayerRow:
+    """The same row in another block, whose input sees `growth` more pixels."""
+    path = ".".join([block, *row.path.split(".")[2:]]) if block else row.path
+    if path == row.path and not any(growth):
+        return row
+    return dataclasses.replace(row, path=path, receptive_field=_sum(row.receptive_field, growth))
 
 
-def _trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
-    recorder = _Recorder(model)
-    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    dtype = next((t.dtype for t in model.parameters() if t.is_floating_point()), torch.float32)
-    picture = torch.empty(1, *size, dtype=dtype, device="meta")
-    try:
-        with _watched(model, recorder), torch.no_grad():
-            meta = {name: torch.empty_like(t, device="meta") for name, t in state.items()}
-            torch.func.functional_call(model, meta, (picture,))
-    except Exception as error:  # a net of anyone's: its forward may raise whatever it likes
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise ValueError(
-            f"with an input of {say_shape(size)} the net fails at {recorder.current}: {reason}"
-        ) from error
-    recorder.add_uncalled()
-    return tuple(recorder.rows)
+def _sum(a: Shape, b: Shape) -> Shape:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-@contextmanager
-def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
-    """Eval mode (BN refuses a single value in training mode) and hooks, both put back at the end."""
-    modes = {module: module.training for module in model.modules()}
-    handles = []
-    try:
-        for module in modes:
-            module.training = False
-        for path, layer in recorder.layers.items():
-            handles.append(layer.register_forward_pre_hook(partial(recorder.enter, path)))
-            handles.append(layer.register_forward_hook(partial(recorder.leave, path)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def _shape(value: Any) -> Shape:
-    """The shape of the first tensor in `value`, less the batch; () where there is none."""
-    if isinstance(value, Tensor):
-        return tuple(value.shape[1:])
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, tuple | list):
-        return next((_shape(item) for item in value if isinstance(item, Tensor | tuple | list | dict)), ())
-    return ()
-
-
-def say_shape(shape: Shape) -> str:
-    """(64, 56, 56) → 64 × 56 × 56."""
-    return " × ".join(f"{n:,}" for n in shape) or "–"
-
-
-def _macs(module: nn.Module, shape_in: Shape, shape_out: Shape) -> int:
-    """Multiply-accumulates of one call; a bias is an addition and does not count."""
-    if not shape_out:
-        return 0
-    if isinstance(module, nn.Linear):
-        return math.prod(shape_out) * module.in_features
-    if isinstance(module, _ConvNd):
-        taps = math.prod(module.kernel_size)
-        if module.transposed:  # each input value is spread over the kernel
-            return math.prod(shape_in) * taps * module.out_channels // module.groups
-        return math.prod(shape_out) * taps * module.in_channels // module.groups
-    return 0
-
-
-def _window(module: nn.Module, sides: int) -> dict[str, Any]:
-    """Kernel, stride, padding, dilation and groups, for layers that have them; `sides` is 2 for pictures."""
-    if isinstance(module, PadShortcut):
-        return {"stride": (module.stride,) * sides}
-    kernel = getattr(module, "kernel_size", None)
-    if kernel is None:
-        return {}
-    window = {
-        "kernel": _per_side(kernel, sides),
-        "stride": _per_side(
-            getattr(module, "stride", None) or kernel, sides
-        ),  # None: as in torch, the kernel
-        "padding": _per_side(getattr(module, "padding", 0), sides),
-        "dilation": _per_side(getattr(module, "dilation", 1), sides),
-    }
-    return {**window, "groups": module.groups} if isinstance(module, _ConvNd) else window
-
-
-def _per_side(value: Any, sides: int) -> Any:
-    """3 → (3, 3), as torch means it; tuples and padding="same" pass through."""
-    return value if isinstance(value, str) else (value,) * sides if isinstance(value, int) else tuple(value)
+def _difference(a: Shape, b: Shape) -> Shape:
+    return tuple(x - y for x, y in zip(a, b, strict=True))

@@ -1,0 +1,137 @@
+"""The memory of one training step: estimated from the layer table, and measured in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from resnet_lab.inspection.layer_table import layer_table
+from resnet_lab.inspection.records import LayerTable, Shape
+from resnet_lab.models import ModelSpec
+
+VALUE_BYTES = {"float32": 4, "bf16": 2, "fp16": 2}
+STATES = {"sgd": 1, "adam": 2}  # float32 values that the optimizer keeps for each parameter
+MAX_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes that one training step needs at the end of its forward pass, when it needs most.
+
+    `low_precision_weights` are autocast's copies of the weights, kept for the backward pass.
+    Workspaces of the convolutions and the few gradients in flight come on top.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    low_precision_weights: int
+    images: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        return sum(asdict(self).values())
+
+
+def estimate_step(
+    table: LayerTable, batch: int, precision: str = "float32", optimizer: str = "sgd"
+) -> StepMemory:
+    """What a step of `batch` pictures needs; weights, gradients and optimizer stay float32 under autocast.
+
+    Raises:
+        ValueError: for a batch outside 1 to 4,096, an unknown precision or optimizer.
+    """
+    if not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:
+        raise ValueError(f"batch is {batch!r}; it may be a whole number from 1 to {MAX_BATCH:,}")
+    if precision not in VALUE_BYTES:
+        raise ValueError(f"precision is {precision!r}; it may be {', '.join(VALUE_BYTES)}")
+    if optimizer not in STATES:
+        raise ValueError(f"optimizer is {optimizer!r}; it may be {', '.join(STATES)}")
+    value = VALUE_BYTES[precision]
+    pixels = table.input_size[0] * table.input_size[1] * table.input_size[2]
+    mixed = value < 4
+    products = sum(row.params for row in table.rows if row.macs)  # convolutions and linear layers
+    return StepMemory(
+        weights=table.weight_bytes,
+        gradients=4 * table.trainable_params,
+        optimizer=4 * STATES[optimizer] * table.trainable_params,
+        low_precision_weights=value * products if mixed else 0,
+        images=batch * pixels * (4 + (value if mixed else 0)),
+        activations=batch * table.activation_bytes(value),
+    )
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """One real step: bytes that autograd kept, the most that was held at once, and the time it took.
+
+    On a GPU `peak` is what the allocator gave out; on a CPU it is the growth of the process, weights
+    included, as the operating system counts it.
+    """
+
+    kept: int
+    peak: int
+    seconds: float
+    device: str
+
+
+def measure_step(
+    spec: ModelSpec, input_size: Shape, batch: int, precision: str = "float32", optimizer: str = "sgd"
+) -> Iterator[float | MeasuredStep]:
+    """Runs one step in a process of its own: yields how far it is (0 to 1), and last a `MeasuredStep`.
+
+    Closing the iterator ends the process.
+
+    Raises:
+        ValueError: the step would not fit into the free memory, or did not come to its end.
+    """
+    need = estimate_step(layer_table(spec, input_size), batch, precision, optimizer).total
+    _check_room(need)
+    ask = {
+        "spec": spec.to_dict(),
+        "input_size": input_size,
+        "batch": batch,
+        "precision": precision,
+        "optimizer": optimizer,
+    }
+    with _process(json.dumps(ask)) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            news = json.loads(line)
+            yield news["progress"] if "progress" in news else MeasuredStep(**news)
+        if process.wait():
+            last = process.stderr.read().strip().splitlines()[-1:] if process.stderr else []
+            raise ValueError(f"the step did not come to its end: {' '.join(last) or 'out of memory'}")
+
+
+@contextmanager
+def _process(ask: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "resnet_lab.inspection.step", ask]
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _check_room(need: int) -> None:
+    if torch.cuda.is_available():
+        free, where = torch.cuda.mem_get_info()[0], "GPU"
+    else:
+        free, where = psutil.virtual_memory().available, "machine"
+    if need > 0.8 * free:
+        raise ValueError(
+            f"a step needs about {need / 1e9:,.1f} GB and this {where} has {free / 1e9:,.1f} GB free; "
+            "choose a smaller batch or smaller pictures"
+        )

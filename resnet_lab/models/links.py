@@ -1,0 +1,85 @@
+"""A spec as a short piece of a link: the nearest variant, and the fields that differ.
+
+    resnet50.width-32.blocks-3-3-3.dilation-0-1
+
+Only letters, digits and "-._" occur (and "%" in names that users typed), so that browsers leave it as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+from urllib.parse import quote, unquote
+
+from resnet_lab.models.spec import ModelSpec
+from resnet_lab.models.variants import VARIANTS
+
+EMPTY = "none"  # of a tuple
+
+
+def spec_to_link(spec: ModelSpec) -> str:
+    """The shortest form: a variant is its name alone."""
+    candidates = [_form(base, spec) for base in VARIANTS.values()]
+    return min(candidates, key=lambda text: (text.count("."), len(text)))
+
+
+def spec_from_link(text: str) -> ModelSpec:
+    """The spec that `spec_to_link` wrote.
+
+    Raises:
+        ValueError: for an unknown variant or field, or an impossible value; it names it.
+    """
+    name, *changes = text.split(".")
+    if name not in VARIANTS:
+        raise ValueError(f"the link begins with {name!r}; it begins with a variant, such as resnet50")
+    known = {field.name for field in dataclasses.fields(ModelSpec)}
+    fields: dict[str, Any] = {}
+    for change in changes:
+        field, _, value = change.partition("-")
+        if field not in known:
+            raise ValueError(f"the link has the unknown field {field!r}; it may be {', '.join(sorted(known))}")
+        fields[field] = _read(field, value)
+    return VARIANTS[name].replace(**fields)
+
+
+def _form(base: ModelSpec, spec: ModelSpec) -> str:
+    changes = [
+        f"{field.name}-{_write(field.name, value)}"
+        for field in dataclasses.fields(ModelSpec)
+        if (value := getattr(spec, field.name)) != getattr(base, field.name)
+    ]
+    return ".".join([base.name, *changes])
+
+
+def _write(field: str, value: Any) -> str:
+    if field == "name":
+        return quote(value, safe="").replace(".", "%2E")
+    if field == "extra_projections":
+        return "-".join("_".join(map(str, stage)) for stage in value) if value else EMPTY
+    if isinstance(value, tuple):
+        return "-".join(str(int(item)) for item in value) or EMPTY
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _read(field: str, value: str) -> Any:
+    if field == "name":
+        return unquote(value)
+    default = getattr(ModelSpec, field)
+    try:
+        if field == "extra_projections":
+            stages = [] if value == EMPTY else value.split("-")
+            return tuple(tuple(int(n) for n in stage.split("_") if n) for stage in stages)
+        if isinstance(default, tuple):
+            numbers = tuple(int(n) for n in value.split("-")) if value != EMPTY else ()
+            return tuple(map(_truth, numbers)) if field == "dilation" else numbers
+        if isinstance(default, bool):
+            return _truth(int(value))
+        return int(value) if isinstance(default, int) else value
+    except ValueError:
+        raise ValueError(f"{field} is {value!r} in the link, which cannot be read") from None
+
+
+def _truth(number: int) -> bool:
+    if number not in (0, 1):
+        raise ValueError(number)
+    return bool(number)
