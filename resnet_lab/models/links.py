@@ -37,7 +37,9 @@ def spec_from_link(text: str) -> ModelSpec:
     for change in changes:
         field, _, value = change.partition("-")
         if field not in known:
-            raise ValueError(f"the link has the unknown field {field!r}; it may be {', '.join(sorted(known))}")
+            raise ValueError(
+                f"the link has the unknown field {field!r}; it may be {', '.join(sorted(known))}"
+            )
         fields[field] = _read(field, value)
     return VARIANTS[name].replace(**fields)
 

@@ -12,7 +12,7 @@ Stem = Literal["imagenet", "cifar", "deep", "tutorial"]
 Norm = Literal["batch", "group", "none"]
 
 BLOCKS = ((3, 3), (1, 3, 1), (3, 1), (1, 3), (3, 1, 1), (3, 1, 3))
-MAX_BLOCKS = 2_000  # resnet1202 has 600; beyond this a page could no longer draw the net
+MAX_BLOCKS = 2_000  # resnet1202 has 600
 MAX_WIDTH = 4_096
 MAX_CLASSES = 100_000
 
@@ -121,6 +121,11 @@ class ModelSpec:
         for field, allowed in choices.items():
             if (got := getattr(self, field)) not in allowed:
                 raise ValueError(f"{field} is {got!r}; it may be {', '.join(allowed)}")
+        if not isinstance(self.name, str):
+            raise ValueError(f"name is {self.name!r}; it may be any text")
+        for field in ("preactivation", "zero_init_residual", "conv_bias"):
+            if not isinstance(got := getattr(self, field), bool):
+                raise ValueError(f"{field} is {got!r}; it may be true or false")
         if self.block not in BLOCKS:
             raise ValueError(f"block is {self.block!r}; it may be {', '.join(map(str, BLOCKS))}")
 
@@ -132,21 +137,30 @@ class ModelSpec:
         if not isinstance(self.blocks, tuple) or not 1 <= len(self.blocks) <= 6:
             raise ValueError(f"blocks is {self.blocks!r}; it is one count for each of 1 to 6 stages")
         for count in self.blocks:
-            _check_integer("blocks", count, 1, MAX_BLOCKS)
+            _check_integer("blocks", count, 1, 10**9)
         if sum(self.blocks) > MAX_BLOCKS:
-            raise ValueError(f"blocks adds up to {sum(self.blocks):,}; at most {MAX_BLOCKS:,} can be shown")
+            raise ValueError(
+                f"blocks adds up to {sum(self.blocks):,}; it may be up to {MAX_BLOCKS:,} (three times resnet1202), "
+                "as a page cannot show more"
+            )
 
     def _check_blocks(self) -> None:
         stages = len(self.blocks)
-        if self.dilation and len(self.dilation) != stages - 1:
+        if not _is_tuple_of(bool, self.dilation) or len(self.dilation) not in (0, stages - 1):
             raise ValueError(
                 f"dilation is {self.dilation!r}; it is empty or has one true/false for each of the "
                 f"{stages - 1} stages after the first"
             )
-        if self.extra_projections and len(self.extra_projections) != stages:
-            raise ValueError(
-                f"extra_projections is {self.extra_projections!r}; it has one tuple for each of {stages} stages"
-            )
+        extra = self.extra_projections
+        if not _is_tuple_of(tuple, extra) or len(extra) not in (0, stages):
+            raise ValueError(f"extra_projections is {extra!r}; it has one tuple for each of {stages} stages")
+        for stage, positions in enumerate(extra):
+            count = self.blocks[stage]
+            if not _is_tuple_of(int, positions) or not all(0 <= p < count for p in positions):
+                raise ValueError(
+                    f"extra_projections has {positions!r} for stage {stage + 1}; "
+                    f"it may be positions from 0 to {count - 1}"
+                )
         if self.block == (1, 3, 1):
             for stage in range(stages):
                 if self.inner_width(stage) < 1:
@@ -159,6 +173,10 @@ class ModelSpec:
                 f"{field} is {getattr(self, field)!r}; only the block (1, 3, 1) takes groups other than 1, "
                 f"width_per_group other than 64, or dilation (this block is {self.block})"
             )
+
+
+def _is_tuple_of(kind: type, value: Any) -> bool:
+    return isinstance(value, tuple) and all(type(item) is kind for item in value)
 
 
 def _check_integer(field: str, got: Any, low: int, high: int) -> None:

@@ -29,10 +29,21 @@ def test_json_round_trip(name):
         ({"dilation": (True,), "block": (1, 3, 1)}, "dilation"),
         ({"block": (1, 3, 1), "width": 1, "width_per_group": 1}, "width_per_group"),
         ({"extra_projections": ((0,),)}, "extra_projections"),
+        ({"extra_projections": ((2,), (), (), ())}, "extra_projections"),
+        ({"extra_projections": (1, 2, 3, 4)}, "extra_projections"),
+        ({"extra_projections": 3}, "extra_projections"),
+        ({"dilation": True}, "dilation"),
+        ({"dilation": (0, 1, 0), "block": (1, 3, 1)}, "dilation"),
+        ({"block": 3}, "block"),
+        ({"blocks": 3}, "blocks"),
+        ({"name": 5}, "name"),
+        ({"preactivation": "yes"}, "preactivation"),
+        ({"width": True}, "width"),
+        ({"norm": ["batch"]}, "norm"),
     ],
 )
 def test_impossible_specs_name_the_field(fields, named):
-    with pytest.raises(ValueError, match=rf"^{named} (is|adds)"):
+    with pytest.raises(ValueError, match=rf"^{named} (is|has|adds)"):
         ModelSpec(**fields)
 
 
