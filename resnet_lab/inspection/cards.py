@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from resnet_lab.inspection import svg
 from resnet_lab.inspection.records import LayerRow, say_shape
-from resnet_lab.inspection.svg import Ink
+from resnet_lab.inspection.svg import Ink, Rect, Target
 from resnet_lab.models import ModelSpec
 
 CARD = 158.0  # top of the cards
@@ -24,6 +24,7 @@ class Layer:
     row: LayerRow | None
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)  # paths of the norms and ReLUs
 
     @property
     def lines(self) -> list[str]:
@@ -55,17 +56,18 @@ def shortcut_kind(spec: ModelSpec, rows: list[LayerRow]) -> str | None:
 def layers_of(rows: list[LayerRow], preactivation: bool) -> list[Layer]:
     """The boxes of a block, the stem or the head; norms and ReLUs go with the convolution they serve."""
     layers: list[Layer] = []
-    waiting: list[str] = []
+    waiting: list[LayerRow] = []
     for row in rows:
         if row.is_shortcut or row.is_function:  # drawn as a line and as ⊕
             continue
-        if row.type not in ("BatchNorm2d", "GroupNorm", "ReLU"):
-            layers.append(Layer(row, waiting))
+        if row.type not in SHORT:
+            layers.append(Layer(row, [SHORT[r.type] for r in waiting], members=[r.path for r in waiting]))
             waiting = []
         elif preactivation or not layers:
-            waiting.append(SHORT[row.type])
+            waiting.append(row)
         else:
             layers[-1].after.append(SHORT[row.type])
+            layers[-1].members.append(row.path)
     return layers
 
 
@@ -74,7 +76,7 @@ def block_layers(spec: ModelSpec, rows: list[LayerRow]) -> list[Layer]:
     layers = layers_of(rows, spec.preactivation)
     if spec.preactivation and shortcut_kind(spec, rows) in ("padding", "projection"):
         first = layers[0]
-        return [Layer(None, first.before), Layer(first.row), *layers[1:]]
+        return [Layer(None, first.before, members=first.members), Layer(first.row), *layers[1:]]
     if shortcut_kind(spec, rows) and not spec.preactivation:
         layers[-1].after.remove("ReLU")  # it comes after the addition
     return layers
@@ -103,8 +105,8 @@ def stack(layers: list[Layer], middle: float, width: float, ink: Ink) -> str:
 
 def _layer_box(layer: Layer, middle: float, y: float, width: float, ink: Ink) -> str:
     row, lines = layer.row, layer.lines
-    title, strong = (_layer_title(row), strides(row)) if row else ("", False)
-    parts = [svg.box(middle - width / 2, y, width, layer.height, ink, title, strong)]
+    target, strong = (_target(row), strides(row)) if row else (Target(), False)
+    parts = [svg.box(Rect(middle - width / 2, y, width, layer.height), ink, target, strong)]
     baseline = y + (22 if len(lines) == 1 else 14 if layer.before else 16)
     for words in lines:
         if row and words == _layer_name(row):
@@ -115,11 +117,15 @@ def _layer_box(layer: Layer, middle: float, y: float, width: float, ink: Ink) ->
     return "".join(parts)
 
 
-def _layer_title(row: LayerRow) -> str:
+def _target(row: LayerRow) -> Target:
     """What the pointer shows: the layer's path, its sizes and its parameters."""
-    return (
-        f"{row.path}: {say_shape(row.input_shape)} → {say_shape(row.output_shape)}, {row.params:,} parameters"
-    )
+    sizes = f"{say_shape(row.input_shape)} → {say_shape(row.output_shape)}"
+    return Target(f"{row.path}: {sizes}, {row.params:,} parameters", row.path)
+
+
+def _addition(rows: list[LayerRow]) -> Target:
+    block = ".".join(rows[0].path.split(".")[:2])
+    return Target(f"{block}: y = F(x) + x", f"{block}.add()")
 
 
 def _layer_name(row: LayerRow) -> str:
@@ -157,8 +163,8 @@ def unfolded(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float], 
         f"V{join - 10:.1f}Q{side:.1f} {join:.1f} {side - 10:.1f} {join:.1f}H{middle + 10:.1f}"
     )
     parts += [
-        svg.arc(curve, DASHES[kind], ink),
-        svg.plus(middle, join, 8, ink),
+        svg.arc(curve, DASHES[kind], ink.of(kind)),
+        svg.plus(middle, join, 8, ink, _addition(rows)),
         _shortcut_label(rows, side, (fork + join) / 2, ink),
     ]
     parts.append(svg.line(middle, join + 8, middle, join + 25, ink, arrow=True))
@@ -181,6 +187,7 @@ def _shortcut_label(rows: list[LayerRow], x: float, y: float, ink: Ink) -> str:
     words = [word for word in words if word]
     height = 8 + 14 * len(words)
     top = y - height / 2
-    parts = [svg.patch(x - 24, top, 48, height, ink, _layer_title(own[0]))]
+    kind = "padding" if own[0].type == "PadShortcut" else "projection"
+    parts = [svg.patch(Rect(x - 24, top, 48, height), ink, ink.of(kind), _target(own[0]))]
     parts += [svg.text(x, top + 15 + 14 * i, word, ink, 12) for i, word in enumerate(words)]
     return "".join(parts)

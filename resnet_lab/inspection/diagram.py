@@ -1,8 +1,12 @@
-"""A net as one picture: every block in a chain above, one block of each stage opened below."""
+"""A net as one picture: every block in a chain above, one block of each stage opened below.
+
+Blocks and layers carry their path (`data-path`), a folded stage "fold:<stage>": a page can make them choosable.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from resnet_lab.inspection import svg
@@ -19,7 +23,7 @@ from resnet_lab.inspection.cards import (
     unfolded,
 )
 from resnet_lab.inspection.records import LayerRow, LayerTable
-from resnet_lab.inspection.svg import Ink
+from resnet_lab.inspection.svg import Ink, Rect, Target
 from resnet_lab.models import ModelSpec
 
 WIDTH = 980.0
@@ -28,26 +32,46 @@ STEM, HEAD = 112.0, 100.0  # widths; the stages share the rest
 STAGE = 170.0  # least width of a stage: with more than four, the picture becomes wider
 AXIS = 100.0  # height at which the chain runs
 UNIT = 27.0  # least width of a block in the chain
+LINE = 46.0  # height of a line of blocks in the strip of an unfolded stage
 
 Blocks = list[list[LayerRow]]  # of one stage
 
 
-def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, opened: int = 0) -> str:
+@dataclass(frozen=True)
+class View:
+    """What of a net is shown.
+
+    Args:
+        opened: for each stage, the block (from 0) that is drawn layer by layer; else its first.
+        unfolded: the stage (from 1) whose blocks are all drawn, or 0.
+        chosen: the path of a block or a layer that is marked, or "".
+    """
+
+    opened: tuple[int, ...] = ()
+    unfolded: int = 0
+    chosen: str = ""
+
+    def block(self, stage: int, count: int) -> int:
+        """The opened block of `stage` (from 0), which has `count`."""
+        return min(self.opened[stage], count - 1) if stage < len(self.opened) else 0
+
+
+def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, view: View = View()) -> str:
     """The net as an SVG picture, 980 units wide (up to four stages), that scales with the page.
 
-    `table` is the layer table of `spec`. Of each stage, block `opened` (from 0; or its last) is drawn
-    layer by layer.
+    `table` is the layer table of `spec`.
     """
-    net = _Net.of(spec, table, ink, opened)
-    bottom = CARD + net.depth
+    net = _Net.of(spec, table, ink, view)
+    bottom = net.card + net.depth
     x = 1 + STEM + GAP
     parts = [_stem(net, table.input_size[1:])]
     for stage in range(len(net.stages)):
         parts.append(_stage(net, stage, x))
         x += net.width + GAP
-    parts += [_head(net, x), _legend(net, bottom + 68)]
+    width = x + HEAD + 1
+    parts += [_head(net, x), _strip(net, width), _legend(net, bottom + 68)]
     label = f"Diagram of {spec.name}: stem, {len(net.stages)} stages with {sum(spec.blocks)} blocks, head"
-    return svg.document(x + HEAD + 1, bottom + 78, label, parts)
+    return svg.document(width, bottom + 78, label, parts, net.chosen)
 
 
 @dataclass(frozen=True)
@@ -56,7 +80,7 @@ class _Net:
 
     spec: ModelSpec
     ink: Ink
-    opened: int
+    view: View
     stem: list[Layer]
     stages: list[Blocks]
     head: list[Layer]
@@ -64,7 +88,7 @@ class _Net:
     depth: float  # of every card
 
     @classmethod
-    def of(cls, spec: ModelSpec, table: LayerTable, ink: Ink, opened: int) -> _Net:
+    def of(cls, spec: ModelSpec, table: LayerTable, ink: Ink, view: View) -> _Net:
         stages: list[Blocks] = [[[] for _ in range(count)] for count in spec.blocks]
         ends: tuple[list[LayerRow], list[LayerRow]] = ([], [])
         for row in table.rows:
@@ -73,10 +97,44 @@ class _Net:
             else:
                 stages[row.stage - 1][row.block].append(row)
         stem, head = layers_of(ends[0], preactivation=False), layers_of(ends[1], preactivation=True)
-        cards = [block_layers(spec, blocks[min(opened, len(blocks) - 1)]) for blocks in stages]
+        opened = [blocks[view.block(i, len(blocks))] for i, blocks in enumerate(stages)]
+        cards = [block_layers(spec, rows) for rows in opened]
         width = (WIDTH - 2 - STEM - HEAD - GAP * (len(stages) + 1)) / len(stages)
         depth = max(card_height(layers) for layers in [*cards, stem, head])
-        return cls(spec, ink, opened, stem, stages, head, max(width, STAGE), depth)
+        return cls(spec, ink, view, stem, stages, head, max(width, STAGE), depth)
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The shapes to mark: the block, and in its card the box with the chosen layer."""
+        path = self.view.chosen
+        if not re.fullmatch(r"[\w.()]+", path):  # it comes from a link, and goes into a style sheet
+            return ()
+        cards = [block_layers(self.spec, b[self.view.block(i, len(b))]) for i, b in enumerate(self.stages)]
+        boxes = [layer for layers in (*cards, self.stem, self.head) for layer in layers if layer.row]
+        holds = [layer.row.path for layer in boxes if layer.row and path in layer.members]
+        if ".downsample." in path:
+            holds.append(path[: path.index(".downsample.")] + ".downsample.0")
+        return (".".join(path.split(".")[:2]), path, *holds)
+
+    @property
+    def card(self) -> float:
+        """Top of the cards: below the strip of an unfolded stage."""
+        return CARD + self.strip
+
+    @property
+    def strip(self) -> float:
+        if not 1 <= self.view.unfolded <= len(self.stages):
+            return 0.0
+        return LINE * self.lines + 40
+
+    @property
+    def lines(self) -> int:
+        """Of the strip."""
+        return -(-len(self.stages[self.view.unfolded - 1]) // self.per_line)
+
+    @property
+    def per_line(self) -> int:
+        return int((2 + STEM + HEAD + GAP * (len(self.stages) + 1) + self.width * len(self.stages)) // UNIT)
 
     def block_height(self, stage: int) -> float:
         """Taller for larger maps: 8 units for every halving, so that the eye sees the map shrink."""
@@ -89,56 +147,70 @@ def _last(rows: list[LayerRow]) -> LayerRow:
     return [row for row in rows if row.macs and not row.is_shortcut][-1]
 
 
+def _lowered(net: _Net, parts: list[str]) -> str:
+    """The cards are drawn at their usual height, and moved below the strip if there is one."""
+    drawn = "".join(parts)
+    return f'<g transform="translate(0 {net.strip:g})">{drawn}</g>' if net.strip else drawn
+
+
 def _stem(net: _Net, size: tuple[int, ...]) -> str:
     ink, middle = net.ink, 1 + STEM / 2
     last = net.stem[-1].row
+    target = Target("stem", net.stem[0].row.path if net.stem[0].row else "")
     parts = [
         svg.text(middle, 18, "Stem", ink, 15, **{"font-weight": 600}),
         svg.muted(middle, 35, f"from {size[0]} × {size[1]}", ink, 12.5),
         svg.line(4, AXIS, middle - 12, AXIS, ink, arrow=True),
         svg.line(middle + 12, AXIS, 1 + STEM + GAP / 2, AXIS, ink),
-        _zoom(middle - 12, middle + 12, AXIS + 30, (1, STEM), ink),
-        svg.box(middle - 12, AXIS - 30, 24, 60, ink, "stem"),
-        svg.card(1, CARD, STEM, net.depth, ink),
+        _zoom(net, (middle - 12, middle + 12), AXIS + 30, (1, STEM)),
+        svg.box(Rect(middle - 12, AXIS - 30, 24, 60), ink, target),
+    ]
+    card = [
+        svg.card(Rect(1, CARD, STEM, net.depth), ink),
         stack(net.stem, middle, STEM - 14, ink),
         _size_label(last, middle, CARD + net.depth, ink) if last else "",
     ]
-    return "".join(parts)
+    return "".join(parts) + _lowered(net, card)
 
 
 def _head(net: _Net, x: float) -> str:
     ink, middle, classes = net.ink, x + HEAD / 2, net.spec.num_classes
     bottom = CARD + net.depth
+    target = Target("head", net.head[-1].row.path if net.head[-1].row else "")
     parts = [
         svg.text(middle, 18, "Head", ink, 15, **{"font-weight": 600}),
         svg.line(x - GAP / 2, AXIS, middle - 12, AXIS, ink, arrow=True),
         svg.line(middle + 12, AXIS, x + HEAD - 4, AXIS, ink, arrow=True),
-        _zoom(middle - 12, middle + 12, AXIS + 18, (x, HEAD), ink),
-        svg.box(middle - 12, AXIS - 18, 24, 36, ink, "head"),
-        svg.card(x, CARD, HEAD, net.depth, ink),
+        _zoom(net, (middle - 12, middle + 12), AXIS + 18, (x, HEAD)),
+        svg.box(Rect(middle - 12, AXIS - 18, 24, 36), ink, target),
+    ]
+    card = [
+        svg.card(Rect(x, CARD, HEAD, net.depth), ink),
         stack(net.head, middle, HEAD - 12, ink),
         svg.text(middle, bottom + 20, f"{classes:,}", ink, 15, **{"font-weight": 600}),
         svg.muted(middle, bottom + 37, "class" if classes == 1 else "classes", ink, 12.5),
     ]
-    return "".join(parts)
+    return "".join(parts) + _lowered(net, card)
 
 
 def _stage(net: _Net, stage: int, x: float) -> str:
     ink, blocks = net.ink, net.stages[stage]
     middle, count = x + net.width / 2, len(blocks)
-    shown = min(net.opened, count - 1)
-    spread = max(max(row.dilation, default=1) for rows in blocks for row in rows)
+    shown = net.view.block(stage, count)
+    spread = max(map(_dilation, blocks))
     more = f", dilation {spread}" if spread > 1 else ""
     parts = [
         svg.text(middle, 18, f"Stage {stage + 1}", ink, 15, **{"font-weight": 600}),
         svg.muted(middle, 35, f"{count} block{'s' * (count > 1)}", ink, 12.5),
         _chain(net, stage, x, shown),
-        svg.card(x, CARD, net.width, net.depth, ink),
+    ]
+    card = [
+        svg.card(Rect(x, CARD, net.width, net.depth), ink),
         svg.text(x + 8, CARD + 17, f"block {shown + 1}", ink, 11.5, anchor="start", opacity=0.75),
         unfolded(net.spec, blocks[shown], (x, net.width), ink),
         _size_label(_last(blocks[-1]), middle, CARD + net.depth, ink, more),
     ]
-    return "".join(parts)
+    return "".join(parts) + _lowered(net, card)
 
 
 def _chain(net: _Net, stage: int, x: float, shown: int) -> str:
@@ -154,51 +226,88 @@ def _chain(net: _Net, stage: int, x: float, shown: int) -> str:
         unit, start = UNIT, x
         places = {0: x, 1: x + unit, count - 1: x + width - unit}
         middle = x + width / 2 + unit / 2
+        folds = net.view.unfolded == stage + 1
+        words = f"fold stage {stage + 1}" if folds else f"show all {count} blocks of stage {stage + 1}"
         parts += [
-            svg.text(middle, AXIS + 5, f"× {count - 3}", ink, 17, **{"font-weight": 600}),
             svg.line(x + 2 * unit, AXIS, middle - 30, AXIS, ink),
             svg.line(middle + 30, AXIS, x + width - unit, AXIS, ink),
+            svg.box(Rect(middle - 30, AXIS - 14, 60, 28), ink, Target(words, f"fold:{stage + 1}")),
+            svg.text(middle, AXIS + 5, f"× {count - 3}", ink, 16, **{"font-weight": 600}),
         ]
     at = places.get(shown)
     edges = (at + unit * 0.2, at + unit * 0.66) if at is not None else (middle - 24, middle + 24)
     parts += [
         svg.line(x - GAP / 2, AXIS, start, AXIS, ink),
         svg.line(places[count - 1] + unit, AXIS, x + width + GAP / 2, AXIS, ink),
-        _zoom(*edges, AXIS + (height / 2 if at is not None else 12), (x, width), ink),
+        _zoom(net, edges, AXIS + (height / 2 if at is not None else 14), (x, width)),
     ]
     for block, left in places.items():
-        parts.append(_small_block(net.spec, blocks[block], (left, unit, height), ink))
+        parts.append(_small_block(net, blocks[block], Rect(left, AXIS, unit, height)))
     return "".join(parts)
 
 
-def _small_block(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float, float], ink: Ink) -> str:
-    x, unit, height = place
-    kind = shortcut_kind(spec, rows)
+def _small_block(net: _Net, rows: list[LayerRow], place: Rect) -> str:
+    """A block of the chain; `place` has the height at which the chain runs as its y."""
+    ink, (x, axis, unit, height) = net.ink, place
+    kind = shortcut_kind(net.spec, rows)
     left, right, join = x + unit * 0.2, x + unit * 0.66, x + unit * 0.84
-    top = AXIS - height / 2
-    name = ".".join(rows[0].path.split(".")[:2])
-    title = f"{name}: {kind} shortcut" if kind else f"{name}: no shortcut"
+    top = axis - height / 2
+    path = ".".join(rows[0].path.split(".")[:2])
+    target = Target(f"{path}: {kind} shortcut" if kind else f"{path}: no shortcut", path)
     parts = [  # the line stops at the box, which is a tint: it would show through
-        svg.line(x, AXIS, left, AXIS, ink),
-        svg.box(left, top, right - left, height, ink, title),
-        svg.line(right, AXIS, x + unit, AXIS, ink),
+        svg.line(x, axis, left, axis, ink),
+        svg.box(Rect(left, top, right - left, height), ink, target),
+        svg.line(right, axis, x + unit, axis, ink),
     ]
     if any(strides(row) for row in rows):
-        parts.append(svg.text((left + right) / 2, AXIS + 4.5, "/2", ink, 12.5, **{"font-weight": 700}))
+        parts.append(svg.text((left + right) / 2, axis + 4.5, "/2", ink, 12.5, **{"font-weight": 700}))
+    if (spread := _dilation(rows)) > 1:
+        parts.append(svg.text((left + right) / 2, axis + height / 2 + 11, f"d{spread}", ink, 10.5))
     if kind:
         fork, peak = x + unit * 0.06, top - 16
         curve = (
-            f"M{fork:.1f} {AXIS:.1f}C{fork:.1f} {peak:.1f} {join:.1f} {peak:.1f} {join:.1f} {AXIS - 5:.1f}"
+            f"M{fork:.1f} {axis:.1f}C{fork:.1f} {peak:.1f} {join:.1f} {peak:.1f} {join:.1f} {axis - 5:.1f}"
         )
-        parts += [svg.arc(curve, DASHES[kind], ink, 2), svg.plus(join, AXIS, min(5.5, unit * 0.17), ink)]
+        parts += [
+            svg.arc(curve, DASHES[kind], ink.of(kind), 2),
+            svg.plus(join, axis, min(5.5, unit * 0.17), ink),
+        ]
     return "".join(parts)
 
 
-def _zoom(left: float, right: float, y: float, column: tuple[float, float], ink: Ink) -> str:
+def _dilation(rows: list[LayerRow]) -> int:
+    return max(max(row.dilation, default=1) for row in rows)
+
+
+def _strip(net: _Net, width: float) -> str:
+    """All blocks of the unfolded stage, line by line."""
+    if not net.strip:
+        return ""
+    stage, ink = net.view.unfolded, net.ink
+    blocks = net.stages[stage - 1]
+    top = CARD - 14
+    panel = Rect(1, top, width - 2, net.strip)
+    parts = [
+        f'<rect {panel.shape} rx="7" fill="{ink.page}"/>',  # the light on the cards passes behind it
+        svg.card(panel, ink),
+        svg.text(10, top + 20, f"Stage {stage}, all {len(blocks)} blocks", ink, 13, anchor="start"),
+    ]
+    left = (width - net.per_line * UNIT) / 2
+    for i, rows in enumerate(blocks):
+        line, column = divmod(i, net.per_line)
+        place = Rect(left + UNIT * column, top + 54 + LINE * line, UNIT, 20)
+        parts.append(_small_block(net, rows, place))
+        if column == 0 and line:
+            parts.append(svg.text(6, place.y - 17, str(i + 1), ink, 10, anchor="start", opacity=0.75))
+    return "".join(parts)
+
+
+def _zoom(net: _Net, edges: tuple[float, float], y: float, column: tuple[float, float]) -> str:
     """The light that falls from a small block on its card; `column` is the card's x and width."""
-    x, width = column
-    points = f"{left:.1f},{y:.1f} {right:.1f},{y:.1f} {x + width:.1f},{CARD:.1f} {x:.1f},{CARD:.1f}"
-    return f'<polygon points="{points}" fill="{ink.text}" fill-opacity="0.06"/>'
+    (left, right), (x, width) = edges, column
+    low = net.card
+    points = f"{left:.1f},{y:.1f} {right:.1f},{y:.1f} {x + width:.1f},{low:.1f} {x:.1f},{low:.1f}"
+    return f'<polygon points="{points}" fill="{net.ink.text}" fill-opacity="0.06" pointer-events="none"/>'
 
 
 def _size_label(row: LayerRow, middle: float, bottom: float, ink: Ink, more: str = "") -> str:
@@ -213,17 +322,19 @@ def _legend(net: _Net, y: float) -> str:
     ink = net.ink
     if net.spec.is_plain:
         return svg.text(1, y, "No shortcuts: the only way is through every block.", ink, 13, anchor="start")
-    words = {
+    lines = {
         "identity": "identity shortcut",
         "padding": "identity, padded with zero channels (A)",
         "projection": "projection shortcut (1×1 convolution)",
     }
     kinds = {shortcut_kind(net.spec, rows) for blocks in net.stages for rows in blocks}
     x, parts = 1.0, []
-    for kind in [kind for kind in words if kind in kinds]:
-        parts.append(svg.arc(f"M{x + 2:.1f} {y - 4:.1f}h36", DASHES[kind], ink))
-        parts.append(svg.text(x + 46, y, words[kind], ink, 13, anchor="start"))
-        x += 46 + 6.3 * len(words[kind]) + 28
+    for kind in [kind for kind in lines if kind in kinds]:
+        parts.append(svg.arc(f"M{x + 2:.1f} {y - 4:.1f}h36", DASHES[kind], ink.of(kind)))
+        parts.append(svg.text(x + 46, y, lines[kind], ink, 13, anchor="start"))
+        x += 46 + 6.3 * len(lines[kind]) + 28
     parts.append(svg.plus(x + 8, y - 4.5, 7, ink))
     parts.append(svg.text(x + 22, y, "addition", ink, 13, anchor="start"))
-    return "".join(parts) + svg.text(x + 98, y, "/2 halves the map", ink, 13, anchor="start")
+    dilated = any(_dilation(rows) > 1 for blocks in net.stages for rows in blocks)
+    words = "/2 halves the map" + (", d2 dilates the 3×3 by 2 instead" if dilated else "")
+    return "".join(parts) + svg.text(x + 98, y, words, ink, 13, anchor="start")

@@ -20,6 +20,7 @@ from resnet_lab.models import ModelSpec
 VALUE_BYTES = {"float32": 4, "bf16": 2, "fp16": 2}
 STATES = {"sgd": 1, "adam": 2}  # float32 values that the optimizer keeps for each parameter
 MAX_BATCH = 4096
+STEP = "resnet_lab.inspection.step"  # what the process runs
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class StepMemory:
     low_precision_weights: int
     images: int
     activations: int
+
+    @property
+    def kept(self) -> int:
+        """What autograd keeps for the backward pass."""
+        return self.low_precision_weights + self.images + self.activations
 
     @property
     def total(self) -> int:
@@ -115,7 +121,7 @@ def measure_step(
 
 @contextmanager
 def _process(ask: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "resnet_lab.inspection.step", ask]
+    command = [sys.executable, "-m", STEP, ask]
     root = Path(__file__).parents[2]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
     try:

@@ -56,6 +56,11 @@ class LayerRow:
         return self._place[1]
 
     @property
+    def key(self) -> str:
+        """What a link calls the row: its path; of a function call, "layer1.0.add()"."""
+        return f"{self.path}.{self.type}()" if self.is_function else self.path
+
+    @property
     def is_shortcut(self) -> bool:
         """Whether the layer stands on the shortcut and not on the way through the block."""
         return "downsample" in self.path.split(".")
@@ -114,4 +119,3 @@ class LayerTable:
 def say_shape(shape: Shape) -> str:
     """(64, 56, 56) → 64 × 56 × 56."""
     return " × ".join(f"{n:,}" for n in shape) or "–"
-

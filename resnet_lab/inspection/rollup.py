@@ -63,7 +63,7 @@ def _joined(path: str, rows: list[LayerRow]) -> LayerRow:
 
 
 def _kind(path: str, rows: list[LayerRow]) -> str:
-    """"3 blocks", or what a block is made of: "1×1, 3×3, 1×1"."""
+    """ "3 blocks", or what a block is made of: "1×1, 3×3, 1×1"."""
     blocks = {row.block for row in rows}
     if path.count(".") == 0 and blocks != {None}:
         return f"{len(blocks)} block{'s' * (len(blocks) > 1)}"

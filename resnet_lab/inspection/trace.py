@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_lab.inspection import receptive_field
-from resnet_lab.inspection.receptive_field import Field
 from resnet_lab.inspection.layer import field_after, is_opaque, macs_of, shape_of, tensors_of, window_of
+from resnet_lab.inspection.receptive_field import Field
 from resnet_lab.inspection.records import LayerRow, Shape, say_shape
 
 ELEMENTWISE = {
@@ -95,7 +95,9 @@ class _Recorder:
         self.inside.append(path)
         self.opaque += is_opaque(module)
         if path in self.layers:
-            self.current = f"{path or 'the net'} ({type(module).__name__}, input {say_shape(shape_of(inputs))})"
+            self.current = (
+                f"{path or 'the net'} ({type(module).__name__}, input {say_shape(shape_of(inputs))})"
+            )
 
     def leave(self, path: str, module: nn.Module, inputs: Any, output: Any) -> None:
         self.inside.pop()
@@ -107,6 +109,11 @@ class _Recorder:
         if path in self.layers:
             _refuse_nothing(shape_out)
             self._add(path, module, shape_in, shape_out, self._field(output))
+
+    @property
+    def caller(self) -> str:
+        """The path of the innermost module that is being called."""
+        return self.inside[-1] if self.inside else ""
 
     def function(self, name: str, inputs: Any, output: Any, macs: int) -> None:
         """A call that no hook sees. Views compute nothing and are no rows."""
@@ -120,11 +127,16 @@ class _Recorder:
         if name in VIEWS:
             self._made(output, field, is_row=False)
             return
-        path = self.inside[-1] if self.inside else ""
-        self.current = f"{name}() in {path or 'the net'}"
         _refuse_nothing(shape_out)
         self._made(output, field)
-        row = {"path": path, "type": name, "params": 0, "macs": macs, "weight_bytes": 0, "is_function": True}
+        row = {
+            "path": self.caller,
+            "type": name,
+            "params": 0,
+            "macs": macs,
+            "weight_bytes": 0,
+            "is_function": True,
+        }
         self.rows.append(row | _place(shape_in, shape_out, field))
 
     def finish(self) -> tuple[LayerRow, ...]:
@@ -207,15 +219,19 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.recorder.opaque:
+        if self.recorder.opaque or not tensors_of((*args, *kwargs.values())):
             return func(*args, **kwargs)
         name, macs = _name(func), 0
-        if name in PRODUCTS:
-            with FlopCounterMode(display=False) as counter:
+        try:
+            if name in PRODUCTS:
+                with FlopCounterMode(display=False) as counter:
+                    result = func(*args, **kwargs)
+                macs = counter.get_total_flops() // 2
+            else:
                 result = func(*args, **kwargs)
-            macs = counter.get_total_flops() // 2
-        else:
-            result = func(*args, **kwargs)
+        except Exception:
+            self.recorder.current = f"{name}() in {self.recorder.caller or 'the net'}"
+            raise
         if tensors_of(result):
             self.recorder.function(name, (*args, *kwargs.values()), result, macs)
         return result
@@ -264,9 +280,9 @@ def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
         for path, layer in recorder.modules.items():
             handles.append(layer.register_forward_pre_hook(partial(recorder.enter, path)))
             handles.append(layer.register_forward_hook(partial(recorder.leave, path)))
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(recorder.pack, _no_backward):
-            with _Functions(recorder):
-                yield
+        keeps = torch.autograd.graph.saved_tensors_hooks(recorder.pack, _no_backward)
+        with torch.enable_grad(), keeps, _Functions(recorder):
+            yield
     finally:
         for handle in handles:
             handle.remove()

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from resnet_lab.inspection import Ink, diagram_svg, layer_table
+from resnet_lab.inspection import Ink, View, diagram_svg, layer_table
 from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
 
 INK = Ink("#111111", "#FFFFFF", "#0072B2")
@@ -18,10 +18,12 @@ CUSTOM = [
 ]
 
 
-def draw(spec, opened=0):
+def draw(spec, opened=0, **view):
     spec = get_spec(spec)
     side = default_input_size(spec)
-    return ElementTree.fromstring(diagram_svg(spec, layer_table(spec, (3, side, side)), INK, opened))
+    opened = opened if isinstance(opened, tuple) else (opened,) * 6
+    picture = diagram_svg(spec, layer_table(spec, (3, side, side)), INK, View(opened, **view))
+    return ElementTree.fromstring(picture)
 
 
 def words(picture):
@@ -123,7 +125,7 @@ def test_names_are_escaped():
     picture = draw(spec)
     assert '<b onload="x">&' in picture.get("aria-label")
     assert {element.tag for element in picture.iter()} <= {
-        SVG + t for t in ("svg", "text", "rect", "path", "circle", "polygon", "title")
+        SVG + t for t in ("svg", "g", "style", "text", "rect", "path", "circle", "polygon", "title")
     }
 
 
@@ -132,3 +134,98 @@ def test_colours_are_the_ones_given():
         get_spec("plain20"), layer_table("plain20", (3, 32, 32)), Ink("#EEEEEE", "#000000", "#E69F00")
     )
     assert set(re.findall(r"#[0-9A-F]{6}", svg)) == {"#EEEEEE", "#E69F00"}
+
+
+def paths(picture):
+    return [element.get("data-path") for element in picture.iter() if element.get("data-path")]
+
+
+def marked(picture):
+    style = picture.find(f"{SVG}style")
+    return set(re.findall(r'data-path="(.*?)"', style.text)) if style is not None else set()
+
+
+def test_blocks_layers_shortcuts_and_additions_can_be_chosen():
+    found = paths(draw("resnet50"))
+    assert {"layer1.0", "layer1.2", "layer1.0.conv2", "layer1.0.downsample.0", "layer1.0.add()"} <= set(found)
+    assert {"conv1", "maxpool", "avgpool", "fc"} <= set(found)
+    rows = {row.key for row in layer_table("resnet50").rows}
+    blocks = {f"layer{s + 1}.{b}" for s, n in enumerate((3, 4, 6, 3)) for b in range(n)}
+    assert set(found) <= rows | blocks
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ("layer3.2", {"layer3.2"}),
+        ("layer3.2.conv2", {"layer3.2", "layer3.2.conv2"}),
+        (
+            "layer3.2.relu1",
+            {"layer3.2", "layer3.2.relu1", "layer3.2.conv1"},
+        ),  # it is written into conv1's box
+        ("layer3.2.add()", {"layer3.2", "layer3.2.add()"}),
+        ("layer3.0.downsample.1", {"layer3.0", "layer3.0.downsample.1", "layer3.0.downsample.0"}),
+        ("bn1", {"bn1", "conv1"}),
+        ("layer1.0\n*{background:url(//elsewhere)}", set()),
+        ("", set()),
+    ],
+)
+def test_what_is_chosen_is_marked(chosen, expected):
+    opened = (0, 0, 2 if chosen.startswith("layer3.2") else 0, 0)
+    assert marked(draw("resnet50", opened=opened, chosen=chosen)) == expected
+
+
+def test_every_stage_opens_a_block_of_its_own():
+    picture = draw("resnet152", opened=(2, 0, 35, 99), chosen="layer3.35")
+    assert [w for w in words(picture) if w.startswith("block ")] == [
+        "block 3",
+        "block 1",
+        "block 36",
+        "block 3",
+    ]
+
+
+def test_a_folded_stage_unfolds():
+    folded = draw("resnet152", opened=(0, 0, 0, 0))
+    assert {"fold:2", "fold:3"} <= set(paths(folded))
+    unfolded = draw("resnet152", unfolded=3)
+    assert {f"layer3.{i}" for i in range(36)} <= set(paths(unfolded))
+    assert "Stage 3, all 36 blocks" in words(unfolded)
+    height = [float(p.get("viewBox").split()[3]) for p in (folded, unfolded)]
+    assert height[1] > height[0]
+
+
+def test_resnet1202_stays_small_until_it_is_unfolded():
+    assert len(paths(draw("resnet1202", opened=(0, 0, 0)))) < 60
+    picture = draw("resnet1202", unfolded=2)
+    assert {f"layer2.{i}" for i in range(200)} <= set(paths(picture))
+    _, _, width, height = map(float, picture.get("viewBox").split())
+    for box in picture.iter(f"{SVG}rect"):
+        assert 0 <= float(box.get("x")) <= width - float(box.get("width")) + 0.1
+    assert height < 1000
+
+
+def test_dilations_are_marked_in_the_chain():
+    text = words(draw(CUSTOM[2], opened=0))
+    assert (text.count("d2"), text.count("d4")) == (6, 2)  # five blocks of stage 3 and the first of stage 4
+
+
+def test_shortcuts_differ_by_their_colours():
+    ink = Ink("#111111", "#FFFFFF", "#0072B2", "#00755A", "#A6447F")
+
+    def colours(name):
+        side = default_input_size(name)
+        picture = ElementTree.fromstring(diagram_svg(get_spec(name), layer_table(name, (3, side, side)), ink))
+        return {
+            (p.get("stroke-dasharray"), p.get("stroke"))
+            for p in picture.iter(f"{SVG}path")
+            if p.get("stroke-linecap")
+        }
+
+    assert colours("resnet34") == {(None, "#0072B2"), ("0.1 5", "#A6447F")}
+    assert colours("resnet20") == {(None, "#0072B2"), ("7 5", "#00755A")}
+
+
+def test_a_hostile_link_cannot_leave_the_style():
+    picture = draw("resnet20", chosen='layer1.0"]{}</style><script>alert(1)</script>')
+    assert not list(picture.iter(f"{SVG}script"))
