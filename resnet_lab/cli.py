@@ -1,4 +1,4 @@
-"""The command line: `python -m resnet_lab summary | train | resume | evaluate | predict`."""
+"""The command line: `python -m resnet_lab summary | export | train | resume | evaluate | predict`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from resnet_lab.data import ImageError, image_to_tensor, load_dataset, read_image
-from resnet_lab.inspection import LayerTable, layer_table
-from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
+from resnet_lab.inspection import layer_table
+from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
+from resnet_lab.inspection.rollup import Depth
+from resnet_lab.inspection.take_away import EXPORTS, draw_model
+from resnet_lab.models import VARIANTS, ModelSpec, ResNet, default_input_size, get_spec
+from resnet_lab.models.links import spec_from_link
 from resnet_lab.runs import Run, RunError, RunStore, execute, load_run_model
+from resnet_lab.runs.files import write_atomically
 from resnet_lab.training import RECIPES, TrainConfig, evaluate
 from resnet_lab.training.device import pick_device
 from resnet_lab.training.events import EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
 
+NETS = f"a variant ({', '.join(VARIANTS)}), a spec as a JSON file, or the spec in a link of the app"
 EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
 FLAGS: dict[str, Any] = {  # fields of TrainConfig that `train` takes, and how to read them
     "variant": str,
@@ -60,9 +67,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     summary = commands.add_parser("summary", help="print the layer table of a net")
-    summary.add_argument("variant", help=f"a variant ({', '.join(VARIANTS)}) or a spec as a JSON file")
+    summary.add_argument("net", metavar="variant", help=NETS)
     summary.add_argument("--size", type=int, help="side of the picture in pixels")
+    summary.add_argument("--depth", default="layers", choices=get_args(Depth))
+    summary.add_argument("--format", default="table", choices=FORMATS)
     summary.set_defaults(command=_summary)
+
+    export = commands.add_parser("export", help="write a net as ONNX, PyTorch source, safetensors or JSON")
+    export.add_argument("net", help=f"a trained run, or {NETS}")
+    export.add_argument("--format", default="onnx", choices=list(EXPORTS))
+    export.add_argument("--size", type=int, help="side of the picture in pixels")
+    export.add_argument("--seed", type=int, default=0, help="of freshly drawn weights (default: 0)")
+    export.add_argument("--output", type=Path, help="default: the net's name, in this folder")
+    export.set_defaults(command=_export)
 
     train = commands.add_parser("train", help="train a net; the app shows the run live")
     train.add_argument(
@@ -95,37 +112,41 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _summary(options: argparse.Namespace) -> int:
-    given = Path(options.variant)
-    spec = ModelSpec.from_json(given.read_text()) if given.suffix == ".json" else get_spec(options.variant)
-    size = default_input_size(spec) if options.size is None else options.size
-    print(_format_table(layer_table(spec, (3, size, size))))
+    spec = _spec(options.net)
+    side = default_input_size(spec) if options.size is None else options.size
+    write = {"table": as_text, "csv": as_csv, "json": as_json}[options.format]
+    print(write(layer_table(spec, (3, side, side)), options.depth).rstrip("\n"))
     return 0
 
 
-def _format_table(table: LayerTable) -> str:
-    header = ("layer", "type", "kernel", "stride", "output", "parameters", "MACs")
-    rows = [
-        (
-            row.path,
-            row.type,
-            "×".join(map(str, row.kernel or ())),
-            "×".join(map(str, row.stride or ())),
-            "×".join(map(str, row.output_shape)),
-            f"{row.params:,}",
-            f"{row.macs:,}",
-        )
-        for row in table.rows
-    ]
-    total = ("total", "", "", "", "", f"{table.total_params:,}", f"{table.total_macs:,}")
-    widths = [max(len(line[i]) for line in (header, *rows, total)) for i in range(len(header))]
+def _spec(text: str) -> ModelSpec:
+    """A variant's name, a spec as a JSON file, or the piece of a link of the architecture page."""
+    if not text.endswith(".json"):
+        return spec_from_link(text) if "." in text else get_spec(text)
+    try:
+        return ModelSpec.from_json(Path(text).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{text} cannot be read ({type(error).__name__})") from None
 
-    def format_line(cells: Sequence[str]) -> str:
-        left = [f"{cell:<{width}}" for cell, width in zip(cells[:2], widths[:2], strict=True)]
-        return "  ".join(
-            left + [f"{cell:>{width}}" for cell, width in zip(cells[2:], widths[2:], strict=True)]
-        )
 
-    return "\n".join([format_line(header), *map(format_line, rows), format_line(total)])
+def _export(options: argparse.Namespace) -> int:
+    """A trained run comes with its weights; of a variant or a spec the weights are freshly drawn."""
+    if options.net in VARIANTS or "." in options.net:
+        spec, side = _spec(options.net), 0
+        load: Callable[[], ResNet] = partial(draw_model, spec, options.seed)
+    else:
+        trained = load_run_model(RunStore().get(options.net))
+        spec, side = trained.model.spec, trained.image_size
+        load = partial(getattr, trained, "model")
+    side = options.size if options.size is not None else side or default_input_size(spec)
+    path = options.output or Path(f"{spec.name.replace('/', '-')}{EXPORTS[options.format].suffix}")
+    content = EXPORTS[options.format].write(spec, (3, side, side), load)
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror})") from None
+    print(f"{path}: {spec.name}, {path.stat().st_size / 1e6:,.1f} MB")
+    return 0
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -1,12 +1,19 @@
 """The command line, in process; its signals are tested in tests/runs/test_manager.py."""
 
+import csv
+import io
+import json
 import signal
 
+import numpy
+import onnxruntime
 import pytest
+import torch
 from PIL import Image
 
 from resnet_lab.cli import main
-from resnet_lab.models import VARIANTS
+from resnet_lab.models import VARIANTS, ModelSpec, create_model, load_weights
+from resnet_lab.runs import load_run_model
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +28,22 @@ def test_summary_ends_with_the_totals(capsys):
     assert main(["summary", "resnet20"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split() == ["total", "269,722", "40,551,040"]
-    sums = [sum(int(line.split()[column].replace(",", "")) for line in lines[1:-1]) for column in (-2, -1)]
+    sums = [sum(int(line.split()[column].replace(",", "")) for line in lines[1:-1]) for column in (-3, -2)]
     assert sums == [269_722, 40_551_040]
+
+
+@pytest.mark.parametrize(("depth", "rows"), [("stages", 6), ("blocks", 18), ("layers", 174)])
+def test_summary_at_every_depth_and_format(depth, rows, capsys):
+    for form in ("table", "csv", "json"):
+        assert main(["summary", "resnet50", "--depth", depth, "--format", form]) == 0
+        text = capsys.readouterr().out
+        if form == "table":
+            assert len(text.splitlines()) == rows + 2
+        elif form == "csv":
+            assert len(list(csv.DictReader(io.StringIO(text)))) == rows
+        else:
+            content = json.loads(text)
+            assert (len(content["layers"]), content["parameters"]) == (rows, 25_557_032)
 
 
 def test_summary_of_a_spec_file(tmp_path, capsys):
@@ -30,6 +51,60 @@ def test_summary_of_a_spec_file(tmp_path, capsys):
     path.write_text(VARIANTS["resnet18"].replace(num_classes=10).to_json())
     assert main(["summary", str(path)]) == 0
     assert f"{11_689_512 - 990 * 513:,}" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_summary_of_a_link(capsys):
+    assert main(["summary", "resnet18.num_classes-10", "--depth", "stages"]) == 0
+    assert f"{11_689_512 - 990 * 513:,}" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"PK\x03\x04\xff", "cannot be read (UnicodeDecodeError)"),
+        (b'{"cells": []}', "unknown field 'cells'"),
+        (b"{", "not JSON"),
+        (None, "cannot be read (FileNotFoundError)"),
+    ],
+)
+def test_a_file_that_is_no_spec(tmp_path, capsys, content, sentence):
+    path = tmp_path / "notebook.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["summary", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_export_of_a_variant(tmp_path, capsys):
+    for form, suffix in (
+        ("onnx", "onnx"),
+        ("python", "py"),
+        ("safetensors", "safetensors"),
+        ("json", "json"),
+    ):
+        path = tmp_path / f"net.{suffix}"
+        assert main(["export", "resnet20", "--format", form, "--output", str(path)]) == 0
+        assert str(path) in capsys.readouterr().out
+    assert ModelSpec.from_json((tmp_path / "net.json").read_text()) == VARIANTS["resnet20"]
+    compile((tmp_path / "net.py").read_text(), "net.py", "exec")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    assert session.get_inputs()[0].shape[1:] == [3, 32, 32]
+    model = create_model("resnet20")
+    load_weights(model, tmp_path / "net.safetensors")
+    images = torch.randn(2, 3, 32, 32)
+    expected = model.eval()(images).detach().numpy()
+    numpy.testing.assert_allclose(session.run(None, {"images": images.numpy()})[0], expected, atol=1e-5)
+
+
+def test_freshly_drawn_weights_follow_the_seed(tmp_path):
+    def export(seed):
+        path = tmp_path / "net.safetensors"
+        main(["export", "resnet20", "--format", "safetensors", "--seed", str(seed), "--output", str(path)])
+        return path.read_bytes()
+
+    assert export(1) == export(1) != export(2)
 
 
 def test_train_evaluate_predict(store, tmp_path, capsys):
@@ -53,6 +128,14 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
     assert captured.out.count("%") == 3
     assert "b.png" in captured.err
 
+    weights = tmp_path / "trained.safetensors"
+    assert main(["export", run.id, "--format", "safetensors", "--output", str(weights)]) == 0
+    model = create_model("resnet20")
+    load_weights(model, weights)
+    trained = load_run_model(run).model.state_dict()
+    assert all(torch.equal(trained[name], value) for name, value in model.state_dict().items())
+    capsys.readouterr()
+
     assert main(["resume", run.id]) == 1
     assert "nothing to resume" in capsys.readouterr().err
 
@@ -67,6 +150,13 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
         (["train", "--recipe", "slow"], "recipe is 'slow'"),
         (["evaluate", "nothing"], "There is no run 'nothing'"),
         (["predict", "nothing", "a.png"], "There is no run 'nothing'"),
+        (["export", "nothing"], "There is no run 'nothing'"),
+        (
+            ["export", "resnet20", "--format", "json", "--output", "no/such/folder/a.json"],
+            "cannot be written",
+        ),
+        (["export", "resnet20", "--size", "0"], "a side may be from 1 to 1,024"),
+        (["summary", "resnet20.layers-3"], "unknown field 'layers'"),
     ],
 )
 def test_bad_input_is_one_sentence(command, sentence, capsys):
