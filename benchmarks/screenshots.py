@@ -24,12 +24,6 @@ def _nothing(page: Any) -> None:
     pass
 
 
-def _scroll_to_layers(page: Any) -> None:
-    page.get_by_role("heading", name="Layers").scroll_into_view_if_needed()
-    page.mouse.move(700, 400)
-    page.mouse.wheel(0, 380)
-
-
 def _upload(page: Any) -> None:
     data = io.BytesIO()
     Image.fromarray(draw_shape(seed=11, index=3, size=200)[0]).save(data, "PNG")
@@ -37,10 +31,26 @@ def _upload(page: Any) -> None:
     page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files([file])
 
 
+def _below_the_diagram(page: Any) -> None:
+    page.get_by_test_id("stButtonGroup").first.scroll_into_view_if_needed()
+    page.mouse.move(700, 400)
+    page.mouse.wheel(0, 420)
+
+
+def _measure(page: Any) -> None:
+    page.get_by_role("button", name="Check with a real step").click()
+    page.get_by_text("Time of the step").wait_for(timeout=60_000)
+    _below_the_diagram(page)
+
+
 VIEWS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "home": ("", _nothing),
     "architecture": ("architecture?variant=resnet50", _nothing),
-    "layers": ("architecture?variant=resnet50", _scroll_to_layers),
+    "explain": ("architecture?variant=resnet50&at=layer2.0.conv2", _below_the_diagram),
+    "memory": ("architecture?variant=resnet50&view=Memory&batch=8", _measure),
+    "beside": ("architecture?variant=resnet34&view=Side+by+side", _below_the_diagram),
+    "build": ("architecture?spec=resnet50.name-my_resnet50.groups-8.dilation-0-1-1", _nothing),
+    "source": ("architecture?variant=resnet20&view=Take+away&source=true", _below_the_diagram),
     "training": ("training?run={shapes}", _nothing),
     "training-cifar10-jpeg": ("training?run={folder}", _nothing),
     "comparison": ("comparison", _nothing),

@@ -7,9 +7,11 @@ from typing import Any
 import streamlit as st
 
 from resnet_lab.data import DATASETS, Augmentation, is_downloaded
-from resnet_lab.models import VARIANTS
+from resnet_lab.models import VARIANTS, ModelSpec
+from resnet_lab.models.links import spec_from_link
 from resnet_lab.training import RECIPES, TrainConfig
 from resnet_lab.training.recipes import ABOUT
+from resnet_lab.ui.text import plain
 
 FOLDER = "folder"
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -29,9 +31,11 @@ def recipe_form() -> TrainConfig | str:
     base = RECIPES[st.session_state["recipe"]]
     st.caption(ABOUT[st.session_state["recipe"]])
     left, right = st.columns(2)
-    variant = left.selectbox(
-        "Net", list(VARIANTS), list(VARIANTS).index(base.spec.name), key="model", bind="query-params"
+    nets = {**VARIANTS, **_own_net()}
+    net = left.selectbox(
+        "Net", list(nets), list(nets).index(base.spec.name), key="model", bind="query-params"
     )
+    variant = net if net in VARIANTS else nets[net]
     sets = [*DATASETS, FOLDER]
     dataset = right.selectbox("Data", sets, sets.index(base.dataset), key="dataset", bind="query-params")
     if dataset == FOLDER:
@@ -52,6 +56,23 @@ def recipe_form() -> TrainConfig | str:
         return TrainConfig(**fields)
     except ValueError as error:
         return f"{error}."
+
+
+def _own_net() -> dict[str, ModelSpec]:
+    """The net that was built on the architecture page, by name: the link's, or this session's."""
+    query = st.query_params
+    link = query.get("spec") or st.session_state.get("built", "")
+    if not link:
+        return {}
+    try:
+        spec = spec_from_link(link)
+    except ValueError as error:
+        st.error(f"The net in this link cannot be read: {plain(str(error))}.")
+        query.pop("spec", None)
+        return {}
+    if "spec" in query and "model" not in query:  # the link came for this net
+        st.session_state["model"] = spec.name
+    return {spec.name: spec} if spec.name not in VARIANTS else {}
 
 
 def _about_data(name: str) -> str:

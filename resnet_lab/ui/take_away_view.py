@@ -1,0 +1,59 @@
+"""Downloads of the net: ONNX, PyTorch source, weights, spec, diagram."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from resnet_lab.inspection import LayerTable
+from resnet_lab.inspection.export import MAX_BYTES
+from resnet_lab.inspection.source import standalone_source
+from resnet_lab.inspection.take_away import EXPORTS, draw_model
+from resnet_lab.models import ModelSpec, ResNet
+from resnet_lab.runs import Run, load_run_model
+from resnet_lab.ui import net_diagram, shell
+from resnet_lab.ui.download import download
+
+FRESH = "freshly drawn (seed 0)"
+
+
+def take_away_view(spec: ModelSpec, table: LayerTable) -> None:
+    """One button a format; the weights are those of a run of this net, or drawn for the occasion."""
+    channels, height, width = table.input_size
+    size = (channels, height, width)
+    load = partial(_load, spec, _chosen_run(spec))
+    too_large = table.weight_bytes > MAX_BYTES
+    if too_large:
+        st.warning(f"Its weights take {table.weight_bytes / 1e9:,.1f} GB: too much for a download.")
+    for name, export in EXPORTS.items():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            download(
+                export.label, partial(export.write, spec, size, load), f"{spec.name}{export.suffix}", export.mime,
+                key=f"take-{name}", width=190, disabled=too_large and export.has_weights,
+            )  # fmt: skip
+            st.caption(export.about)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        picture = partial(net_diagram.picture, spec, table)
+        download("Diagram", picture, f"{spec.name}.svg", "image/svg+xml", width=190)
+        st.caption("SVG, as it is shown above.")
+    if st.toggle("Read the source here", key="source", bind="query-params"):
+        st.code(standalone_source(spec, size), "python", line_numbers=True, height=480)
+
+
+def _chosen_run(spec: ModelSpec) -> Run | None:
+    """A trained run of this very net, where there is one and it is wanted."""
+    every = shell.store().list()
+    alike = [
+        run
+        for run in every
+        if run.best_checkpoint and run.config.spec.replace(num_classes=spec.num_classes) == spec
+    ]  # the classes are those of its data
+    runs = {f"{run.name} ({run.id})": run for run in alike}
+    if not runs:
+        return None
+    return runs.get(st.selectbox("Weights", [FRESH, *runs], width=420))
+
+
+def _load(spec: ModelSpec, run: Run | None) -> ResNet:
+    return load_run_model(run).model if run else draw_model(spec)
