@@ -19,7 +19,7 @@ EXPERIMENTS = [  # title, what happens, button, page, what is set there
         "Plain-34 has the convolutions of ResNet-34 and nothing that jumps over them. Find the difference.",
         "Open Plain-34",
         "architecture",
-        {"variant": "plain34"},
+        {"variant": "plain34", "view": "Side by side"},
     ),
     (
         "Train one and watch",

@@ -27,6 +27,10 @@ NARROW = {
     "receptive field": 105,
     "field stride": 85,
 }  # widths in pixels
+EQUALS, BARE = (
+    r"\;=\;",
+    (r"\text{count}", r"\text{bytes}"),
+)  # where no formula applies, the number stands alone
 WIDE = 130  # characters of LaTeX; a longer formula has its note below it
 MANY = 1_000  # rows; beyond, the table begins with blocks
 KINDS = {
@@ -185,8 +189,8 @@ def _explanation(spec: ModelSpec, table: LayerTable) -> None:
                 [1.1, 6, 0.1] if wide else [1.1, 3.6, 2.4], vertical_alignment="center"
             )
             name.markdown(step.quantity)
-            numbers = f"\\;=\\; {step.numbers}" if step.numbers else ""
-            formula.markdown(f"${step.formula}{numbers}$")
+            sides = [step.formula] * (step.formula not in BARE) + [step.numbers] * bool(step.numbers)
+            formula.markdown(f"${EQUALS.join(sides)}$")
             if step.note:
                 (formula if wide else note).caption(step.note)
 
