@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import socket
@@ -184,7 +185,8 @@ class RunStore:
             RunError: the folder cannot be written.
         """
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        run_id = f"{stamp}-{config.spec.name}-{secrets.token_hex(2)}"
+        net = re.sub(r"[^A-Za-z0-9_]+", "-", config.spec.name)[:40]  # a spec may have any name
+        run_id = f"{stamp}-{net}-{secrets.token_hex(2)}"
         draft = self.root / f".{run_id}"
         record = {"config": config.to_dict(), "versions": _versions()}
         try:

@@ -9,9 +9,11 @@ import sys
 import psutil
 import pytest
 
+from resnet_lab.models import VARIANTS
 from resnet_lab.runs import RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.store import SILENT_AFTER
 from resnet_lab.runs.writer import RunWriter
+from resnet_lab.training import TrainConfig
 from resnet_lab.training.events import Checkpoint, EpochEvent
 
 
@@ -176,3 +178,11 @@ def test_a_damaged_checkpoint_is_one_sentence(store, tiny, damage):
     ]
     with pytest.raises(RunError, match=wanted):
         load_run_model(run)
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "a net/of mine", "", "ネット", "x" * 500, ".hidden", "a\0b"])
+def test_a_run_of_a_net_with_any_name_stays_in_its_folder(store, name):
+    run = store.create(TrainConfig(VARIANTS["resnet20"].replace(name=name)))
+    assert run.path.parent == store.root
+    assert store.get(run.id).config.spec.name == name
+    assert [each.id for each in store.list()] == [run.id]
