@@ -24,7 +24,7 @@ from resnet_lab.runs import Run, RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.files import write_atomically
 from resnet_lab.training import RECIPES, TrainConfig, evaluate
 from resnet_lab.training.device import pick_device
-from resnet_lab.training.events import EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
+from resnet_lab.training.events import Adjusted, EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
 
 NETS = f"a variant ({', '.join(VARIANTS)}), a spec as a JSON file, or the spec in a link of the app"
 EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
@@ -35,6 +35,7 @@ FLAGS: dict[str, Any] = {  # fields of TrainConfig that `train` takes, and how t
     "train_limit": int,
     "epochs": int,
     "batch_size": int,
+    "micro_batch": int,
     "optimizer": str,
     "lr": float,
     "momentum": float,
@@ -191,6 +192,8 @@ class _Progress:
                 self._keep(
                     f"{event.device}, {event.precision}, {event.params:,} parameters, {self.total:,} steps"
                 )
+            case Adjusted():
+                self._keep(f"step {event.step + 1:,}: {event.text}")
             case StepEvent():
                 done = round(20 * event.step / self.total)
                 self._show(

@@ -27,6 +27,7 @@ class Curve:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     started: dict[str, Any] | None = None
     test: dict[str, Any] | None = None
+    adjusted: list[dict[str, Any]] = field(default_factory=list)
 
     def extend(self, events: Sequence[dict[str, Any]]) -> None:
         """Adds events in the order they were written; a resume from an earlier step forgets what came after."""
@@ -36,6 +37,9 @@ class Curve:
                     self.started = event
                     self.points = [p for p in self.points if p["step"] <= event["step"]]
                     self.epochs = [e for e in self.epochs if e["step"] <= event["step"]]
+                    self.adjusted = [a for a in self.adjusted if a["step"] <= event["step"]]
+                case "adjusted":
+                    self.adjusted.append(event)
                 case "step":
                     self.points.append(event)
                 case "epoch":

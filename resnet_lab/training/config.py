@@ -27,6 +27,8 @@ class TrainConfig:
         image_size: side in pixels; None keeps the data set's own.
         train_limit: use only so many training pictures (a balanced choice).
         epochs, batch_size: the last, smaller batch of an epoch is left out.
+        micro_batch: so many pictures pass through the net at once, and the gradients of a batch are summed
+            over its micro-batches (gradient accumulation); None for the whole batch. BN sees micro-batches.
         lr: the peak learning rate; `momentum` and `nesterov` are SGD's.
         schedule: "step" multiplies by `gamma` every `step_epochs`; "multistep" at each of `milestones`
             (in epochs); "cosine" falls to 0; "onecycle" rises for 30 % of the run, then falls
@@ -49,6 +51,7 @@ class TrainConfig:
     train_limit: int | None = None
     epochs: int = 5
     batch_size: int = 128
+    micro_batch: int | None = None
     optimizer: Optimizer = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
@@ -127,14 +130,15 @@ class TrainConfig:
         return cls.from_dict(json.loads(text))
 
 
-_OPTIONAL = {"image_size", "train_limit", "clip_norm"}
-_WHOLE = {"image_size", "train_limit", "epochs", "batch_size", "seed"}
+_OPTIONAL = {"image_size", "train_limit", "micro_batch", "clip_norm"}
+_WHOLE = {"image_size", "train_limit", "epochs", "batch_size", "micro_batch", "seed"}
 _TINY = 1e-12
 _LIMITS: dict[str, tuple[float, float, str]] = {
     "image_size": (8, 1024, "a whole number from 8 to 1,024, or None"),
     "train_limit": (2, 10**9, "a whole number from 2, or None"),
     "epochs": (1, 100_000, "a whole number from 1 to 100,000"),
     "batch_size": (2, 65_536, "a whole number from 2 to 65,536"),
+    "micro_batch": (1, 65_536, "a whole number from 1, or None for the whole batch"),
     "seed": (0, 2**31 - 1, "a whole number from 0 to 2,147,483,647"),
     "lr": (_TINY, 1e4, "a number above 0 (0.1 is usual for SGD, 0.001 for Adam)"),
     "momentum": (0.0, 1 - _TINY, "a number from 0 to below 1"),

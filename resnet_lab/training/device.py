@@ -64,6 +64,11 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=AUTOCAST[precision])
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """On a GPU torch has an exception of its own, on the CPU only a message."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

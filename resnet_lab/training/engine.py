@@ -9,25 +9,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from resnet_lab.data import Dataset, augment, load_dataset, normalize, split_validation
 from resnet_lab.models import ResNet, create_model
 from resnet_lab.training.config import TrainConfig
-from resnet_lab.training.device import autocast, device_name, memory_mb, pick_device, pick_precision
+from resnet_lab.training.device import device_name, memory_mb, pick_device, pick_precision
 from resnet_lab.training.evaluation import Evaluation, evaluate
-from resnet_lab.training.events import Checkpoint, EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
-from resnet_lab.training.interrupt import Interrupted, interruptible
+from resnet_lab.training.events import (
+    Adjusted,
+    Checkpoint,
+    EpochEvent,
+    Event,
+    Preparing,
+    Started,
+    StepEvent,
+    TestEvent,
+)
+from resnet_lab.training.interrupt import Interrupted
 from resnet_lab.training.optimization import build_optimizer, learning_rate
+from resnet_lab.training.stepper import Stepper, StepResult, TrainingError
 
 Emit = Callable[[Event], None]
 CHECKPOINT_FORMAT = 1
 READ_EVERY = 0.3  # seconds between reads of the metrics: each is a synchronisation with the device
-
-
-class TrainingError(RuntimeError):
-    """A run that cannot begin or go on; the message says why and what to do, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,9 @@ def fit(
 
 @dataclass
 class _Window:
-    """Sums since the last read, kept on the device."""
+    """The steps since the last read, their numbers still on the device."""
 
-    losses: list[Tensor] = field(default_factory=list)
-    correct: list[Tensor] = field(default_factory=list)
-    norms: list[Tensor] = field(default_factory=list)
+    results: list[StepResult] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
 
@@ -92,9 +95,11 @@ class _Run:
         self.precision = pick_precision(config.precision, self.device)
         self._load_data()
         self.model = self._build_model()
-        self.step_model: nn.Module = torch.compile(self.model) if config.compile else self.model  # type: ignore[assignment]
         self.optimizer = build_optimizer(config, self.model.parameters())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.stepper = Stepper(
+            config, self.model, self.optimizer, self.scaler, self.precision, on_shrink=self._shrunk
+        )
         self.generator = torch.Generator(self.device)
         self.step = 0
         self.seconds = 0.0  # of training, without evaluation
@@ -187,7 +192,7 @@ class _Run:
                 if time.perf_counter() - window.began > READ_EVERY:
                     window = self._read(window)
         finally:
-            if window.losses:
+            if window.results:
                 self._read(window)
 
     def _finish_epoch(self) -> None:
@@ -224,56 +229,26 @@ class _Run:
         return x, self.train.labels[indices]
 
     def _train_step(self, indices: Tensor, window: _Window) -> None:
-        config = self.config
         began = time.perf_counter()
-        lr = learning_rate(config, self.step, self.steps_per_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        lr = learning_rate(self.config, self.step, self.steps_per_epoch)
         x, labels = self._batch(indices)
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss, logits = self._forward_backward(x, labels)
-        self.scaler.unscale_(self.optimizer)
-        window.norms.append(self._clip_gradients())
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        window.losses.append(loss.detach())
-        window.correct.append((logits.detach().argmax(1) == labels).float().mean())
+        result = self.stepper.take(x, labels, lr, self.should_stop if self.slow_step else None)
+        window.results.append(result)
         self.step += 1
         self.slow_step = time.perf_counter() - began > 0.5
 
-    def _clip_gradients(self) -> Tensor:
-        """The norm of all gradients together, before clipping; a scalar on the device."""
-        if self.config.clip_norm is not None:
-            return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        return nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
-
-    def _forward_backward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss and logits of one batch; can be interrupted where steps are slow."""
-
-        def compute() -> tuple[Tensor, Tensor]:
-            with autocast(self.precision, self.device):
-                logits = self.step_model(x)
-                loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-            self.scaler.scale(loss).backward()
-            return loss, logits
-
-        if self.config.compile or not self.slow_step:
-            return compute()
-        kept = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
-        try:
-            with interruptible(self.model, self.should_stop):
-                return compute()
-        except Interrupted:
-            for buffer, value in kept:  # as if the half step had not begun
-                buffer.copy_(value)
-            raise
+    def _shrunk(self, micro_batch: int) -> None:
+        text = (
+            f"The memory did not hold {self.config.batch_size:,} pictures at once: from here on they pass in "
+            f"micro-batches of up to {micro_batch:,}, and BN sees those."
+        )
+        self.emit(Adjusted(self.step, micro_batch, text))
 
     def _read(self, window: _Window) -> _Window:
         """Brings the window's metrics over, tells about them, and opens the next window."""
-        losses = torch.stack(window.losses).float().tolist()
-        accuracies = torch.stack(window.correct).tolist()
-        norm = torch.stack(window.norms).float().mean().item()
+        losses = torch.stack([result.loss for result in window.results]).tolist()
+        accuracies = torch.stack([result.accuracy for result in window.results]).tolist()
+        norm = torch.stack([result.norm for result in window.results]).float().mean().item()
         for i, loss in enumerate(losses):
             if not math.isfinite(loss):
                 raise TrainingError(
@@ -327,6 +302,7 @@ class _Run:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "micro_batch": self.stepper.micro_batch,
         }
         self.emit(Checkpoint(self.step, state, best))
 
@@ -338,6 +314,7 @@ class _Run:
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.sums, self.best = list(state["sums"]), state["best_accuracy"]
+        self.stepper.micro_batch = state.get("micro_batch", self.stepper.micro_batch)
 
 
 def _mix(*parts: int) -> int:

@@ -64,6 +64,16 @@ class StepEvent(Event):
 
 
 @dataclass(frozen=True)
+class Adjusted(Event):
+    """The run goes on otherwise than it was asked to; `text` says how and why, in one sentence."""
+
+    kind: ClassVar[str] = "adjusted"
+    step: int
+    micro_batch: int
+    text: str
+
+
+@dataclass(frozen=True)
 class EpochEvent(Event):
     """One epoch done: means over its training steps (augmented pictures), and the validation set."""
 

@@ -135,7 +135,11 @@ def _optimization(base: TrainConfig) -> dict[str, Any]:
         "Clip gradient norm at", 0.0, None, base.clip_norm, placeholder="never", key="more.clip"
     )
     smoothing = left.number_input("Label smoothing", 0.0, 0.9, base.label_smoothing, key="more.smoothing")
-    return {**fields, "clip_norm": clip, "label_smoothing": smoothing}
+    micro = right.number_input(
+        "Micro-batch", 1, None, base.micro_batch, placeholder="whole batch", key="more.micro",
+        help="So many pictures pass through the net at once; gradients add up to those of the batch. BN sees these.",
+    )  # fmt: skip
+    return {**fields, "clip_norm": clip, "label_smoothing": smoothing, "micro_batch": micro}
 
 
 def _data(base: TrainConfig) -> dict[str, Any]:

@@ -127,3 +127,5 @@ def _conditions(records: Curve) -> None:
         )
         for note in begun.get("notes", ()):
             st.caption(plain(note))
+    for change in records.adjusted:
+        st.caption(f":material/info: Step {change['step'] + 1:,}: {plain(change['text'])}")

@@ -33,6 +33,13 @@ def started(n):
     return {"kind": "started", "step": n}
 
 
+def test_a_resume_forgets_adjustments_after_it():
+    curve = Curve("run")
+    curve.extend([{"kind": "adjusted", "step": step, "micro_batch": 8, "text": "smaller"} for step in (2, 9)])
+    curve.extend([{"kind": "started", "step": 5}])
+    assert [change["step"] for change in curve.adjusted] == [2]
+
+
 def test_axes_have_titles_with_units_and_percent():
     curve = Curve("run")
     curve.extend([started(0), step(1), step(2), epoch(1)])
