@@ -119,7 +119,7 @@ def test_a_resumed_run_goes_on_at_the_smaller_size(tiny, memory):
 
 def test_where_not_even_one_picture_fits_there_is_advice(tiny, memory):
     memory(room=0)
-    with pytest.raises(TrainingError, match="Not even one picture at a time fits .* choose a smaller net"):
+    with pytest.raises(TrainingError, match=r"Not even one picture at a time fits .* choose a smaller net"):
         run(tiny.replace(variant=NO_NORM))
 
 
