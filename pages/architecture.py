@@ -7,6 +7,7 @@ from resnet_lab.ui import shell
 shell.begin("Architecture")
 
 from resnet_lab.inspection import layer_table  # noqa: E402 (torch comes with it; the heading is shown first)
+from resnet_lab.models import default_input_size  # noqa: E402
 from resnet_lab.ui import architecture as show  # noqa: E402
 from resnet_lab.ui.beside_view import beside_view  # noqa: E402
 from resnet_lab.ui.layer_view import layer_view  # noqa: E402
@@ -14,12 +15,18 @@ from resnet_lab.ui.memory_view import memory_view  # noqa: E402
 from resnet_lab.ui.net_diagram import diagram  # noqa: E402
 from resnet_lab.ui.net_form import pick_net  # noqa: E402
 from resnet_lab.ui.take_away_view import take_away_view  # noqa: E402
+from resnet_lab.ui.text import plain  # noqa: E402
 
 VIEWS = ["Layers", "Memory", "Side by side", "Take away", "Published"]
 
 spec, size = pick_net()
 with st.spinner("Reading the net"):
-    table = layer_table(spec, (3, size, size))
+    try:
+        table = layer_table(spec, (3, size, size))
+    except ValueError as error:  # nothing is left of a picture, or a norm has but one value
+        size = default_input_size(spec)
+        st.error(f"{plain(str(error))}. Below it has pictures of {size} × {size}.")
+        table = layer_table(spec, (3, size, size))
 
 show.totals(table)
 st.caption(show.describe(spec))

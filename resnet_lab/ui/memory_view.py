@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from resnet_lab.inspection import LayerTable
 from resnet_lab.inspection.memory import MAX_BATCH, VALUE_BYTES, MeasuredStep, estimate_step, measure_step
 from resnet_lab.models import ModelSpec
-from resnet_lab.ui.text import facts, plain
+from resnet_lab.ui.text import duration, facts, plain
 
 PRECISIONS = {"float32": "float32", "bf16": "bfloat16 (autocast)", "fp16": "float16 (autocast)"}
 OPTIMIZERS = {"sgd": "SGD with momentum", "adam": "Adam"}
@@ -54,17 +56,21 @@ def memory_view(spec: ModelSpec, table: LayerTable) -> None:
 
 def _measure(spec: ModelSpec, size: tuple[int, ...], batch: int, precision: str, optimizer: str) -> None:
     """Runs the step in a process of its own; any click on the page, Cancel too, ends it."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, "Starting a process of its own")
         st.button("Cancel", width="content")
+    began = None
     try:
         for news in measure_step(spec, size, batch, precision, optimizer):
             if isinstance(news, MeasuredStep):
                 st.session_state["measured"] = ((spec, size, batch, precision, optimizer), news)
-            else:
-                bar.progress(news, f"One step of {batch} pictures: {news:.0%}")
+                continue
+            began = began or time.monotonic()
+            left = (time.monotonic() - began) * (1 - news) / max(news, 1e-3)
+            bar.progress(news, f"One step of {batch} pictures: {news:.0%}, about {duration(left)} left")
     except ValueError as error:
-        bar.empty()
+        place.empty()
         st.error(f"{plain(str(error))}.")
         return
     st.rerun()

@@ -194,6 +194,15 @@ def test_a_broken_link_costs_one_sentence(open_page):
     assert params(at) == "25,557,032"
 
 
+def test_pictures_that_a_net_cannot_take_cost_one_sentence(open_page):
+    spec = VARIANTS["resnet20"].replace(name="grouped", width=16, norm="group", stem="imagenet")
+    at = open_page("architecture", spec=spec_to_link(spec), size="1")
+    assert not at.exception
+    assert "fails at" in at.error[0].value
+    assert "Below it has pictures of 224 × 224" in at.error[0].value
+    assert "from 224" not in at.error[0].value
+
+
 def test_a_spec_file_fills_the_form(open_page):
     at = build(open_page)
     spec = VARIANTS["resnet20"].replace(name="from a file", num_classes=3)
