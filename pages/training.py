@@ -7,6 +7,7 @@ from resnet_lab.ui import shell
 shell.begin("Training")
 
 from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the heading is shown first)
+from resnet_lab.ui.rate_view import rate_view  # noqa: E402
 from resnet_lab.ui.recipe_form import recipe_form  # noqa: E402
 from resnet_lab.ui.run_view import run_view  # noqa: E402
 from resnet_lab.ui.runs import pick_run, remember  # noqa: E402
@@ -35,3 +36,5 @@ with view:
         )
     else:
         run_view(run)
+    if not isinstance(config, str):
+        rate_view(config)

@@ -155,6 +155,7 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
             ["export", "resnet20", "--format", "json", "--output", "no/such/folder/a.json"],
             "cannot be written",
         ),
+        (["export", "resnet50.width-4096"], "its weights take 384.7 GB"),
         (["export", "resnet20", "--size", "0"], "a side may be from 1 to 1,024"),
         (["summary", "resnet20.layers-3"], "unknown field 'layers'"),
     ],

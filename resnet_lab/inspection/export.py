@@ -38,6 +38,7 @@ def to_onnx(model: nn.Module, input_size: tuple[int, int, int]) -> bytes:
 
     A node is called after its module, with the path of the layer table: "layer1.0.conv1/Conv"; the addition
     of a block is "layer1.0/Add". Only the weights of `model` are read: what runs is a twin without any.
+    The file has passed onnx.checker.
 
     Raises:
         ValueError: the package onnx is missing; this is no net of this lab, or its layers were replaced; it
@@ -59,7 +60,9 @@ def to_onnx(model: nn.Module, input_size: tuple[int, int, int]) -> bytes:
     used = {name: t.cpu().float().contiguous() for name, t in weights.items() if t.is_floating_point()}
     tensors = (onnx.numpy_helper.from_array(t.numpy(), name) for name, t in (used | graph.integers).items())
     file.graph.initializer.extend(tensors)  # last and one by one, as make_graph and make_model copy theirs
-    return file.SerializeToString()
+    content = file.SerializeToString()
+    onnx.checker.check_model(content)
+    return content
 
 
 def to_safetensors(model: nn.Module, metadata: dict[str, str] | None = None) -> bytes:

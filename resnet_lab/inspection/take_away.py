@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from resnet_lab.inspection.export import to_onnx, to_safetensors
+from resnet_lab.inspection.export import MAX_BYTES, to_onnx, to_safetensors
+from resnet_lab.inspection.layer_table import layer_table
 from resnet_lab.inspection.source import standalone_source
 from resnet_lab.models import ModelSpec, ResNet
 
@@ -30,8 +31,14 @@ class Export:
         return self.of_model is not None
 
     def write(self, spec: ModelSpec, size: Size, load: Callable[[], ResNet]) -> bytes:
-        """The file; `load` is only called for a format that holds weights."""
+        """The file; `load` is only called for a format that holds weights.
+
+        Raises:
+            ValueError: the weights are too many for a file, or the input does not fit.
+        """
         if self.of_model is not None:
+            if (held := layer_table(spec, size).weight_bytes) > MAX_BYTES:  # known before any is drawn
+                raise ValueError(f"its weights take {held / 1e9:,.1f} GB; a file takes at most 2 GB")
             return self.of_model(load(), size)
         assert self.of_spec is not None
         return self.of_spec(spec, size).encode()

@@ -66,10 +66,10 @@ def fit(
         DatasetError, ValueError: from the data and the config, one sentence each.
     """
     try:
-        run = _Run(config, emit, should_stop, resume)
+        trainer = Trainer(config, emit, should_stop, resume)
     except Interrupted:  # while the data were being loaded
         return FitResult("stopped", 0, 0, None, None, None)
-    return run.fit()
+    return trainer.fit()
 
 
 @dataclass
@@ -80,8 +80,8 @@ class _Window:
     began: float = field(default_factory=time.perf_counter)
 
 
-class _Run:
-    """The state of one `fit`."""
+class Trainer:
+    """The state of one `fit`: data, net, optimizer, and how far it is."""
 
     def __init__(
         self,
@@ -101,6 +101,7 @@ class _Run:
             config, self.model, self.optimizer, self.scaler, self.precision, on_shrink=self._shrunk
         )
         self.generator = torch.Generator(self.device)
+        self.order_of = -1  # the epoch whose order is at hand
         self.step = 0
         self.seconds = 0.0  # of training, without evaluation
         self.sums = [0.0, 0.0, 0]  # loss, accuracy and steps of the epoch under way
@@ -180,15 +181,13 @@ class _Run:
 
     def _train_epoch(self) -> None:
         """From wherever the run is to the last step of its epoch."""
-        epoch = self.step // self.steps_per_epoch
-        order = self._order(epoch)
+        end = (self.step // self.steps_per_epoch + 1) * self.steps_per_epoch
         window = _Window()
         try:
-            while self.step < (epoch + 1) * self.steps_per_epoch:
+            while self.step < end:
                 if self.should_stop():
                     raise Interrupted
-                position = (self.step % self.steps_per_epoch) * self.config.batch_size
-                self._train_step(order[position : position + self.config.batch_size], window)
+                window.results.append(self.train_step())
                 if time.perf_counter() - window.began > READ_EVERY:
                     window = self._read(window)
         finally:
@@ -215,27 +214,36 @@ class _Run:
         self.best = max(self.best, val.accuracy)
         self._checkpoint(is_best)
 
-    def _order(self, epoch: int) -> Tensor:
+    def _order(self) -> Tensor:
         """The permutation of the training set in this epoch, (N,) on the device."""
-        generator = torch.Generator().manual_seed(_mix(self.config.seed, epoch, 1))
-        return torch.randperm(len(self.train), generator=generator).to(self.device)
+        epoch = self.step // self.steps_per_epoch
+        if self.order_of != epoch:
+            generator = torch.Generator().manual_seed(_mix(self.config.seed, epoch, 1))
+            self.order = torch.randperm(len(self.train), generator=generator).to(self.device)
+            self.order_of = epoch
+        return self.order
 
-    def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, H, W) and labels (B,) of this step."""
+        begin = (self.step % self.steps_per_epoch) * self.config.batch_size
+        indices = self._order()[begin : begin + self.config.batch_size]
         self.generator.manual_seed(_mix(self.config.seed, self.step, 2))
         images = augment(self.train.images[indices], self.config.augmentation, self.generator)
-        x = normalize(images, self.train.mean, self.train.std)  # (B, 3, H, W) float32
+        x = normalize(images, self.train.mean, self.train.std)  # float32
         if self.config.channels_last:
             x = x.to(memory_format=torch.channels_last)
         return x, self.train.labels[indices]
 
-    def _train_step(self, indices: Tensor, window: _Window) -> None:
+    def train_step(self, lr: float | None = None) -> StepResult:
+        """Takes the next step, at the schedule's learning rate or at `lr`."""
         began = time.perf_counter()
-        lr = learning_rate(self.config, self.step, self.steps_per_epoch)
-        x, labels = self._batch(indices)
+        if lr is None:
+            lr = learning_rate(self.config, self.step, self.steps_per_epoch)
+        x, labels = self._batch()
         result = self.stepper.take(x, labels, lr, self.should_stop if self.slow_step else None)
-        window.results.append(result)
         self.step += 1
         self.slow_step = time.perf_counter() - began > 0.5
+        return result
 
     def _shrunk(self, micro_batch: int) -> None:
         text = (
