@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from resnet_lab.inspection.step import peak_rss
 
 SIDES = {"resnet152": 224, "resnet1202": 32}
 WAYS = ("lab", "torchinfo", "torchinfo on meta", "flop_counter")
@@ -55,12 +56,12 @@ def _in_own_process(net: str, way: str) -> dict[str, Any]:
 def _one(net: str, way: str) -> None:
     """Runs one way once and prints its time, how much the peak of memory grew, and the parameters it counted."""
     run = _way(net, way)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_rss()
     start = time.perf_counter()
     params = run()
     seconds = time.perf_counter() - start
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(json.dumps({"ms": 1e3 * seconds, "mb": grown / 1024, "params": params}))
+    grown = peak_rss() - before
+    print(json.dumps({"ms": 1e3 * seconds, "mb": grown / 2**20, "params": params}))
 
 
 def _way(net: str, way: str) -> Callable[[], int]:

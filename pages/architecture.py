@@ -7,7 +7,7 @@ from resnet_lab.ui import shell
 shell.begin("Architecture")
 
 from resnet_lab.inspection import layer_table  # noqa: E402 (torch comes with it; the heading is shown first)
-from resnet_lab.models import default_input_size  # noqa: E402
+from resnet_lab.models import VARIANTS  # noqa: E402
 from resnet_lab.ui import architecture as show  # noqa: E402
 from resnet_lab.ui.beside_view import beside_view  # noqa: E402
 from resnet_lab.ui.layer_view import layer_view  # noqa: E402
@@ -23,9 +23,10 @@ spec, size = pick_net()
 with st.spinner("Reading the net"):
     try:
         table = layer_table(spec, (3, size, size))
+        st.session_state["read"] = (spec, size)
     except ValueError as error:  # nothing is left of a picture, or a norm has but one value
-        size = default_input_size(spec)
-        st.error(f"{plain(str(error))}. Below it has pictures of {size} × {size}.")
+        spec, size = st.session_state.get("read", (VARIANTS["resnet50"], 224))
+        st.error(f"{plain(str(error))}. Below is {plain(spec.name)} with pictures of {size} × {size}.")
         table = layer_table(spec, (3, size, size))
 
 show.totals(table)

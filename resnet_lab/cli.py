@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import re
 import shutil
 import signal
 import sys
@@ -56,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
+    except BrokenPipeError:  # "| head" has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except EXPECTED as error:
         print(f"resnet_lab: {error}", file=sys.stderr)
         return 1
@@ -132,6 +137,8 @@ def _spec(text: str) -> ModelSpec:
 
 def _export(options: argparse.Namespace) -> int:
     """A trained run comes with its weights; of a variant or a spec the weights are freshly drawn."""
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"seed is {options.seed}; it may be a whole number from 0 to 2^63 - 1")
     if options.net in VARIANTS or "." in options.net:
         spec, side = _spec(options.net), 0
         load: Callable[[], ResNet] = partial(draw_model, spec, options.seed)
@@ -140,7 +147,8 @@ def _export(options: argparse.Namespace) -> int:
         spec, side = trained.model.spec, trained.image_size
         load = partial(getattr, trained, "model")
     side = options.size if options.size is not None else side or default_input_size(spec)
-    path = options.output or Path(f"{spec.name.replace('/', '-')}{EXPORTS[options.format].suffix}")
+    name = re.sub(r"[^\w.-]+", "-", spec.name).strip(".-") or "net"
+    path = options.output or Path(f"{name}{EXPORTS[options.format].suffix}")
     content = EXPORTS[options.format].write(spec, (3, side, side), load)
     try:
         write_atomically(path, content)

@@ -156,6 +156,7 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
             "cannot be written",
         ),
         (["export", "resnet50.width-4096"], "its weights take 384.7 GB"),
+        (["export", "resnet20", "--seed", "9" * 30], "seed is 999"),
         (["export", "resnet20", "--size", "0"], "a side may be from 1 to 1,024"),
         (["summary", "resnet20.layers-3"], "unknown field 'layers'"),
     ],

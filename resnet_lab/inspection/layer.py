@@ -18,6 +18,8 @@ POINTWISE = {"torch.nn.modules.activation", "torch.nn.modules.batchnorm", "torch
              "torch.nn.modules.instancenorm", "torch.nn.modules.normalization"}  # fmt: skip
 GLOBAL = (nn.Softmax, nn.Softmax2d, nn.LogSoftmax, nn.Softmin)
 POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d)
+WINDOWS = (_ConvNd, PadShortcut, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d,
+           nn.AvgPool3d, nn.LPPool1d, nn.LPPool2d)  # fmt: skip
 
 
 def is_opaque(module: nn.Module) -> bool:
@@ -26,17 +28,20 @@ def is_opaque(module: nn.Module) -> bool:
     return known and next(module.children(), None) is None
 
 
-def macs_of(module: nn.Module, shape_in: Shape, shape_out: Shape) -> int:
-    """Multiply-accumulates of one call; a bias is an addition and does not count."""
-    if not shape_out:
+def macs_of(module: nn.Module, inputs: int, outputs: int) -> int:
+    """Multiply-accumulates of one call, from the values that go in and come out; a bias does not count.
+
+    0 for a layer that is not opaque: the functions that it calls are rows, and count.
+    """
+    if not is_opaque(module):
         return 0
     if isinstance(module, nn.Linear):
-        return math.prod(shape_out) * module.in_features
+        return outputs * module.in_features
     if isinstance(module, _ConvNd):
         taps = math.prod(module.kernel_size)
         if module.transposed:  # each input value is spread over the kernel
-            return math.prod(shape_in) * taps * module.out_channels // module.groups
-        return math.prod(shape_out) * taps * module.in_channels // module.groups
+            return inputs * taps * module.out_channels // module.groups
+        return outputs * taps * module.in_channels // module.groups
     return 0
 
 
@@ -70,9 +75,9 @@ def field_after(module: nn.Module, field: Field, shape_in: Shape, shape_out: Sha
         return receptive_field.over_all(field, sides) if len(shape_out) == 1 else ()
     if isinstance(module, POOLS):
         return receptive_field.over_all(field, sides) if set(shape_out[1:]) == {1} else ()
-    window = window_of(module, len(sides))
-    if "stride" not in window or getattr(module, "transposed", False) or len(field) != len(sides):
+    if not isinstance(module, WINDOWS) or getattr(module, "transposed", False) or len(field) != len(sides):
         return ()
+    window = window_of(module, len(sides))
     one = (1,) * len(sides)
     kernel, dilation = window.get("kernel", one), window.get("dilation", one)
     padding = window.get("padding", (0,) * len(sides))
@@ -91,6 +96,12 @@ def tensors_of(value: Any) -> list[Tensor]:
     if isinstance(value, tuple | list):
         return [tensor for item in value for tensor in tensors_of(item)]
     return []
+
+
+def values_of(value: Any) -> int:
+    """How many values the first tensor in `value` has, whichever of its axes is the batch (of one)."""
+    first = next(iter(tensors_of(value)), None)
+    return 0 if first is None else first.numel()
 
 
 def shape_of(value: Any) -> Shape:

@@ -23,7 +23,8 @@ def layer_table(model: str | ModelSpec | nn.Module, input_size: Shape = (3, 224,
     Nothing is computed and no weight is made or copied: the net runs once on the meta device. Of a name or
     a spec, only blocks that differ are run, and the rows of their likes follow; a module of anyone's runs
     whole, and is left as it was: modes, hooks, `requires_grad`, statistics, also after an error.
-    MACs count convolutions and linear layers, as torchvision's metadata do.
+    MACs count convolutions, linear layers and products of functions, as torchvision's metadata do. TorchScript
+    and nn.DataParallel cannot be read; give the module inside. A module must not train at the same time.
 
     Raises:
         ValueError: for an unknown variant, a side outside 1 to 1,024 pixels, or a forward that fails; it
@@ -32,6 +33,7 @@ def layer_table(model: str | ModelSpec | nn.Module, input_size: Shape = (3, 224,
     size = tuple(input_size)
     _check_size(size)
     if isinstance(model, nn.Module):
+        model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
         spec = getattr(model, "spec", None)
         name = spec.name if isinstance(spec, ModelSpec) else type(model).__name__
         return LayerTable(name, size, trace(model, size))
@@ -42,7 +44,7 @@ def layer_table(model: str | ModelSpec | nn.Module, input_size: Shape = (3, 224,
 def _table_of_spec(spec: ModelSpec, size: Shape) -> LayerTable:
     folded = _Folded(spec)
     with torch.device("meta"):
-        model = ResNet(folded.spec)
+        model = ResNet(folded.spec).float()  # whatever the process's default is: the table is kept
     return LayerTable(spec.name, size, tuple(folded.unfold(trace(model, size))))
 
 

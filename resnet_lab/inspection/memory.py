@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import psutil
 import torch
@@ -109,26 +112,34 @@ def measure_step(
         "precision": precision,
         "optimizer": optimizer,
     }
-    with _process(json.dumps(ask)) as process:
+    with TemporaryFile("w+") as complaints, _process(json.dumps(ask), complaints) as process:
         assert process.stdout is not None
         for line in process.stdout:
             news = json.loads(line)
             yield news["progress"] if "progress" in news else MeasuredStep(**news)
         if process.wait():
-            last = process.stderr.read().strip().splitlines()[-1:] if process.stderr else []
-            raise ValueError(f"the step did not come to its end: {' '.join(last) or 'out of memory'}")
+            complaints.seek(0)
+            last = complaints.read().strip().splitlines()[-1:]
+            raise ValueError(f"the step did not come to its end: {' '.join(last)[:300] or 'out of memory'}")
 
 
 @contextmanager
-def _process(ask: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", STEP, ask]
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
+def _process(ask: str, complaints: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process that takes the step; what it says on stderr goes to a file, as a full pipe would stop it."""
+    pipe, root = subprocess.PIPE, Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-m", STEP], stdin=pipe, stdout=pipe, stderr=complaints, text=True, cwd=root
+    )
     try:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(ask)
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _check_room(need: int) -> None:

@@ -93,7 +93,7 @@ class LayerTable:
 
     @property
     def total_macs(self) -> int:
-        """Multiply-accumulates of one picture, in convolutions and linear layers; FLOPs are twice that."""
+        """Multiply-accumulates of one picture, in convolutions, linear layers and products; FLOPs are twice that."""
         return sum(row.macs for row in self.rows)
 
     @property
@@ -103,7 +103,7 @@ class LayerTable:
 
     @property
     def weight_layers(self) -> int:
-        """Convolutions and linear layers, projections included."""
+        """Calls of convolutions and linear layers (and of functions that multiply), projections included."""
         return sum(row.macs > 0 for row in self.rows)
 
     @property

@@ -1,6 +1,6 @@
 """One real training step in a process of its own; `memory.measure_step` starts it and reads its lines.
 
-python -m resnet_lab.inspection.step '{"spec": {…}, "input_size": [3, 32, 32], "batch": 8, …}'
+Reads from stdin what to do: {"spec": {…}, "input_size": [3, 32, 32], "batch": 8, …}
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -80,21 +81,23 @@ def main(text: str) -> None:
         step(batch)
     seconds = time.perf_counter() - start
     on_gpu = device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() if on_gpu else _peak_rss() - base + table.weight_bytes
+    peak = torch.cuda.max_memory_allocated() if on_gpu else peak_rss() - base + table.weight_bytes
     result = {"kept": sum(kept.sizes.values()), "peak": peak, "seconds": seconds}
     name = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
     print(json.dumps({**result, "device": name}), flush=True)
 
 
-def _peak_rss() -> int:
+def peak_rss() -> int:
     """The most memory that this process has held, in bytes, as the operating system counted it."""
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset
+    if sys.platform == "linux":  # getrusage would begin with the peak of the process that started this one
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.stdin.read())

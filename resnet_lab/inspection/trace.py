@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,15 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_lab.inspection import receptive_field
-from resnet_lab.inspection.layer import field_after, is_opaque, macs_of, shape_of, tensors_of, window_of
+from resnet_lab.inspection.layer import (
+    field_after,
+    is_opaque,
+    macs_of,
+    shape_of,
+    tensors_of,
+    values_of,
+    window_of,
+)
 from resnet_lab.inspection.receptive_field import Field
 from resnet_lab.inspection.records import LayerRow, Shape, say_shape
 
@@ -33,6 +42,7 @@ VIEWS = JOINED | {
     "permute", "transpose", "contiguous", "unsqueeze", "getitem", "chunk", "split", "unbind", "expand",
     "detach", "to", "float", "half", "type", "get", "T", "mT", "clone",
 }  # fmt: skip
+_LOCK = threading.Lock()  # hooks, modes and parameters of a module are swapped for the time of a trace
 
 
 def trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
@@ -44,6 +54,11 @@ def trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
     Raises:
         ValueError: where its forward fails or nothing is left of the picture; it names the layer.
     """
+    with _LOCK, torch.inference_mode(False):
+        return _trace(model, size)
+
+
+def _trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
     recorder = _Recorder(model)
     dtype = next((t.dtype for t in model.parameters() if t.is_floating_point()), torch.float32)
     picture = torch.empty(1, *size, dtype=dtype, device="meta")
@@ -91,7 +106,8 @@ class _Recorder:
         self.fields[id(picture)] = receptive_field.of_input(picture.dim() - 2)
         self.kept.ignore([picture, *state.values()])
 
-    def enter(self, path: str, module: nn.Module, inputs: Any) -> None:
+    def enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        inputs = (args, kwargs)
         self.inside.append(path)
         self.opaque += is_opaque(module)
         if path in self.layers:
@@ -99,16 +115,20 @@ class _Recorder:
                 f"{path or 'the net'} ({type(module).__name__}, input {say_shape(shape_of(inputs))})"
             )
 
-    def leave(self, path: str, module: nn.Module, inputs: Any, output: Any) -> None:
+    def leave(self, path: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         self.inside.pop()
+        self.opaque -= is_opaque(module)
+        if output is None:  # its forward raised, or gives nothing
+            return
+        inputs = (args, kwargs)
         shape_in, shape_out = shape_of(inputs), shape_of(output)
         if is_opaque(module):
-            self.opaque -= 1
             field = self._field(inputs)
             self._made(output, field_after(module, field, shape_in, shape_out) if field else ())
         if path in self.layers:
             _refuse_nothing(shape_out)
-            self._add(path, module, shape_in, shape_out, self._field(output))
+            macs = macs_of(module, values_of(inputs), values_of(output))
+            self._add(path, module, macs, _place(shape_in, shape_out, self._field(output)))
 
     @property
     def caller(self) -> str:
@@ -143,7 +163,7 @@ class _Recorder:
         """The rows; layers with parameters that were not called too, else the total would be too small."""
         for path, module in self.layers.items():
             if self.params[id(module)] and id(module) not in self.called:
-                self._add(path, module, (), (), ())
+                self._add(path, module, 0, _place((), (), ()))
         return tuple(
             LayerRow(**row, kept_values=self.kept.values[i], kept_bytes=self.kept.other_bytes[i])
             for i, row in enumerate(self.rows)
@@ -166,7 +186,7 @@ class _Recorder:
         self.alive.append(tensor)
         self.kept.add(tensor, len(self.rows))
 
-    def _add(self, path: str, module: nn.Module, shape_in: Shape, shape_out: Shape, field: Field) -> None:
+    def _add(self, path: str, module: nn.Module, macs: int, place: dict[str, Shape]) -> None:
         new = {id(p): p for p in self.params[id(module)] if id(p) not in self.counted}
         self.counted |= new.keys()
         self.called.add(id(module))
@@ -175,11 +195,11 @@ class _Recorder:
             "type": type(module).__name__,
             "params": sum(p.numel() for p in new.values()),
             "trainable_params": sum(p.numel() for p in new.values() if p.requires_grad),
-            "macs": macs_of(module, shape_in, shape_out),
+            "macs": macs,
             "weight_bytes": sum(p.numel() * p.element_size() for p in new.values()),
             "bias": getattr(module, "bias", None) is not None,
         }
-        self.rows.append(row | _place(shape_in, shape_out, field) | window_of(module, len(shape_out) - 1))
+        self.rows.append(row | place | window_of(module, len(place["output_shape"]) - 1))
 
 
 class _Kept:
@@ -278,8 +298,9 @@ def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
         for module in modes:
             module.training = False
         for path, layer in recorder.modules.items():
-            handles.append(layer.register_forward_pre_hook(partial(recorder.enter, path)))
-            handles.append(layer.register_forward_hook(partial(recorder.leave, path)))
+            enter, leave = partial(recorder.enter, path), partial(recorder.leave, path)
+            handles.append(layer.register_forward_pre_hook(enter, with_kwargs=True))
+            handles.append(layer.register_forward_hook(leave, with_kwargs=True, always_call=True))
         keeps = torch.autograd.graph.saved_tensors_hooks(recorder.pack, _no_backward)
         with torch.enable_grad(), keeps, _Functions(recorder):
             yield

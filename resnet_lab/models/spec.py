@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import reprlib
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -13,6 +15,8 @@ Norm = Literal["batch", "group", "none"]
 
 BLOCKS = ((3, 3), (1, 3, 1), (3, 1), (1, 3), (3, 1, 1), (3, 1, 3))
 MAX_BLOCKS = 2_000  # resnet1202 has 600
+MAX_NAME = 200
+SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold them, UTF-8 cannot
 MAX_WIDTH = 4_096
 MAX_CLASSES = 100_000
 
@@ -110,7 +114,7 @@ class ModelSpec:
     def from_json(cls, text: str) -> ModelSpec:
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"a model spec is a JSON object, this is not JSON: {error}") from None
         if not isinstance(data, dict):
             raise ValueError(f"a model spec is a JSON object, got {type(data).__name__}")
@@ -120,14 +124,14 @@ class ModelSpec:
         choices = {"shortcut": get_args(Shortcut), "stem": get_args(Stem), "norm": get_args(Norm)}
         for field, allowed in choices.items():
             if (got := getattr(self, field)) not in allowed:
-                raise ValueError(f"{field} is {got!r}; it may be {', '.join(allowed)}")
-        if not isinstance(self.name, str):
-            raise ValueError(f"name is {self.name!r}; it may be any text")
+                raise ValueError(f"{field} is {reprlib.repr(got)}; it may be {', '.join(allowed)}")
+        if not isinstance(self.name, str) or len(self.name) > MAX_NAME or SURROGATE.search(self.name):
+            raise ValueError(f"name is {reprlib.repr(self.name)}; it may be text of up to {MAX_NAME} letters")
         for field in ("preactivation", "zero_init_residual", "conv_bias"):
             if not isinstance(got := getattr(self, field), bool):
                 raise ValueError(f"{field} is {got!r}; it may be true or false")
-        if self.block not in BLOCKS:
-            raise ValueError(f"block is {self.block!r}; it may be {', '.join(map(str, BLOCKS))}")
+        if self.block not in BLOCKS or not _is_tuple_of(int, self.block):
+            raise ValueError(f"block is {reprlib.repr(self.block)}; it may be {', '.join(map(str, BLOCKS))}")
 
     def _check_sizes(self) -> None:
         _check_integer("width", self.width, 1, MAX_WIDTH)
@@ -135,9 +139,11 @@ class ModelSpec:
         _check_integer("width_per_group", self.width_per_group, 1, MAX_WIDTH)
         _check_integer("num_classes", self.num_classes, 1, MAX_CLASSES)
         if not isinstance(self.blocks, tuple) or not 1 <= len(self.blocks) <= 6:
-            raise ValueError(f"blocks is {self.blocks!r}; it is one count for each of 1 to 6 stages")
-        for count in self.blocks:
-            _check_integer("blocks", count, 1, 10**9)
+            raise ValueError(
+                f"blocks is {reprlib.repr(self.blocks)}; it is one count for each of 1 to 6 stages"
+            )
+        if not _is_tuple_of(int, self.blocks) or min(self.blocks) < 1:
+            raise ValueError(f"blocks is {self.blocks!r}; each count is a whole number from 1")
         if sum(self.blocks) > MAX_BLOCKS:
             raise ValueError(
                 f"blocks adds up to {sum(self.blocks):,}; it may be up to {MAX_BLOCKS:,} (three times resnet1202), "
@@ -148,17 +154,19 @@ class ModelSpec:
         stages = len(self.blocks)
         if not _is_tuple_of(bool, self.dilation) or len(self.dilation) not in (0, stages - 1):
             raise ValueError(
-                f"dilation is {self.dilation!r}; it is empty or has one true/false for each of the "
+                f"dilation is {reprlib.repr(self.dilation)}; it is empty or has one true/false for each of the "
                 f"{stages - 1} stages after the first"
             )
         extra = self.extra_projections
         if not _is_tuple_of(tuple, extra) or len(extra) not in (0, stages):
-            raise ValueError(f"extra_projections is {extra!r}; it has one tuple for each of {stages} stages")
+            raise ValueError(
+                f"extra_projections is {reprlib.repr(extra)}; it has one tuple for each of {stages} stages"
+            )
         for stage, positions in enumerate(extra):
             count = self.blocks[stage]
             if not _is_tuple_of(int, positions) or not all(0 <= p < count for p in positions):
                 raise ValueError(
-                    f"extra_projections has {positions!r} for stage {stage + 1}; "
+                    f"extra_projections has {reprlib.repr(positions)} for stage {stage + 1}; "
                     f"it may be positions from 0 to {count - 1}"
                 )
         if self.block == (1, 3, 1):
@@ -181,7 +189,7 @@ def _is_tuple_of(kind: type, value: Any) -> bool:
 
 def _check_integer(field: str, got: Any, low: int, high: int) -> None:
     if not isinstance(got, int) or isinstance(got, bool) or not low <= got <= high:
-        raise ValueError(f"{field} is {got!r}; it may be a whole number from {low:,} to {high:,}")
+        raise ValueError(f"{field} is {reprlib.repr(got)}; it may be a whole number from {low:,} to {high:,}")
 
 
 def _as_tuple(value: Any) -> Any:

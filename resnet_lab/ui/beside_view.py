@@ -49,8 +49,8 @@ def _differences(tables: list[LayerTable]) -> None:
         for quantity in ("params", "macs"):
             values = [getattr(row, quantity) if row else 0 for row in part.rows]
             line |= _line(quantity, values)
-        line |= {f"out {t.name}": _output(row) for t, row in zip(tables, part.rows, strict=True)}
-        line |= {f"sees {t.name}": _sees(row) for t, row in zip(tables, part.rows, strict=True)}
+        line |= {f"out {i}": _output(row) for i, row in enumerate(part.rows)}
+        line |= {f"sees {i}": _sees(row) for i, row in enumerate(part.rows)}
         frame.append(line)
     total: dict[str, Any] = {"part": "whole net"}
     total |= _line("params", [t.total_params for t in tables])
@@ -84,10 +84,8 @@ def _config(tables: list[LayerTable]) -> dict[str, Any]:
             label = f"{table.name}: {heading}"
             config[f"{quantity} {i}"] = st.column_config.NumberColumn(label, format="localized")
             config[f"{quantity} difference {i}"] = st.column_config.TextColumn("±", alignment="right")
-        config[f"out {table.name}"] = st.column_config.TextColumn(f"{table.name}: output", alignment="right")
-        config[f"sees {table.name}"] = st.column_config.TextColumn(
-            f"{table.name}: receptive field", alignment="right"
-        )
+        config[f"out {i}"] = st.column_config.TextColumn(f"{table.name}: output", alignment="right")
+        config[f"sees {i}"] = st.column_config.TextColumn(f"{table.name}: receptive field", alignment="right")
     return config
 
 

@@ -90,7 +90,7 @@ def _table(spec: ModelSpec, table: LayerTable, depth: str, rows: list[tuple[int,
     frame = [cells[i] for i, _ in rows]
     keys = [row.key for _, row in rows]
     key = net_diagram.chosen()
-    marked = [i for i, each in enumerate(keys) if key and (each == key or each.startswith(f"{key}."))]
+    marked = [i for i, each in enumerate(keys) if key and _belongs(each, key)]
     name = f"rows-{depth}-{len(rows)}"
     st.session_state[name] = {"selection": {"rows": marked, "columns": [], "cells": []}}
     st.session_state["shown"] = keys
@@ -155,12 +155,16 @@ def _config(frame: list[dict[str, Any]]) -> dict[str, Any]:
     return config
 
 
+def _belongs(key: str, to: str) -> bool:
+    return key == to or key.startswith(f"{to}.")
+
+
 def _on_select(name: str) -> None:
     """A click on a cell, or on the box of a row, chooses the row."""
     selection, keys = st.session_state[name]["selection"], st.session_state["shown"]
     marked = net_diagram.chosen()
     picked = [row for row, _ in selection["cells"]] or [
-        row for row in selection["rows"] if not keys[row].startswith(marked or "\0")
+        row for row in selection["rows"] if not marked or not _belongs(keys[row], marked)
     ]
     if picked:
         if keys[picked[-1]] != marked:

@@ -114,7 +114,10 @@ def _read_link() -> None:
         return
     st.session_state["variant"] = link.split(".")[0]
     st.session_state["classes"] = spec.num_classes
-    st.session_state.setdefault("size", int(query.get("size", default_input_size(spec))))
+    asked = query.get("size", "")
+    usual = default_input_size(spec)
+    fits = asked.isdecimal() and len(asked) < 6 and 1 <= int(asked) <= MAX_SIDE
+    st.session_state.setdefault("size", int(asked) if fits else usual)
     st.session_state["build"] = True
     _fill(spec)
 
@@ -194,13 +197,18 @@ def _spec_of(fields: dict[str, Any], classes: int) -> ModelSpec:
     for name in ("block", "shortcut", "stem", "norm", "width", "groups", "width_per_group"):
         values[name] = fields[name]
     return ModelSpec(
-        name=fields["name"].strip() or "my_net",
+        name=_own_name(fields["name"].strip()),
         blocks=blocks,
         num_classes=classes,
         dilation=_dilation(fields["dilated"], len(blocks)),
         extra_projections=_projections(fields["projections"], blocks),
         **values,
     )
+
+
+def _own_name(name: str) -> str:
+    """A net of one's own must not be taken for a variant."""
+    return f"my_{name}" if name in VARIANTS else name or "my_net"
 
 
 def _parts(text: str) -> list[str]:
@@ -251,7 +259,7 @@ def _read_file() -> None:
         return
     try:
         spec = ModelSpec.from_json(file.getvalue().decode())
-    except (ValueError, TypeError) as error:  # UnicodeDecodeError is a ValueError
+    except (ValueError, TypeError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         reason = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
         st.session_state["b.problem"] = f"{file.name} is no spec of this lab: {reason}."
         return

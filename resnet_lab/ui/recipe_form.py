@@ -70,6 +70,8 @@ def _own_net() -> dict[str, ModelSpec]:
         st.error(f"The net in this link cannot be read: {plain(str(error))}.")
         query.pop("spec", None)
         return {}
+    if spec.name in VARIANTS and spec != VARIANTS[spec.name]:
+        spec = spec.replace(name=f"my_{spec.name}")  # it must not be taken for the variant
     if "spec" in query and "model" not in query:  # the link came for this net
         st.session_state["model"] = spec.name
     return {spec.name: spec} if spec.name not in VARIANTS else {}

@@ -10,7 +10,7 @@ from resnet_lab.inspection import LayerTable
 from resnet_lab.inspection.export import MAX_BYTES
 from resnet_lab.inspection.source import standalone_source
 from resnet_lab.inspection.take_away import EXPORTS, draw_model
-from resnet_lab.models import ModelSpec, ResNet
+from resnet_lab.models import ModelSpec
 from resnet_lab.runs import Run, load_run_model
 from resnet_lab.ui import net_diagram, shell
 from resnet_lab.ui.download import download
@@ -22,7 +22,11 @@ def take_away_view(spec: ModelSpec, table: LayerTable) -> None:
     """One button a format; the weights are those of a run of this net, or drawn for the occasion."""
     channels, height, width = table.input_size
     size = (channels, height, width)
-    load = partial(_load, spec, _chosen_run(spec))
+    run = _chosen_run(spec)
+    trained = load_run_model(run).model if run else None
+    if trained is not None:
+        spec = trained.spec  # with the classes of its data
+    load = partial(draw_model, spec) if trained is None else lambda: trained
     too_large = table.weight_bytes > MAX_BYTES
     if too_large:
         st.warning(f"Its weights take {table.weight_bytes / 1e9:,.1f} GB: too much for a download.")
@@ -48,12 +52,8 @@ def _chosen_run(spec: ModelSpec) -> Run | None:
         run
         for run in every
         if run.best_checkpoint and run.config.spec.replace(num_classes=spec.num_classes) == spec
-    ]  # the classes are those of its data
+    ]
     runs = {f"{run.name} ({run.id})": run for run in alike}
     if not runs:
         return None
     return runs.get(st.selectbox("Weights", [FRESH, *runs], width=420))
-
-
-def _load(spec: ModelSpec, run: Run | None) -> ResNet:
-    return load_run_model(run).model if run else draw_model(spec)

@@ -187,6 +187,19 @@ def test_every_field_of_a_spec_passes_through_the_form(open_page):
     assert at.number_input(key="size").value == 64
 
 
+def test_a_link_with_a_bad_size_shows_the_usual_one(open_page):
+    at = open_page("architecture", spec="resnet18.name-mine.width-32", size="abc")
+    assert not at.exception
+    assert at.number_input(key="size").value == 224
+
+
+def test_a_net_of_ones_own_is_not_taken_for_a_variant(open_page):
+    at = open_page("architecture", spec="resnet20.width-4.name-resnet50")
+    assert train_link(at).query_string.endswith("name-my_resnet50.width-4")
+    at = open_page("training", spec="resnet20.width-4")
+    assert at.selectbox(key="model").value == "my_resnet20"
+
+
 def test_a_broken_link_costs_one_sentence(open_page):
     at = open_page("architecture", spec="resnet50.layers-3")
     assert not at.exception
@@ -199,8 +212,11 @@ def test_pictures_that_a_net_cannot_take_cost_one_sentence(open_page):
     at = open_page("architecture", spec=spec_to_link(spec), size="1")
     assert not at.exception
     assert "fails at" in at.error[0].value
-    assert "Below it has pictures of 224 × 224" in at.error[0].value
-    assert "from 224" not in at.error[0].value
+    assert "Below is resnet50 with pictures of 224 × 224" in at.error[0].value
+    at.number_input(key="size").set_value(64).run()
+    assert not at.error
+    at.number_input(key="size").set_value(1).run()
+    assert "Below is grouped with pictures of 64 × 64" in at.error[0].value
 
 
 def test_a_spec_file_fills_the_form(open_page):

@@ -153,3 +153,16 @@ def test_runs_page_lists_and_removes_damaged_runs(open_page, finished):
     next(b for b in at.button if b.label == "Remove").click().run()
     assert not finished[1].path.exists()
     assert finished[0].path.exists()
+
+
+def test_a_range_test_proposes_a_rate_and_the_form_takes_it(open_page, monkeypatch):
+    monkeypatch.setattr("resnet_lab.training.range_test.STEPS", 40)
+    at = open_page("training", recipe="quick")
+    at.number_input(key="more.batch").set_value(16).run()
+    at.number_input(key="more.limit").set_value(400).run()
+    next(button for button in at.button if button.label == "Test").click().run()
+    assert not at.exception
+    use = next(button for button in at.button if button.label.startswith("Use "))
+    use.click().run()
+    assert at.number_input(key="lr").value == float(use.label.removeprefix("Use "))
+    assert at.get("plotly_chart")  # it stays, although the rate has changed

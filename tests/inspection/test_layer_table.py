@@ -1,5 +1,7 @@
 """The layer table against REFERENCE.md, torchvision's metadata and torch's own FLOP counter."""
 
+import contextlib
+
 import pytest
 import torch
 import torchvision
@@ -217,6 +219,78 @@ def test_calls_that_no_hook_sees_are_rows():
     assert table.total_params == 4 * 3 * 9 + 4 * 5
     assert table.rows[0].key == ".conv2d()"
     assert table.rows[0].receptive_field == ()  # not known, and not guessed
+
+
+class OwnConv(nn.Conv2d):
+    """A subclass: its convolution is seen as a function, and must not count twice."""
+
+
+class Tries(nn.Module):
+    """A net that catches an error inside, and goes on."""
+
+    def __init__(self):
+        super().__init__()
+        self.wrong, self.right = nn.Conv2d(5, 5, 3), nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        with contextlib.suppress(RuntimeError):
+            self.wrong(x)
+        x = self.right(x).flatten(1)
+        return x @ x.transpose(0, 1)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(OwnConv(3, 4, 3), nn.ReLU()),
+        nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 3)), nn.ReLU()),
+        Tries(),
+    ],
+    ids=["subclass", "weight norm", "caught error"],
+)
+def test_products_count_once(model):
+    table = layer_table(model, (3, 9, 9))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, 9, 9))
+    assert 2 * table.total_macs == counter.get_total_flops()
+    assert table.total_params == sum(p.numel() for p in model.parameters())
+
+
+def test_layers_with_another_axis_for_the_batch():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line, self.up = nn.Linear(3, 8), nn.ConvTranspose2d(3, 4, 2)
+
+        def forward(self, x):
+            return self.line(x.permute(0, 2, 3, 1).reshape(-1, 3)).sum() + self.up(input=x).sum()
+
+    table = layer_table(Net(), (3, 16, 16))
+    assert table.total_macs == 256 * 3 * 8 + 256 * 3 * 4 * 4
+
+
+def test_the_mode_of_the_caller_does_not_matter():
+    spec = get_spec("resnet20").replace(name="for this test")
+    with torch.inference_mode():
+        table = layer_table(spec, (3, 32, 32))
+    assert table.activation_bytes() == table_of("resnet20").activation_bytes() > 0
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert layer_table(spec.replace(width=8), (3, 32, 32)).weight_bytes == 4 * 68_050
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_window_that_is_not_understood_has_no_field():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fold = nn.Unfold(3)
+
+        def forward(self, x):
+            return self.fold(x)
+
+    assert layer_table(Net(), (3, 9, 9)).rows[0].receptive_field == ()
 
 
 def test_a_function_that_fails_is_named():

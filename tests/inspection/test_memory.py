@@ -54,7 +54,10 @@ def test_bad_arguments(arguments, sentence):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_real_step_keeps_what_was_estimated(precision):
     spec, size = get_spec("resnet20"), (3, 32, 32)
+    ballast = bytearray(b"x" * 10**9)  # what this process holds, or held, is not the step's
     *progress, step = measure_step(spec, size, 16, precision)
+    assert len(ballast) == 10**9
+    assert step.peak < 300e6
     assert isinstance(step, MeasuredStep)
     assert progress == sorted(progress)
     need = estimate_step(layer_table(spec, size), 16, precision)
@@ -90,3 +93,13 @@ def test_a_process_that_dies_is_told_in_one_sentence(monkeypatch):
     with pytest.raises(ValueError, match=r"did not come to its end: .*no_such_module") as caught:
         list(measure_step(TINY, (3, 8, 8), 2))
     assert "\n" not in str(caught.value)
+
+
+def test_a_talkative_process_does_not_hang(monkeypatch, tmp_path):
+    (tmp_path / "talk.py").write_text(
+        "import sys; sys.stderr.write('x' * 300_000 + '\\nthe end'); sys.exit(1)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(memory_module, "STEP", "talk")
+    with pytest.raises(ValueError, match="did not come to its end: the end"):
+        list(measure_step(TINY, (3, 8, 8), 2))

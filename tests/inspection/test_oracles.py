@@ -66,7 +66,16 @@ def test_every_layer_equals_torchinfos(name):
                 assert row.macs == macs - bias * positions, path
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+FOLDED = [
+    ModelSpec("odd", (1, 3, 1), (1, 5, 4), width=8, extra_projections=((), (2, 4), (1,)), stem="cifar"),
+    ModelSpec("dilated", (1, 3, 1), (3, 4, 3), width=8, groups=2, dilation=(True, True), norm="group"),
+    ModelSpec("six", (3, 1, 3), (1, 2, 3, 1, 2, 4), width=4, stem="deep", preactivation=True),
+    ModelSpec("everywhere", (3, 3), (4, 3), width=8, shortcut="projection_all"),
+    ModelSpec("plain", (3, 1), (5,), width=8, shortcut="none", norm="none", conv_bias=True),
+]
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, *FOLDED], ids=str)
 def test_a_table_of_equal_blocks_is_the_table_of_the_whole_net(name):
     """Of a name only the blocks that differ are run, of a module all."""
     side = default_input_size(name) + 1

@@ -37,14 +37,21 @@ def test_json_round_trip(name):
         ({"block": 3}, "block"),
         ({"blocks": 3}, "blocks"),
         ({"name": 5}, "name"),
+        ({"name": "\ud800"}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"block": (3.0, 3.0)}, "block"),
+        ({"block": (1, 3, True)}, "block"),
+        ({"blocks": (1,) * 100_000}, "blocks"),
+        ({"blocks": (10**10,)}, "blocks"),
         ({"preactivation": "yes"}, "preactivation"),
         ({"width": True}, "width"),
         ({"norm": ["batch"]}, "norm"),
     ],
 )
 def test_impossible_specs_name_the_field(fields, named):
-    with pytest.raises(ValueError, match=rf"^{named} (is|has|adds)"):
+    with pytest.raises(ValueError, match=rf"^{named} (is|has|adds)") as caught:
         ModelSpec(**fields)
+    assert len(str(caught.value)) < 400
 
 
 def test_unknown_field_and_foreign_json():
@@ -54,6 +61,8 @@ def test_unknown_field_and_foreign_json():
         ModelSpec.from_json("{")
     with pytest.raises(ValueError, match="got list"):
         ModelSpec.from_json("[1]")
+    with pytest.raises(ValueError, match="not JSON"):
+        ModelSpec.from_json("[" * 100_000)
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_is_one_sentence(store, tiny, damage):
         load_run_model(run)
 
 
-@pytest.mark.parametrize("name", ["../../elsewhere", "a net/of mine", "", "ネット", "x" * 500, ".hidden", "a\0b"])
+@pytest.mark.parametrize("name", ["../../elsewhere", "a net/of mine", "", "ネット", "x" * 200, ".hidden", "a\0b"])
 def test_a_run_of_a_net_with_any_name_stays_in_its_folder(store, name):
     run = store.create(TrainConfig(VARIANTS["resnet20"].replace(name=name)))
     assert run.path.parent == store.root
