@@ -50,6 +50,7 @@ VIEWS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "memory": ("architecture?variant=resnet50&view=Memory&batch=8", _measure),
     "beside": ("architecture?variant=resnet34&view=Side+by+side", _below_the_diagram),
     "build": ("architecture?spec=resnet50.name-my_resnet50.groups-8.dilation-0-1-1", _nothing),
+    "published": ("architecture?variant=resnet50&view=Published", _below_the_diagram),
     "source": ("architecture?variant=resnet20&view=Take+away&source=true", _below_the_diagram),
     "training": ("training?run={shapes}", _nothing),
     "training-cifar10-jpeg": ("training?run={folder}", _nothing),

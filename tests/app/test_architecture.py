@@ -156,7 +156,7 @@ def test_build_your_own_begins_with_the_variant(open_page):
     [
         ("b.width", 0, "width is 0"),
         ("b.groups", 2, "groups is 2; only the block"),
-        ("b.blocks", "3, 0, 6, 3", "blocks is 0"),
+        ("b.blocks", "3, 0, 6, 3", "each count is a whole number from 1"),
         ("b.blocks", "1000000", "adds up to 1,000,000; it may be up to 2,000"),
         ("b.blocks", "three", "blocks has 'three', which is no whole number"),
         ("b.blocks", "", "one count for each"),
