@@ -5,6 +5,7 @@ import torch
 from torchvision.transforms import v2
 
 from resnet_lab.data import Augmentation, augment, normalize
+from resnet_lab.data.augment import Draws, center_crop, rescale
 
 
 def batch(count=16, height=32, width=32):
@@ -84,7 +85,7 @@ def test_colour_jitter_of_a_grey_picture_is_brightness_alone():
 def test_colour_jitter_agrees_with_torchvision_step_by_step():
     images, draws = batch(4), generator()
     strength = 0.4
-    factors = 1 + strength * (2 * torch.rand(3, 4, 1, 1, 1, generator=draws).flatten(1) - 1)
+    factors = 1 + strength * (2 * torch.rand(4, 3, generator=draws).T - 1)
     result = augment(images, Augmentation(crop_padding=0, flip=False, colour_jitter=strength), generator())
     for i in range(4):
         picture = images[i].float() / 255
@@ -102,6 +103,58 @@ def test_scale_jitter_keeps_the_size_and_enlarges():
     assert (result > 120).float().mean() * 1024 == pytest.approx(64 * 3 / 3 * 1.5**2, rel=0.2)
 
 
+def test_scale_jitter_is_enlarging_and_then_cutting():
+    """Against torch's own interpolation, for windows that begin at whole pixels of the enlarged picture."""
+    corners = torch.tensor([[0, 0], [7, 24], [13, 2]])  # top, left among 25 × 25
+
+    class Known(Draws):
+        def uniform(self, *shape):
+            return corners / 24 if shape == (2,) else torch.rand(3, *shape)
+
+    images = batch(3, 20, 20)
+    everything = Augmentation(0, False, scale_jitter=(2.0, 2.0), crop_size=16)
+    result = augment(images, everything, Known(generator(), 3))
+    large = torch.nn.functional.interpolate(images.float(), scale_factor=2.0, mode="bilinear")
+    for picture, whole, (top, left) in zip(result, large, corners.tolist(), strict=True):
+        torch.testing.assert_close(picture, whole[:, top : top + 16, left : left + 16], atol=0.01, rtol=0)
+
+
+def test_scales_are_drawn_for_each_picture_by_itself():
+    board = torch.zeros(64, 3, 32, 32, dtype=torch.uint8)
+    board[:, :, 12:20, 12:20] = 240
+    result = augment(board, Augmentation(0, False, scale_jitter=(1.0, 2.0)), generator())
+    sides = ((result[:, 0] > 120).float().sum((1, 2)) ** 0.5 / 8)[: len(board)]
+    whole = sides[(result[:, 0, 0] < 1).all(1) & (result[:, 0, -1] < 1).all(1)]
+    assert whole.max() - whole.min() > 0.5
+
+
+def test_a_crop_smaller_than_the_picture():
+    images = batch(8, 32, 32)
+    result = augment(images, Augmentation(0, flip=False, crop_size=24), generator())
+    assert result.shape == (8, 3, 24, 24)
+    draws = generator()
+    top, left = (torch.randint(9, (8,), generator=draws) for _ in range(2))
+    assert all(torch.equal(result[i], images[i, :, top[i] : top[i] + 24, left[i] : left[i] + 24]) for i in range(8))
+    with pytest.raises(ValueError, match=r"crop_size is 40; the pictures have 32 × 32"):
+        augment(images, Augmentation(0, crop_size=40), generator())
+
+
+@pytest.mark.parametrize("everything", [Augmentation(colour_jitter=0.4), Augmentation(scale_jitter=(1.0, 1.5))])
+def test_shards_of_a_batch_get_what_the_whole_batch_gets(everything):
+    images = batch(10)
+    whole = augment(images, everything, generator())
+    parts = [augment(images[a:b], everything, Draws(generator(), b - a, a, 10)) for a, b in ((0, 3), (3, 10))]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_centre_crop_and_rescale_agree_with_torchvision():
+    images = batch(4, 40, 40)
+    assert torch.equal(center_crop(images, 32), v2.functional.center_crop(images, [32, 32]))
+    assert torch.equal(center_crop(images, 64), images)
+    expected = v2.functional.resize(images.float(), [24, 24], antialias=True)
+    assert torch.allclose(rescale(images, 24), expected, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -109,6 +162,7 @@ def test_scale_jitter_keeps_the_size_and_enlarges():
         {"colour_jitter": 1.5},
         {"scale_jitter": (0.5, 1.0)},
         {"scale_jitter": (2.0, 1.0)},
+        {"crop_size": 4},
     ],
 )
 def test_impossible_augmentations_are_refused(wrong):
