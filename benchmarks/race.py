@@ -9,7 +9,7 @@ import sys
 import time
 
 from resnet_lab.training import TrainConfig, fit
-from resnet_lab.training.device import device_name, pick_device, pick_precision
+from resnet_lab.training.device import device_name, pick_device
 from resnet_lab.training.recipes import race
 
 
@@ -17,7 +17,7 @@ def main(depth: str = "32", dataset: str = "shapes", seeds: str = "3") -> None:
     device = pick_device("auto")
     config = race(int(depth), dataset)[0]
     print(
-        f"{device_name(device)}, {pick_precision(config.precision, device)}; {dataset}, {config.epochs} epochs, "
+        f"{device_name(device)}, {config.precision}; {dataset}, {config.epochs} epochs, "
         f"batch {config.batch_size}, {config.schedule}, peak lr {config.lr:g}\n"
     )
     print(f"{'seed':>4}{'resnet' + depth:>12}{'plain' + depth:>12}{'points':>9}{'seconds a net':>20}")

@@ -48,9 +48,14 @@ FLAGS: dict[str, Any] = {  # fields of TrainConfig that `train` takes, and how t
     "clip_norm": float,
     "precision": str,
     "val_fraction": float,
+    "weights": str,
+    "backbone_lr": float,
+    "warmup_accuracy": float,
     "seed": int,
     "device": str,
+    "checkpoint_minutes": float,
 }
+SWITCHES = ("compile", "channels_last", "nesterov", "deterministic", "sync_bn")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--name", default="", help="what the app calls the run")
     for name, kind in FLAGS.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind)
-    for name in ("compile", "channels_last", "nesterov"):
+    for name in SWITCHES:
         train.add_argument(f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction)
     train.set_defaults(command=_train)
 

@@ -30,4 +30,12 @@ def store(tmp_path):
 @pytest.fixture
 def tiny():
     """A run of a few steps: 8 steps an epoch."""
-    return TrainConfig("resnet20", train_limit=160, epochs=2, batch_size=16, lr=0.05, precision="float32")
+    return TrainConfig(
+        "resnet20",
+        train_limit=160,
+        epochs=2,
+        batch_size=16,
+        lr=0.05,
+        precision="float32",
+        channels_last=False,
+    )

@@ -44,19 +44,43 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadReport:
     """
     path = Path(path)
     state, renamed = rename_state(unwrap_state(read_weights(path), path))
+    skipped = _load_all(model, state, path.name)
+    matched = tuple(name for name in model.state_dict() if name in state)
+    return LoadReport(matched, renamed, skipped)
+
+
+def _load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> tuple[str, ...]:
+    """Every tensor of `state` into `model`, or none; returns the counters that old files lack."""
     wanted = model.state_dict()
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # absent in old files
     missing = [name for name in wanted if name not in state and name not in counters]
     extra = [name for name in state if name not in wanted]
     misfits = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
     if problem := _mismatch(wanted, state, missing, extra, misfits):
-        raise WeightsError(f"{path.name} does not fit this net: {problem}.")
+        raise WeightsError(f"{source} does not fit this net: {problem}.")
     model.load_state_dict({name: state.get(name, wanted[name]) for name in wanted})
-    return LoadReport(
-        matched=tuple(name for name in wanted if name in state),
-        renamed=renamed,
-        skipped=tuple(sorted(name for name in counters if name not in state)),
-    )
+    return tuple(sorted(name for name in counters if name not in state))
+
+
+def load_backbone(model: ResNet, source: Path | dict[str, Tensor], name: str = "") -> None:
+    """Loads weights into `model`, a net for transfer: a head of another shape stays as it was drawn.
+
+    `source` is a weights file, or a state dict that errors call `name`.
+
+    Raises:
+        WeightsError: as `load_weights`; the model is then as it was.
+    """
+    if isinstance(source, Path):
+        name, state = source.name, rename_state(unwrap_state(read_weights(source), source))[0]
+    else:
+        state = source
+    wanted = model.state_dict()
+    own = {k: v for k, v in wanted.items() if k.startswith("fc.")}
+    same_head = all(k in state and state[k].shape == v.shape for k, v in own.items())
+    state = {k: v for k, v in state.items() if same_head or not k.startswith("fc.")}
+    if not same_head:
+        state |= own
+    _load_all(model, state, name)
 
 
 def read_weights(path: Path) -> Any:

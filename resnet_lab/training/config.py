@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -33,13 +34,25 @@ class TrainConfig:
         schedule: "step" multiplies by `gamma` every `step_epochs`; "multistep" at each of `milestones`
             (in epochs); "cosine" falls to 0; "onecycle" rises for 30 % of the run, then falls
             (Smith and Topin 2018). `warmup_epochs` of linear warm-up come before any but "onecycle".
+        warmup_accuracy: a tenth of the rate until the training accuracy of 50 steps passes this, 0 to 1
+            (He et al. 2015, Sec. 4.2: 0.2 for 110 layers); None for no such warm-up.
+        weights: where the net begins: None for fresh weights, "imagenet" for torchvision's (with ImageNet's
+            mean and standard deviation), else a weights file. A head for other classes is drawn afresh.
+        backbone_lr: factor on the rate of all layers but the head; 0 freezes them, their BN statistics too.
         clip_norm: gradients are scaled down to this norm, None for never.
-        precision: of the forward and backward pass; weights stay float32. "auto" takes bf16 where the
-            device computes it natively, else float32.
-        channels_last, compile: memory format NHWC; torch.compile (its first step takes a minute or so,
-            during which a stop has to wait).
-        augmentation: done on the device, training pictures only.
+        precision: of the forward and backward pass; weights stay float32.
+        channels_last: memory format NHWC. compile: torch.compile, whose first step takes a minute or so,
+            during which a stop has to wait. Where precision is "auto" or one of these two None, the first
+            steps are timed and the fastest way is kept (`tuning`).
+        deterministic: the same numbers bit for bit each time on the same machine; nothing is then chosen by
+            timing, and "auto" means float32, NCHW, not compiled.
+        augmentation: done on the device, training pictures only. With a `crop_size`, validation and test
+            pictures are cut to their middle.
+        test_scales: sides in pixels to which the test pictures are resized, whole; probabilities are averaged
+            over them (He et al. 2015, Sec. 3.4). Empty for the one centre crop.
         val_fraction: of the training set, held out for validation by `seed`.
+        sync_bn: BN statistics over all GPUs of a distributed run.
+        checkpoint_minutes: a checkpoint is written at the end of an epoch, and when so many have passed.
 
     Raises:
         ValueError: naming the field, what it got and what it may be.
@@ -59,21 +72,32 @@ class TrainConfig:
     weight_decay: float = 1e-4
     schedule: Schedule = "onecycle"
     warmup_epochs: float = 0.0
+    warmup_accuracy: float | None = None
     step_epochs: float = 30.0
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
     label_smoothing: float = 0.0
     clip_norm: float | None = None
     precision: Precision = "auto"
-    channels_last: bool = False
-    compile: bool = False
+    channels_last: bool | None = None
+    compile: bool | None = None
+    deterministic: bool = False
+    weights: str | None = None
+    backbone_lr: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    test_scales: tuple[int, ...] = ()
     val_fraction: float = 0.1
     seed: int = 0
     device: str = "auto"
+    sync_bn: bool = False
+    checkpoint_minutes: float = 5.0
 
     def __post_init__(self) -> None:
         get_spec(self.variant)
+        for name in ("dataset", "device", "weights"):
+            got = getattr(self, name)
+            if not (isinstance(got, str) and got) and not (got is None and name == "weights"):
+                raise ValueError(f"{name} is {got!r}; it may be a name")
         choices = {"optimizer": Optimizer, "schedule": Schedule, "precision": Precision}
         for name, kind in choices.items():
             if (got := getattr(self, name)) not in get_args(kind):
@@ -83,10 +107,29 @@ class TrainConfig:
             fits = _is_whole(got) if name in _WHOLE else _is_real(got)
             if not (got is None and name in _OPTIONAL) and not (fits and low <= got <= high):
                 raise ValueError(f"{name} is {got!r}; it may be {text}")
-        if any(not _is_real(m) or m <= 0 for m in self.milestones):
-            raise ValueError(f"milestones is {self.milestones!r}; it may be epochs above 0")
+        for name in _SWITCHES:
+            got = getattr(self, name)
+            if not isinstance(got, bool) and not (got is None and name in _OPTIONAL):
+                rest = ", or None to choose by timing" if name in _OPTIONAL else ""
+                raise ValueError(f"{name} is {got!r}; it may be True or False{rest}")
+        for name, is_fit, text in _LISTS:
+            got = getattr(self, name)
+            if not isinstance(got, tuple) or not all(is_fit(each) for each in got):
+                raise ValueError(f"{name} is {got!r}; it may be {text}")
+        if not isinstance(self.augmentation, Augmentation):
+            raise ValueError(f"augmentation is {self.augmentation!r}; it may be an Augmentation")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Values that are possible by themselves and not with each other."""
         if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
             raise ValueError("nesterov is True with momentum 0; it needs a momentum above 0")
+        if self.deterministic and self.compile:
+            raise ValueError("compile is True in a deterministic run; it may be False there")
+        if self.backbone_lr == 0 and self.weights is None:
+            raise ValueError(
+                "backbone_lr is 0 with fresh weights; it needs weights, as a frozen net of random layers learns nothing"
+            )
 
     @property
     def spec(self) -> ModelSpec:
@@ -118,8 +161,9 @@ class TrainConfig:
             data["variant"] = ModelSpec.from_dict(data["variant"])
         if isinstance(data.get("augmentation"), dict):
             data["augmentation"] = _augmentation(data["augmentation"])
-        if "milestones" in data:
-            data["milestones"] = tuple(data["milestones"])
+        for name in ("milestones", "test_scales"):
+            if isinstance(data.get(name), list):
+                data[name] = tuple(data[name])
         return cls(**data)
 
     def to_json(self) -> str:
@@ -127,10 +171,43 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
-        return cls.from_dict(json.loads(text))
+        """
+        Raises:
+            ValueError: the text is no JSON object, or as `from_dict`.
+        """
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError(f"a recipe is a JSON object, not {type(data).__name__}")
+        return cls.from_dict(data)
+
+    def changes_from(self, base: TrainConfig) -> dict[str, Any]:
+        """The fields in which this recipe differs from `base`, as in `to_dict`."""
+        mine, theirs = self.to_dict(), base.to_dict()
+        return {name: value for name, value in mine.items() if value != theirs[name]}
 
 
-_OPTIONAL = {"image_size", "train_limit", "micro_batch", "clip_norm"}
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_SWITCHES = ("nesterov", "channels_last", "compile", "deterministic", "sync_bn")
+_OPTIONAL = {
+    "image_size",
+    "train_limit",
+    "micro_batch",
+    "clip_norm",
+    "warmup_accuracy",
+    "channels_last",
+    "compile",
+}
+_LISTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("milestones", lambda m: _is_real(m) and m > 0, "epochs above 0"),
+    ("test_scales", lambda s: _is_whole(s) and 8 <= s <= 1024, "sides from 8 to 1,024 pixels"),
+)
 _WHOLE = {"image_size", "train_limit", "epochs", "batch_size", "micro_batch", "seed"}
 _TINY = 1e-12
 _LIMITS: dict[str, tuple[float, float, str]] = {
@@ -144,20 +221,15 @@ _LIMITS: dict[str, tuple[float, float, str]] = {
     "momentum": (0.0, 1 - _TINY, "a number from 0 to below 1"),
     "weight_decay": (0.0, 10.0, "a number from 0 to 10"),
     "warmup_epochs": (0.0, 1e5, "a number of epochs from 0"),
+    "warmup_accuracy": (_TINY, 1.0, "a number above 0 and up to 1, or None"),
+    "backbone_lr": (0.0, 1.0, "a number from 0 (frozen) to 1"),
+    "checkpoint_minutes": (0.05, 1e6, "a number of minutes from 0.05"),
     "step_epochs": (_TINY, 1e5, "a number of epochs above 0"),
     "gamma": (_TINY, 1.0, "a number above 0 and up to 1"),
     "label_smoothing": (0.0, 1 - _TINY, "a number from 0 to below 1"),
     "clip_norm": (_TINY, 1e9, "a number above 0, or None"),
     "val_fraction": (0.01, 0.9, "a number from 0.01 to 0.9"),
 }
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _augmentation(data: dict[str, Any]) -> Augmentation:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import psutil
@@ -32,24 +33,40 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_precision(name: str, device: torch.device) -> str:
-    """ "auto" is bf16 where the device has instructions for it, else float32.
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """The same numbers each time on the same machine. torch keeps this for the whole process, so other
+    threads compute that way too, meanwhile.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
+
+def check_precision(name: str, device: torch.device) -> None:
+    """
     Raises:
-        ValueError: for fp16 on a device other than CUDA, which has no gradient scaling for it.
+        ValueError: fp16 on a device other than CUDA, which has no gradient scaling for it.
     """
     if name == "fp16" and device.type != "cuda":
         raise ValueError(
             f"precision is 'fp16' on {device.type}; it needs a CUDA device, try 'bf16' or 'auto'"
         )
-    if name != "auto":
-        return name
+
+
+def half_precision(device: torch.device) -> str | None:
+    """bf16 where the device has instructions for it, fp16 on older GPUs, else None."""
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if device.type == "cpu":
         able = _cpu_capabilities()
-        return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"
-    return "float32"
+        return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else None
+    return None
 
 
 def _cpu_capabilities() -> dict[str, Any]:
@@ -62,6 +79,14 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=AUTOCAST[precision])
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -83,3 +108,13 @@ def memory_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.memory_reserved(device) / 2**20
     return psutil.Process().memory_info().rss / 2**20
+
+
+def device_use(device: torch.device) -> float | None:
+    """The part of the device's time that it has worked, 0 to 1, since the last question; None if nothing tells."""
+    if device.type == "cpu":
+        return psutil.cpu_percent() / 100
+    try:
+        return torch.cuda.utilization(device) / 100 if device.type == "cuda" else None
+    except (ModuleNotFoundError, RuntimeError):  # needs nvidia-ml-py
+        return None

@@ -47,7 +47,8 @@ class StepEvent(Event):
     """Mean loss (nats) and accuracy (0 to 1) of the training steps since the last one of these.
 
     `seconds` is training time since the start, pauses and evaluation left out; `memory_mb` is what the
-    device holds for this process (on the CPU, the process's resident memory).
+    device holds for this process (on the CPU, the process's resident memory). `device_use` is the part of the
+    device's time that it works, 0 to 1 (on the CPU, of all cores); None where nothing tells.
     """
 
     kind: ClassVar[str] = "step"
@@ -61,6 +62,7 @@ class StepEvent(Event):
     seconds: float
     seconds_left: float
     memory_mb: float
+    device_use: float | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,18 @@ class Adjusted(Event):
     kind: ClassVar[str] = "adjusted"
     step: int
     micro_batch: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Chosen(Event):
+    """How steps are computed from here on, and in one sentence why."""
+
+    kind: ClassVar[str] = "chosen"
+    step: int
+    precision: str
+    channels_last: bool
+    compile: bool
     text: str
 
 

@@ -41,7 +41,8 @@ def range_test(
     Raises:
         TrainingError, DatasetError, ValueError: as `fit`.
     """
-    trainer = Trainer(config, emit=lambda event: None, should_stop=should_stop, resume=None)
+    config = config.replace(compile=bool(config.compile))  # 100 steps are too few to pay for compiling by guess
+    trainer = Trainer(config, lambda event: None, should_stop)
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []

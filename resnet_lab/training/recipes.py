@@ -7,19 +7,22 @@ from resnet_lab.training.config import TrainConfig
 
 _AS_DRAWN = Augmentation(crop_padding=0, flip=False)
 
+_PAPER = TrainConfig(
+    "resnet20",
+    "cifar10",
+    epochs=182,  # of 351 steps: 45,000 pictures in batches of 128, for 64k steps
+    lr=0.1,
+    nesterov=False,
+    schedule="multistep",
+    milestones=(91.2, 136.8),  # 32k and 48k steps
+)
+
 RECIPES: dict[str, TrainConfig] = {
     "quick": TrainConfig("resnet20", epochs=10, lr=0.1),
     "race-32": TrainConfig("resnet32", epochs=4, lr=0.05, augmentation=_AS_DRAWN),
     "race-56": TrainConfig("resnet56", epochs=6, lr=0.03, augmentation=_AS_DRAWN),
-    "cifar": TrainConfig(
-        "resnet20",
-        "cifar10",
-        epochs=160,
-        lr=0.1,
-        nesterov=False,
-        schedule="multistep",
-        milestones=(80.0, 120.0),
-    ),
+    "paper-cifar": _PAPER,
+    "paper-cifar-110": _PAPER.replace(variant="resnet110", warmup_accuracy=0.2),
     "tutorial": TrainConfig(
         "tutorial_resnet50",
         "cifar10",
@@ -30,14 +33,52 @@ RECIPES: dict[str, TrainConfig] = {
         schedule="constant",
         augmentation=_AS_DRAWN,
     ),
+    "guide": TrainConfig(
+        "resnet18",
+        image_size=256,
+        train_limit=2000,
+        epochs=10,
+        batch_size=64,
+        lr=0.05,
+        schedule="cosine",
+        clip_norm=1.0,
+        augmentation=Augmentation(0, True, colour_jitter=0.2, scale_jitter=(1.0, 1.875), crop_size=224),
+    ),
+    "modern": TrainConfig(
+        "resnet20",
+        "cifar10",
+        epochs=20,
+        batch_size=256,
+        lr=0.4,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        precision="bf16",
+        channels_last=True,
+    ),
+    "finetune": TrainConfig(
+        "resnet18",
+        image_size=224,
+        train_limit=1000,
+        epochs=3,
+        batch_size=32,
+        lr=0.01,
+        schedule="cosine",
+        weights="imagenet",
+        backbone_lr=0.1,
+        augmentation=Augmentation(crop_padding=0, flip=True),
+    ),
 }
 
 ABOUT = {
     "quick": "About 80 s on two cores; past 95 % on the shapes.",
     "race-32": "The race of the comparison page at 32 layers; try it with plain32.",
     "race-56": "The race of the comparison page at 56 layers; try it with plain56.",
-    "cifar": "He et al. 2015, Sec. 4.2: SGD, lr 0.1 divided by 10 at half and three quarters of 64k steps.",
+    "paper-cifar": "He et al. 2015, Sec. 4.2: SGD, lr 0.1 divided by 10 at half and three quarters of 64k steps.",
+    "paper-cifar-110": "The same for 110 layers, with a tenth of the rate until the training error is below 80 %.",
     "tutorial": "The teaching net's own: Adam 0.001, no augmentation, 100 epochs. Wants a GPU.",
+    "guide": "224 px crops of a short side drawn from [256, 480], flip, colour jitter, clipping at norm 1, cosine.",
+    "modern": "One-cycle, label smoothing, channels last, bfloat16.",
+    "finetune": "ImageNet weights with a new head; the other layers learn at a tenth of its rate.",
 }
 
 PAIRS = (20, 32, 56)  # depths whose residual and plain nets race each other
@@ -50,3 +91,8 @@ def race(depth: int, dataset: str = "shapes", seed: int = 0) -> tuple[TrainConfi
     """
     base = RECIPES["race-56" if depth > 44 else "race-32"].replace(dataset=dataset, seed=seed)
     return base.replace(variant=f"resnet{depth}"), base.replace(variant=f"plain{depth}")
+
+
+def nearest_recipe(config: TrainConfig) -> str:
+    """The name of the recipe from which `config` differs in the fewest fields."""
+    return min(RECIPES, key=lambda name: len(config.changes_from(RECIPES[name])))

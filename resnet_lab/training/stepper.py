@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import autocast, is_out_of_memory
+from resnet_lab.training.distributed import ALONE, World, without_sync
 from resnet_lab.training.interrupt import Interrupted, interruptible
 
 
@@ -28,6 +30,23 @@ class StepResult:
     norm: Tensor
 
 
+@dataclass(frozen=True)
+class Choice:
+    """How a step is computed."""
+
+    precision: str
+    channels_last: bool = False
+    compile: bool = False
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def __str__(self) -> str:
+        layout = "channels last" if self.channels_last else "channels first"
+        return f"{self.precision}, {layout}{', compiled' if self.compile else ''}"
+
+
 class Stepper:
     """Takes optimizer steps. `micro_batch` is how many pictures pass through the net at once.
 
@@ -42,13 +61,28 @@ class Stepper:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
-        precision: str,
         on_shrink: Callable[[int], None],
+        world: World = ALONE,
     ) -> None:
         self.config, self.model, self.optimizer, self.scaler = config, model, optimizer, scaler
-        self.precision, self.on_shrink = precision, on_shrink
-        self.step_model: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+        self.world, self.on_shrink = world, on_shrink
+        self.device = next(model.parameters()).device
+        self.choice = Choice("float32")
+        self.eager = world.wrap(model)
+        self.step_model: nn.Module = self.eager
+        self.share = 1.0 / world.size  # of the batch that lies here
         self.micro_batch = config.micro_batch or config.batch_size
+        self.fits = False  # a step at this size has been taken
+
+    def use(self, choice: Choice) -> None:
+        """From the next step on, computes in this way."""
+        if choice == self.choice:
+            return
+        if choice.channels_last != self.choice.channels_last:
+            self.model.to(memory_format=choice.memory_format)
+            _convert(self.optimizer.state, choice.memory_format)
+        self.step_model = torch.compile(self.eager) if choice.compile else self.eager  # type: ignore[assignment]
+        self.choice = choice
 
     def take(
         self, x: Tensor, labels: Tensor, lr: float, should_stop: Callable[[], bool] | None
@@ -60,21 +94,47 @@ class Stepper:
             TrainingError: not even one picture at a time fits into the memory.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.model.train()
+            group["lr"] = lr * group["scale"]
+        self._train_mode()
         loss, correct = self._gradients(x, labels, should_stop)
+        self.fits = True
         self.scaler.unscale_(self.optimizer)
         norm = self._clip_gradients()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return StepResult(loss, correct / len(labels), norm)
+        return StepResult(loss, correct * (self.share / len(labels)), norm)
+
+    def agreement(self, x: Tensor, labels: Tensor) -> float:
+        """The cosine between this batch's gradients as now computed and in float32; nothing else changes."""
+        chosen, kept = self.choice, [(b, b.clone()) for b in self.model.buffers()]
+        self._train_mode()
+        gradients = []
+        for choice in (chosen, Choice("float32", chosen.channels_last)):
+            self.use(choice)
+            self._gradients(x, labels, None)
+            gradients.append(self._flat_gradient())
+            _put_back(kept)
+        self.use(chosen)
+        self.optimizer.zero_grad(set_to_none=True)
+        return F.cosine_similarity(gradients[0], gradients[1], dim=0).item()
+
+    def _flat_gradient(self) -> Tensor:
+        scale = self.scaler.get_scale()
+        return torch.cat([p.grad.flatten() for p in self.model.parameters() if p.grad is not None]) / scale
+
+    def _train_mode(self) -> None:
+        """A frozen backbone keeps its BN statistics."""
+        self.model.train()
+        if self.config.backbone_lr == 0:
+            for name, module in self.model.named_children():
+                module.train(name == "fc")
 
     def _gradients(
         self, x: Tensor, labels: Tensor, should_stop: Callable[[], bool] | None
     ) -> tuple[Tensor, Tensor]:
         """Loss and number of right answers; the gradients are in the parameters. Shrinks until it fits."""
         while True:
-            careful = should_stop is not None or self.micro_batch < len(labels) or x.is_cuda
+            careful = should_stop is not None or not self.fits
             kept = [(b, b.clone()) for b in self.model.buffers()] if careful else []
             try:
                 return self._accumulate(x, labels, should_stop)
@@ -91,28 +151,34 @@ class Stepper:
         self, x: Tensor, labels: Tensor, should_stop: Callable[[], bool] | None
     ) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
+        x = x.contiguous(memory_format=self.choice.memory_format)
         loss = torch.zeros((), device=x.device)
         correct = torch.zeros((), device=x.device)
         count = math.ceil(len(labels) / self.micro_batch)
-        for images, answers in zip(x.tensor_split(count), labels.tensor_split(count), strict=True):
-            part, right = self._forward_backward(images, answers, len(answers) / len(labels), should_stop)
+        parts = zip(x.tensor_split(count), labels.tensor_split(count), strict=True)
+        for i, (images, answers) in enumerate(parts, 1):
+            with without_sync(self.eager, i < count):
+                part, right = self._forward_backward(images, answers, len(answers) / len(labels), should_stop)
             loss, correct = loss + part, correct + right
         return loss, correct
 
     def _forward_backward(
         self, x: Tensor, labels: Tensor, share: float, should_stop: Callable[[], bool] | None
     ) -> tuple[Tensor, Tensor]:
-        """`share` of the mean loss of a micro-batch, and its number of right answers."""
+        """`share` of the mean loss of a micro-batch, and its number of right answers.
+
+        The gradients are means over this process's rows; DistributedDataParallel takes the mean of those.
+        """
 
         def compute() -> tuple[Tensor, Tensor]:
-            with autocast(self.precision, x.device):
+            with autocast(self.choice.precision, x.device):
                 logits = self.step_model(x)
                 loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
             loss = loss * share if share < 1 else loss
             self.scaler.scale(loss).backward()
-            return loss.detach().float(), (logits.detach().argmax(1) == labels).float().sum()
+            return loss.detach().float() * self.share, (logits.detach().argmax(1) == labels).float().sum()
 
-        if should_stop is None or self.config.compile:
+        if should_stop is None or self.choice.compile:
             return compute()
         with interruptible(self.model, should_stop):
             return compute()
@@ -128,6 +194,7 @@ class Stepper:
                 "smaller pictures or a lower precision."
             )
         self.micro_batch = math.ceil(min(self.micro_batch, batch) / 2)
+        self.fits = False
         self.on_shrink(self.micro_batch)
 
     def _clip_gradients(self) -> Tensor:
@@ -135,6 +202,14 @@ class Stepper:
         if self.config.clip_norm is not None:
             return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         return nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+
+
+def _convert(states: Any, memory_format: torch.memory_format) -> None:
+    """Momentum in one memory format beside weights in another would make the optimizer slow."""
+    for state in states.values():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.dim() == 4:
+                state[name] = value.contiguous(memory_format=memory_format)
 
 
 def _put_back(kept: list[tuple[Tensor, Tensor]]) -> None:

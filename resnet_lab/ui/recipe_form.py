@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import streamlit as st
 
-from resnet_lab.data import DATASETS, Augmentation, is_downloaded
+from resnet_lab.data import DATASETS, is_downloaded
 from resnet_lab.models import VARIANTS, ModelSpec
-from resnet_lab.models.links import spec_from_link
+from resnet_lab.models.links import spec_from_link, spec_to_link
 from resnet_lab.training import RECIPES, TrainConfig
-from resnet_lab.training.recipes import ABOUT
+from resnet_lab.training.recipes import ABOUT, nearest_recipe
+from resnet_lab.ui.recipe_fields import data_fields, execution_fields, optimization_fields
 from resnet_lab.ui.text import plain
 
 FOLDER = "folder"
-OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-SCHEDULES = {
-    "constant": "Constant",
-    "step": "Step",
-    "multistep": "Multi-step",
-    "cosine": "Cosine",
-    "onecycle": "One-cycle",
-}
-PRECISIONS = {"auto": "Auto", "float32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+IN_LINK = ("variant", "dataset", "epochs", "lr")  # fields with a place of their own in the page's address
 
 
 def recipe_form() -> TrainConfig | str:
     """Draws the form; returns what it asks for, or one sentence that says what is wrong with it."""
+    _take_over()
     st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", on_change=_apply_recipe)
-    base = RECIPES[st.session_state["recipe"]]
-    st.caption(ABOUT[st.session_state["recipe"]])
+    recipe = st.session_state["recipe"]
+    base = _base(recipe)
+    st.caption(ABOUT[recipe])
     left, right = st.columns(2)
     nets = {**VARIANTS, **_own_net()}
     net = left.selectbox(
@@ -51,11 +47,61 @@ def recipe_form() -> TrainConfig | str:
     )
     fields: dict[str, Any] = {"variant": variant, "dataset": dataset, "epochs": epochs, "lr": lr}
     with st.expander("More settings"):
-        fields |= _optimization(base) | _data(base) | _execution(base)
+        fields |= optimization_fields(base) | data_fields(base) | execution_fields(base)
     try:
-        return TrainConfig(**fields)
+        config = base.replace(**fields)
     except ValueError as error:
         return f"{error}."
+    _link(config, recipe)
+    return config
+
+
+def fill_form(config: TrainConfig) -> None:
+    """The next run of the page shows `config` in the form: that of a run, or of an uploaded file."""
+    st.session_state["fill"] = config
+
+
+def _take_over() -> None:
+    """Sets every widget to the recipe that `fill_form` left, before any is drawn."""
+    config: TrainConfig | None = st.session_state.pop("fill", None)
+    if config is None:
+        return
+    recipe = nearest_recipe(config)
+    if isinstance(config.variant, ModelSpec) and VARIANTS.get(config.spec.name) != config.spec:
+        st.session_state["built"] = spec_to_link(config.spec)
+        st.query_params.pop("spec", None)
+    dataset, _, path = config.dataset.partition(":")
+    values = {"recipe": recipe, "model": config.spec.name, "dataset": dataset, "epochs": config.epochs}
+    st.session_state.update(values | {"lr": config.lr} | ({"folder": path} if path else {}))
+    _forget_more()
+    st.query_params["changes"] = _changes(config, recipe)
+
+
+def _base(recipe: str) -> TrainConfig:
+    """The recipe with the changes that the page's address names."""
+    query = st.query_params
+    try:
+        changes = json.loads(query.get("changes") or "{}")
+        return TrainConfig.from_dict(RECIPES[recipe].to_dict() | changes)
+    except (ValueError, TypeError) as error:
+        st.error(f"The changes in this link cannot be read: {plain(str(error))}.")
+        query.pop("changes", None)
+        return RECIPES[recipe]
+
+
+def _link(config: TrainConfig, recipe: str) -> None:
+    """Keeps the page's address such that it restores the form."""
+    changes = _changes(config, recipe)
+    if changes != "{}":
+        if st.query_params.get("changes") != changes:
+            st.query_params["changes"] = changes
+    else:
+        st.query_params.pop("changes", None)
+
+
+def _changes(config: TrainConfig, recipe: str) -> str:
+    changed = config.changes_from(RECIPES[recipe])
+    return json.dumps({k: v for k, v in changed.items() if k not in IN_LINK}, separators=(",", ":"))
 
 
 def _own_net() -> dict[str, ModelSpec]:
@@ -89,101 +135,10 @@ def _apply_recipe() -> None:
     st.session_state["model"] = recipe.spec.name
     for name in ("dataset", "epochs", "lr"):
         st.session_state[name] = getattr(recipe, name)
+    st.query_params.pop("changes", None)
+    _forget_more()
+
+
+def _forget_more() -> None:
     for key in [key for key in st.session_state if str(key).startswith("more.")]:
         del st.session_state[key]
-
-
-def _optimization(base: TrainConfig) -> dict[str, Any]:
-    left, right = st.columns(2)
-    fields: dict[str, Any] = {
-        "batch_size": left.number_input("Batch size", 1, None, base.batch_size, key="more.batch"),
-        "optimizer": right.selectbox(
-            "Optimizer",
-            list(OPTIMIZERS),
-            list(OPTIMIZERS).index(base.optimizer),
-            OPTIMIZERS.__getitem__,
-            key="more.optimizer",
-        ),
-        "schedule": left.selectbox(
-            "Schedule",
-            list(SCHEDULES),
-            list(SCHEDULES).index(base.schedule),
-            SCHEDULES.__getitem__,
-            key="more.schedule",
-        ),
-        "weight_decay": right.number_input(
-            "Weight decay", 0.0, None, base.weight_decay, format="%.4g", key="more.decay"
-        ),
-    }
-    if fields["optimizer"] == "sgd":
-        fields["momentum"] = left.number_input("Momentum", 0.0, 1.0, base.momentum, key="more.momentum")
-        fields["nesterov"] = (
-            right.toggle("Nesterov", base.nesterov, key="more.nesterov") and fields["momentum"] > 0
-        )
-    if fields["schedule"] == "step":
-        fields["step_epochs"] = left.number_input(
-            "Every (epochs)", 0.0, None, base.step_epochs, key="more.every"
-        )
-    if fields["schedule"] == "multistep":
-        text = left.text_input("At epochs", ", ".join(map(str, base.milestones)), key="more.milestones")
-        fields["milestones"] = tuple(_number(part) for part in text.split(",") if part.strip())
-    if fields["schedule"] in ("step", "multistep"):
-        fields["gamma"] = right.number_input("Factor", 0.0, 1.0, base.gamma, key="more.gamma")
-    if fields["schedule"] != "onecycle":
-        fields["warmup_epochs"] = left.number_input(
-            "Warm-up (epochs)", 0.0, None, base.warmup_epochs, key="more.warmup"
-        )
-    clip = right.number_input(
-        "Clip gradient norm at", 0.0, None, base.clip_norm, placeholder="never", key="more.clip"
-    )
-    smoothing = left.number_input("Label smoothing", 0.0, 0.9, base.label_smoothing, key="more.smoothing")
-    micro = right.number_input(
-        "Micro-batch", 1, None, base.micro_batch, placeholder="whole batch", key="more.micro",
-        help="So many pictures pass through the net at once; gradients add up to those of the batch. BN sees these.",
-    )  # fmt: skip
-    return {**fields, "clip_norm": clip, "label_smoothing": smoothing, "micro_batch": micro}
-
-
-def _data(base: TrainConfig) -> dict[str, Any]:
-    left, right = st.columns(2)
-    crop = left.number_input("Pad and crop (px)", 0, 64, base.augmentation.crop_padding, key="more.crop")
-    jitter = right.number_input("Colour jitter", 0.0, 1.0, base.augmentation.colour_jitter, key="more.jitter")
-    flip = left.toggle("Horizontal flip", base.augmentation.flip, key="more.flip")
-    return {
-        "augmentation": Augmentation(crop_padding=crop, flip=flip, colour_jitter=jitter),
-        "image_size": right.number_input(
-            "Picture side (px)", 1, None, base.image_size, placeholder="as the data", key="more.size"
-        ),
-        "train_limit": left.number_input(
-            "Use only (pictures)", 1, None, base.train_limit, placeholder="all", key="more.limit"
-        ),
-        "val_fraction": right.number_input(
-            "Held out for validation", 0.01, 0.9, base.val_fraction, key="more.val"
-        ),
-    }
-
-
-def _execution(base: TrainConfig) -> dict[str, Any]:
-    left, right = st.columns(2)
-    return {
-        "seed": left.number_input("Seed", 0, None, base.seed, key="more.seed"),
-        "precision": right.selectbox(
-            "Precision",
-            list(PRECISIONS),
-            list(PRECISIONS).index(base.precision),
-            PRECISIONS.__getitem__,
-            key="more.precision",
-        ),
-        "channels_last": left.toggle("Channels last", base.channels_last, key="more.layout"),
-        "compile": right.toggle(
-            "Compile", base.compile, key="more.compile", help="The first step then takes a minute or so."
-        ),
-    }
-
-
-def _number(text: str) -> float:
-    """NaN for what is no number: `TrainConfig` then says so."""
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

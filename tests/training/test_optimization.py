@@ -73,7 +73,7 @@ def test_warm_up_is_linear_and_then_the_schedule_begins():
 )
 def test_optimizers(fields, kind, expected):
     model = create_model("resnet20")
-    optimizer = build_optimizer(TrainConfig(**fields), model.parameters())
+    optimizer = build_optimizer(TrainConfig(**fields), model)
     assert type(optimizer) is kind
     assert expected.items() <= optimizer.param_groups[0].items()
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters()))

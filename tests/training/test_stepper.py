@@ -13,7 +13,7 @@ NO_NORM = ModelSpec("no norm", (3, 3), (1, 1), width=8, stem="cifar", norm="none
 
 @pytest.fixture(autouse=True)
 def _read_every_step(monkeypatch):
-    monkeypatch.setattr("resnet_lab.training.engine.READ_EVERY", 0.0)
+    monkeypatch.setattr("resnet_lab.training.meter.READ_EVERY", 0.0)
 
 
 def run(config, **kwargs):

@@ -1,0 +1,44 @@
+"""The net that a run begins with: freshly drawn, or from weights with a head for the data at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from resnet_lab.models import ResNet, create_model, imagenet_weights
+from resnet_lab.models.weights import load_backbone
+from resnet_lab.training.config import TrainConfig
+
+IMAGENET = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # mean and deviation that torchvision's weights want
+
+
+def build_model(config: TrainConfig, num_classes: int, device: torch.device, fresh: bool = True) -> ResNet:
+    """The net of `config` on `device`; its weights are drawn by the seed, and then replaced by `config.weights`.
+
+    With `fresh` false the weights are left as drawn, for a checkpoint to replace. The global random state
+    stays as it was.
+
+    Raises:
+        WeightsError: there are no such weights, or they do not fit.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        model = create_model(config.spec, num_classes=num_classes)
+    if config.weights is not None and fresh:
+        if config.weights == "imagenet":
+            load_backbone(
+                model, imagenet_weights(config.spec.name).model.state_dict(), "torchvision's weights"
+            )
+        else:
+            load_backbone(model, Path(config.weights))
+    if config.backbone_lr == 0:
+        model.requires_grad_(False)
+        model.fc.requires_grad_(True)
+    if config.sync_bn:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return model.to(device)
