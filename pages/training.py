@@ -8,7 +8,7 @@ shell.begin("Training")
 
 from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the heading is shown first)
 from resnet_lab.ui.rate_view import rate_view  # noqa: E402
-from resnet_lab.ui.recipe_form import recipe_form  # noqa: E402
+from resnet_lab.ui.recipe_form import recipe_file, recipe_form  # noqa: E402
 from resnet_lab.ui.run_view import run_view  # noqa: E402
 from resnet_lab.ui.runs import pick_run, remember  # noqa: E402
 
@@ -26,6 +26,7 @@ with form:
             remember(shell.manager().submit(config))
         except RunError as error:
             st.error(str(error))
+    recipe_file(None if isinstance(config, str) else config)
 
 with view:
     run = pick_run(st.query_params.get("run") or st.session_state.get("run"))

@@ -24,9 +24,20 @@ from resnet_lab.models import VARIANTS, ModelSpec, ResNet, default_input_size, g
 from resnet_lab.models.links import spec_from_link
 from resnet_lab.runs import Run, RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.files import write_atomically
+from resnet_lab.runs.group import follow, run_of_group
 from resnet_lab.training import RECIPES, TrainConfig, evaluate
 from resnet_lab.training.device import pick_device
-from resnet_lab.training.events import Adjusted, EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
+from resnet_lab.training.distributed import joined
+from resnet_lab.training.events import (
+    Adjusted,
+    Chosen,
+    EpochEvent,
+    Event,
+    Preparing,
+    Started,
+    StepEvent,
+    TestEvent,
+)
 
 NETS = f"a variant ({', '.join(VARIANTS)}), a spec as a JSON file, or the spec in a link of the app"
 EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
@@ -96,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--recipe", default="quick", help=f"where to begin: {', '.join(RECIPES)} (default: quick)"
     )
+    train.add_argument("--config", type=Path, help="a recipe as JSON, in place of --recipe")
     train.add_argument("--name", default="", help="what the app calls the run")
     for name, kind in FLAGS.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind)
@@ -168,23 +180,41 @@ def _train(options: argparse.Namespace) -> int:
         raise ValueError(f"recipe is {options.recipe!r}; it may be {', '.join(RECIPES)}")
     fields = {f.name for f in dataclasses.fields(TrainConfig)}
     changes = {k: v for k, v in vars(options).items() if k in fields and v is not None}
-    run = RunStore().create(RECIPES[options.recipe].replace(**changes), options.name)
-    return _execute(run)
+    base = RECIPES[options.recipe] if options.config is None else _recipe(options.config)
+    config = base.replace(**changes)
+    return _execute(lambda: run_of_group(RunStore(), config, options.name))
+
+
+def _recipe(path: Path) -> TrainConfig:
+    try:
+        return TrainConfig.from_json(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({type(error).__name__})") from None
 
 
 def _resume(options: argparse.Namespace) -> int:
-    run = RunStore().get(options.run)
-    run.reopen()
-    return _execute(run)
+    def find() -> Run:
+        run = RunStore().get(options.run)
+        run.reopen()
+        return run
+
+    return _execute(find)
 
 
-def _execute(run: Run) -> int:
-    """Trains with a progress line; Ctrl-C and SIGTERM stop after the step and keep a checkpoint."""
+def _execute(find: Callable[[], Run]) -> int:
+    """Trains with a progress line; Ctrl-C and SIGTERM stop after the step and keep a checkpoint.
+
+    Under torchrun all processes train one run, which the first of them finds, writes and tells about.
+    """
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
-    print(f"{run.config.title} → {run.path}")
-    execute(run, asked.is_set, _Progress())
+    with joined() as world:
+        run = RunStore().get(world.share(find().id if world.is_first else None))
+        if not world.is_first:
+            return 0 if follow(run, world, asked.is_set) else 1
+        print(f"{run.config.title} → {run.path}")
+        execute(run, asked.is_set, _Progress(), world=world)
     status = run.status
     tail = f", test accuracy {status.test_accuracy:.2%}" if status.test_accuracy is not None else ""
     print(f"{status.state} at step {status.step:,}{tail}{f': {status.message}' if status.message else ''}")
@@ -205,7 +235,7 @@ class _Progress:
                 self._keep(
                     f"{event.device}, {event.precision}, {event.params:,} parameters, {self.total:,} steps"
                 )
-            case Adjusted():
+            case Adjusted() | Chosen():
                 self._keep(f"step {event.step + 1:,}: {event.text}")
             case StepEvent():
                 done = round(20 * event.step / self.total)

@@ -28,6 +28,7 @@ class Curve:
     started: dict[str, Any] | None = None
     test: dict[str, Any] | None = None
     adjusted: list[dict[str, Any]] = field(default_factory=list)
+    chosen: list[dict[str, Any]] = field(default_factory=list)
 
     def extend(self, events: Sequence[dict[str, Any]]) -> None:
         """Adds events in the order they were written; a resume from an earlier step forgets what came after."""
@@ -38,8 +39,12 @@ class Curve:
                     self.points = [p for p in self.points if p["step"] <= event["step"]]
                     self.epochs = [e for e in self.epochs if e["step"] <= event["step"]]
                     self.adjusted = [a for a in self.adjusted if a["step"] <= event["step"]]
+                    self.chosen = [c for c in self.chosen if c["step"] <= event["step"]]
+                    self.test = None
                 case "adjusted":
                     self.adjusted.append(event)
+                case "chosen":
+                    self.chosen.append(event)
                 case "step":
                     self.points.append(event)
                 case "epoch":

@@ -16,23 +16,28 @@ import torch
 
 from resnet_lab.data import DatasetError
 from resnet_lab.runs.files import RunError
-from resnet_lab.runs.model import read_checkpoint
+from resnet_lab.runs.model import read_first
 from resnet_lab.runs.store import Run, RunStore, mine
 from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import FitResult, TrainConfig, TrainingError, fit
+from resnet_lab.training.distributed import ALONE, World, has_lost_a_peer
 from resnet_lab.training.engine import Emit
-from resnet_lab.training.events import Event
+from resnet_lab.training.events import Adjusted, Event
 
 EXPECTED = (TrainingError, DatasetError, RunError, ValueError)  # their messages are written for people
 
 
 def execute(
-    run: Run, should_stop: Callable[[], bool] = lambda: False, on_event: Emit | None = None
+    run: Run,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_event: Emit | None = None,
+    steps: int | None = None,
+    world: World = ALONE,
 ) -> FitResult | None:
     """Trains `run` in this thread, from its last checkpoint if it has one, and leaves its final status.
 
     `should_stop` is asked beside the run's own stop file (which may be there already: a run can be stopped
-    while it waits). `on_event` sees each event after it is written.
+    while it waits). `on_event` sees each event after it is written. With `steps` it pauses after so many.
     Returns None for a run that failed; its status then holds the reason.
     """
 
@@ -41,18 +46,26 @@ def execute(
 
     try:
         run.set_status(state="running", message="", **mine())
-        resume = read_checkpoint(run.last_checkpoint) if run.last_checkpoint else None
+        paths = run.checkpoints("last.pt", "previous.pt")
+        resume, damage = read_first(paths) if paths else (None, "")
         with closing(RunWriter(run)) as writer:
-            result = fit(run.config, _tee(writer, on_event), stop, resume)
+            emit = _tee(writer, on_event)
+            if resume and damage:
+                emit(Adjusted(resume["step"], f"{damage} The one before it is used, of step {resume['step']:,}."))
+            result = fit(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
         _conclude(run, "failed", str(error))
         return None
     except Exception as error:
+        if world.size > 1 and has_lost_a_peer(error):
+            _conclude(run, "interrupted", "Another process of this run ended; resume it to go on from its checkpoint.")
+            return None
         # A worker must not die in silence: the page shows the sentence, the terminal the trace.
         traceback.print_exc(file=sys.stderr)
         _conclude(run, "failed", _explain(error))
         return None
-    _conclude(run, _final_state(run, result), "", step=result.step, test_accuracy=result.test_accuracy)
+    state = "paused" if steps and result.outcome == "stopped" else _final_state(run, result)
+    _conclude(run, state, "", step=result.step, test_accuracy=result.test_accuracy)
     return result
 
 
@@ -94,7 +107,7 @@ class RunManager:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._queue: deque[Run] = deque()
+        self._queue: deque[tuple[Run, int | None]] = deque()  # with the number of steps, None for all
         self._wake = threading.Condition()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -110,8 +123,10 @@ class RunManager:
         self._enqueue(run)
         return run.id
 
-    def resume(self, run_id: str) -> None:
+    def resume(self, run_id: str, steps: int | None = None) -> None:
         """Queues a run that was paused, stopped, interrupted or failed, to go on from its last checkpoint.
+
+        With `steps` it takes so many and is paused again.
 
         Raises:
             RunError: it is going on, or done.
@@ -119,14 +134,27 @@ class RunManager:
         run = self.store.get(run_id)
         run.reopen()
         run.set_status(state="queued", message="", **mine())
+        self._enqueue(run, steps)
+
+    def extend(self, run_id: str, epochs: int) -> None:
+        """Queues a completed or stopped run to go on for so many more epochs than it had.
+
+        Its schedule is that of the longer run from there on.
+
+        Raises:
+            RunError: it is going on, or cannot be written.
+        """
+        run = self.store.get(run_id)
+        run.lengthen(epochs)
+        run.set_status(state="queued", message="", **mine())
         self._enqueue(run)
 
     def stop(self, run_id: str, pause: bool = False) -> None:
         """Asks a run, here or in another process, to stop (or pause) after its step and keep a checkpoint."""
         run = self.store.get(run_id)
         with self._wake:
-            if run.id in [queued.id for queued in self._queue]:
-                self._queue = deque(queued for queued in self._queue if queued.id != run.id)
+            if run.id in [queued.id for queued, _ in self._queue]:
+                self._queue = deque(entry for entry in self._queue if entry[0].id != run.id)
                 run.set_status(state="paused" if pause else "stopped")
                 return
         if run.status.is_active:
@@ -140,9 +168,9 @@ class RunManager:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _enqueue(self, run: Run) -> None:
+    def _enqueue(self, run: Run, steps: int | None = None) -> None:
         with self._wake:
-            self._queue.append(run)
+            self._queue.append((run, steps))
             self._wake.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="trainer", daemon=True)
@@ -156,8 +184,8 @@ class RunManager:
                     self._wake.wait()
                     if self._closing.is_set():
                         return
-                run = self._queue.popleft()
-            execute(run, self._closing.is_set)
+                run, steps = self._queue.popleft()
+            execute(run, self._closing.is_set, steps=steps)
 
 
 def _be_polite() -> None:

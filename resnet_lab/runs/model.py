@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,18 +49,33 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+def read_first(paths: Sequence[Path]) -> tuple[dict[str, Any], str]:
+    """The state of the first checkpoint that can be read, and what was wrong with those before it ("" for nothing).
+
+    Raises:
+        RunError: none can be read; the message is that of the first.
+    """
+    problems: list[RunError] = []
+    for path in paths:
+        try:
+            return read_checkpoint(path), str(problems[0]) if problems else ""
+        except RunError as error:
+            problems.append(error)
+    raise problems[0]
+
+
 def load_run_model(run: Run) -> TrainedModel:
-    """The best net of a run, on the CPU.
+    """The best net of a run, on the CPU; where that file is damaged, the last one.
 
     Raises:
         RunError: it has no checkpoint yet, or one that cannot be read.
     """
-    path = run.best_checkpoint
-    if path is None:
+    paths = run.checkpoints("best.pt", "last.pt", "previous.pt")
+    if not paths:
         raise RunError(
             f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one."
         )
-    state = read_checkpoint(path)
+    state, _ = read_first(paths)
     with torch.device("meta"):  # no weights are drawn, so a run that starts now keeps its seed's weights
         model = create_model(ModelSpec.from_json(state["spec"]))
     model.load_state_dict(state["model"], assign=True)

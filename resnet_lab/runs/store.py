@@ -66,7 +66,7 @@ def mine() -> dict[str, Any]:
 
 
 class Run:
-    """One run directory, read afresh at each question except for the config, which never changes."""
+    """One run directory, read afresh at each question except for the config, which only `lengthen` changes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -141,16 +141,16 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path | None:
-        return self._existing("last.pt")
+        return next(iter(self.checkpoints("last.pt", "previous.pt")), None)
 
     @property
     def best_checkpoint(self) -> Path | None:
         """The weights of the best validation accuracy; the last ones where there are no best yet."""
-        return self._existing("best.pt") or self.last_checkpoint
+        return next(iter(self.checkpoints("best.pt", "last.pt", "previous.pt")), None)
 
-    def _existing(self, name: str) -> Path | None:
-        path = self.path / name
-        return path if path.is_file() else None
+    def checkpoints(self, *names: str) -> list[Path]:
+        """Those of the files that are there."""
+        return [path for name in names if (path := self.path / name).is_file()]
 
     @property
     def stop_file(self) -> Path:
@@ -167,6 +167,26 @@ class Run:
         if status.is_active or status.state == "completed":
             raise RunError(f"{self.name} is {status.state}; there is nothing to resume.")
         self.stop_file.unlink(missing_ok=True)  # left by a process that was killed before it could obey
+
+    def lengthen(self, epochs: int) -> None:
+        """Gives the run so many more epochs, and makes it ready to go on from its last checkpoint.
+
+        Raises:
+            RunError: it is going on, has no checkpoint, or its config cannot be written.
+            ValueError: so many epochs cannot be.
+        """
+        if self.status.is_active:
+            raise RunError(f"{self.name} is {self.status.state}; stop it first.")
+        if self.last_checkpoint is None:
+            raise RunError(f"{self.name} has no checkpoint to go on from; start a new run instead.")
+        config = self.config.replace(epochs=self.config.epochs + epochs)
+        record = {**self._record, "config": config.to_dict()}
+        try:
+            write_atomically(self.path / "config.json", json.dumps(record, indent=1).encode())
+        except OSError as error:
+            raise RunError(f"{self.id} could not be written ({error.strerror}).") from None
+        self.__dict__.pop("_record", None)
+        self.stop_file.unlink(missing_ok=True)
 
     def rename(self, name: str) -> None:
         write_atomically(self.path / "name.txt", name.strip()[:120].encode())

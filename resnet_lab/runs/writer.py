@@ -81,6 +81,8 @@ class RunWriter:
                 torch.save(event.state, draft)
             except RuntimeError as error:  # torch's writer hides the OSError of a full disk
                 raise OSError(0, str(error).splitlines()[0]) from None
+            if (path / "last.pt").is_file():  # kept, in case the disk damages the new one
+                os.replace(path / "last.pt", path / "previous.pt")
         if event.best:
             with replacing(path / "best.pt") as draft:
                 shutil.copyfile(path / "last.pt", draft)

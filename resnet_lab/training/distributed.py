@@ -93,6 +93,24 @@ def without_sync(model: nn.Module, wanted: bool) -> AbstractContextManager[objec
     return nullcontext()
 
 
+def has_lost_a_peer(error: Exception) -> bool:
+    """Whether `error` says that another process is gone; gloo raises a bare RuntimeError."""
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and "gloo" in str(error).lower()
+    )
+
+
+def _attempt() -> str:
+    """Keeps what restarted processes of one machine tell each other apart from what the dead ones had said.
+
+    torchrun shares one store between its attempts, and an address left in it is that of nobody. Over several
+    machines the counts may differ; there docs/distributed.md has torchrun open a store for each attempt.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        return "attempt"
+    return f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+
+
 @contextmanager
 def joined() -> Iterator[World]:
     """The world that torchrun set up, or `ALONE` where it did not: NCCL between GPUs, gloo between CPUs."""
@@ -102,7 +120,9 @@ def joined() -> Iterator[World]:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    store, rank, size = next(dist.rendezvous("env://"))
+    dist.init_process_group(backend, store=dist.PrefixStore(_attempt(), store), rank=rank, world_size=size)
     try:
         control = dist.new_group(backend="gloo")
         yield World(dist.get_rank(), dist.get_world_size(), local_rank, control)

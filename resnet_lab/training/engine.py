@@ -259,7 +259,7 @@ class Trainer:
             f"The memory did not hold {self.config.batch_size // self.world.size:,} pictures at once: from here on "
             f"they pass in micro-batches of up to {micro_batch:,}, and BN sees those."
         )
-        self.emit(Adjusted(self.step, micro_batch, text))
+        self.emit(Adjusted(self.step, text, micro_batch))
 
     def _chosen(self, choice: Choice, text: str) -> None:
         self.emit(Chosen(self.step, choice.precision, choice.channels_last, choice.compile, text))

@@ -71,8 +71,8 @@ class Adjusted(Event):
 
     kind: ClassVar[str] = "adjusted"
     step: int
-    micro_batch: int
     text: str
+    micro_batch: int | None = None
 
 
 @dataclass(frozen=True)

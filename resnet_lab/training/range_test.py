@@ -41,7 +41,9 @@ def range_test(
     Raises:
         TrainingError, DatasetError, ValueError: as `fit`.
     """
-    config = config.replace(compile=bool(config.compile))  # 100 steps are too few to pay for compiling by guess
+    config = config.replace(
+        compile=bool(config.compile)
+    )  # 100 steps are too few to pay for compiling by guess
     trainer = Trainer(config, lambda event: None, should_stop)
     rates: list[float] = []
     losses: list[float] = []

@@ -25,8 +25,9 @@ TRIES = 3  # steps for each candidate; the first, which allocates and plans, is 
 WORTH = 10  # a trial may take this part, 1/10, of a run at most
 HOPELESS = 1.5  # a first step so many times the best counted one ends a candidate's trial
 SOUND = 0.9  # cosine between the gradients of half precision and of float32, at least
-COMPILE_SECONDS = 3.0  # for each convolution, with a cold cache; measured: docs/performance.md
-COMPILE_GAIN = 0.2  # the part of a step's time that compiling saves at least where it helps
+COMPILED_ON = {"cuda"}  # on the CPU channels last alone was faster (docs/decisions/auto.md)
+COMPILE_SECONDS = 3.0  # for each convolution, with a cold cache
+COMPILE_GAIN = 0.2  # the part of a step's time that compiling must save to be tried
 
 
 def candidates(config: TrainConfig, device: torch.device) -> list[Choice]:
@@ -103,7 +104,8 @@ class Tuner:
         self.stepper, self.steps_left, self.world = stepper, steps, world
         self.on_choice, self.before_compiling = on_choice, before_compiling
         options = candidates(config, stepper.device)
-        self.may_compile = config.compile is None and not config.deterministic
+        fits = stepper.device.type in COMPILED_ON and not config.deterministic
+        self.may_compile = config.compile is None and fits
         self.is_compiling = False  # as a trial, not because the recipe says so
         self.unchecked = {"bf16", "fp16"} if config.precision == "auto" else set()
         is_open = len(options) > 1 or self.may_compile

@@ -12,6 +12,7 @@ from resnet_lab.models import VARIANTS, ModelSpec
 from resnet_lab.models.links import spec_from_link, spec_to_link
 from resnet_lab.training import RECIPES, TrainConfig
 from resnet_lab.training.recipes import ABOUT, nearest_recipe
+from resnet_lab.ui.download import download
 from resnet_lab.ui.recipe_fields import data_fields, execution_fields, optimization_fields
 from resnet_lab.ui.text import plain
 
@@ -54,6 +55,23 @@ def recipe_form() -> TrainConfig | str:
         return f"{error}."
     _link(config, recipe)
     return config
+
+
+def recipe_file(config: TrainConfig | None) -> None:
+    """The recipe as a JSON file, out and in."""
+    with st.popover("Recipe as a file", icon=":material/description:", width="stretch"):
+        if config is not None:
+            download("Save", config.to_json, "recipe.json", "application/json")
+        upload = st.file_uploader("Open", "json", key=f"recipe-file-{st.session_state.get('opened', 0)}")
+        if upload is None:
+            return
+        try:
+            fill_form(TrainConfig.from_json(upload.getvalue().decode()))
+        except (ValueError, TypeError) as error:
+            st.error(f"{plain(upload.name)} holds no recipe: {plain(str(error))}.")
+        else:
+            st.session_state["opened"] = st.session_state.get("opened", 0) + 1  # an empty uploader comes next
+            st.rerun()
 
 
 def fill_form(config: TrainConfig) -> None:

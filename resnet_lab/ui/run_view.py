@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from resnet_lab.figures.curves import Axis, Curve, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.ui import shell
 from resnet_lab.ui.live_chart import live_chart
-from resnet_lab.ui.runs import badge, curve, is_dark
+from resnet_lab.ui.mistakes_view import mistakes_view
+from resnet_lab.ui.recipe_form import fill_form
+from resnet_lab.ui.runs import badge, curve, is_dark, remember
 from resnet_lab.ui.text import duration, facts, percent, plain
 
 REFRESH = 1.0  # seconds
@@ -22,6 +27,8 @@ def run_view(run: Run) -> None:
     axis, smoothing = curve_controls()
     with body:
         st.fragment(_live, run_every=REFRESH if active else None)(run, axis, smoothing, active)
+    if not active and run.best_checkpoint:
+        mistakes_view(run)
 
 
 def curve_controls() -> tuple[Axis, float]:
@@ -78,14 +85,46 @@ def _buttons(run: Run, status: RunStatus) -> None:
         if st.button("Stop", icon=":material/stop:", disabled=asked):
             manager.stop(run.id)
         return
-    if status.state != "completed" and st.button("Resume", icon=":material/play_arrow:"):
-        try:
-            manager.resume(run.id)
-            st.rerun()
-        except RunError as error:
-            st.error(plain(str(error)))
+    if status.state != "completed":
+        if st.button("Resume", icon=":material/play_arrow:"):
+            _ask(partial(manager.resume, run.id))
+        if st.button("One step", icon=":material/skip_next:", help="Takes one step and pauses again."):
+            _ask(partial(manager.resume, run.id, steps=1))
+    with st.popover("More", icon=":material/more_horiz:"):
+        _more(run)
     if run.best_checkpoint and st.button("Ask it about a picture", icon=":material/image_search:"):
         st.switch_page(shell.page_path("prediction"), query_params={"run": run.id})
+
+
+def _more(run: Run) -> None:
+    """What can be made of a run that is not going on."""
+    manager = shell.manager()
+    if run.last_checkpoint:
+        epochs = st.number_input(
+            "More epochs", 1, None, 5, help="The schedule becomes that of the longer run."
+        )
+        if st.button("Extend", icon=":material/add:", width="stretch"):
+            _ask(partial(manager.extend, run.id, int(epochs)))
+    if st.button(
+        "Start again", icon=":material/restart_alt:", width="stretch",
+        help="A new run from the same initial weights and batches; this one stays.",
+    ):  # fmt: skip
+        _ask(lambda: remember(manager.submit(run.config)))
+    if st.button(
+        "Take its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
+    ):  # fmt: skip
+        fill_form(run.config)
+        st.rerun()
+
+
+def _ask(action: Callable[[], object]) -> None:
+    """Does it and shows the page anew, or says in one sentence why it cannot be done."""
+    try:
+        action()
+    except (RunError, ValueError) as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()
 
 
 def _progress(status: RunStatus, records: Curve) -> None:
@@ -114,6 +153,7 @@ def _numbers(status: RunStatus, records: Curve) -> None:
             "Learning rate": f"{last['lr']:.2g}" if last else "–",
             "Gradient norm": f"{last['grad_norm']:.2g}" if last.get("grad_norm") is not None else "–",
             "Memory": f"{last['memory_mb']:,.0f} MB" if last else "–",
+            "Device use": f"{last['device_use']:.0%}" if last.get("device_use") is not None else "–",
         }
     )
 
@@ -127,5 +167,7 @@ def _conditions(records: Curve) -> None:
         )
         for note in begun.get("notes", ()):
             st.caption(plain(note))
+    for choice in records.chosen:
+        st.caption(f":material/speed: Step {choice['step'] + 1:,}: {plain(choice['text'])}")
     for change in records.adjusted:
         st.caption(f":material/info: Step {change['step'] + 1:,}: {plain(change['text'])}")

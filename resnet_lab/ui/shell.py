@@ -77,6 +77,7 @@ def warm_up() -> threading.Thread:
 
     def load() -> None:
         import captum.attr  # noqa: F401
+        import torch._dynamo  # noqa: F401 (a second's worth, which the first optimizer would load)
         import torchvision  # noqa: F401
 
         import resnet_lab.training  # noqa: F401

@@ -28,6 +28,7 @@ def times(monkeypatch):
     monkeypatch.setattr(Stepper, "take", timed)
     monkeypatch.setattr(tuning.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(tuning, "half_precision", lambda device: "bf16")
+    monkeypatch.setattr(tuning, "COMPILED_ON", {"cpu"})
     monkeypatch.setattr(tuning, "COMPILE_SECONDS", 1e9)
     return seconds
 

@@ -1,0 +1,143 @@
+"""The confusion matrix: counts → figure."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.colors import hex_to_rgb
+
+from resnet_lab.figures.palette import INK, SHORTCUT
+from resnet_lab.figures.theme import base_figure
+
+COUNTED = 20  # with more classes than this the cells are too small for numbers
+NARROW = 12  # up to so many classes half the page's width is enough
+LABELS = 25  # the most labels on an axis
+LABEL_LENGTH, NAME_LENGTH = 14, 60  # characters on an axis, and in a hover
+
+Counts = NDArray[np.int64]
+Shares = NDArray[np.float64]
+
+
+def confusion_figure(confusion: Counts, classes: tuple[str, ...], dark: bool = False) -> go.Figure:
+    """Counts int64 (classes, classes) as a heat map: rows are the truth, columns the answer.
+
+    A mistake's colour is its share of the true class's pictures, on a scale that ends at the largest such
+    share; right answers, which are hundreds of times as many, stay grey. Every cell with pictures is a point
+    with customdata (row, column, …) too, since Plotly selects points but no cells of a heat map.
+    """
+    count = len(classes)
+    side = 300 if count <= NARROW else 500  # pixels of the matrix, about
+    figure = base_figure("answer", "truth", dark, height=side + 140)
+    share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    _add_colours(figure, confusion, share, side / count, dark)
+    _add_cells(figure, confusion, share, classes, side / count, dark)
+    every = -(-count // LABELS)
+    labels: dict[str, Any] = {
+        "tickvals": list(range(0, count, every)),
+        "ticktext": [_short(name, LABEL_LENGTH) for name in classes[::every]],
+        "showgrid": False,
+        "automargin": True,
+        "tickfont": {"size": 13, "color": INK["dark" if dark else "light"][0]},
+    }
+    figure.update_xaxes(**labels, range=[-0.5, count - 0.5], tickangle=-60 if count > 2 else 0)
+    figure.update_yaxes(**labels, range=[count - 0.5, -0.5])  # the first class on top
+    figure.update_layout(
+        hovermode="closest",
+        hoverdistance=1,  # else a click on an empty cell chooses its neighbour
+        showlegend=False,
+        margin={"l": 8, "t": 8},  # the labels add what they need
+        dragmode="zoom" if count > NARROW else False,
+    )
+    return figure
+
+
+def _add_colours(figure: go.Figure, confusion: Counts, share: Shares, cell: float, dark: bool) -> None:
+    """Heat maps of right answers and of mistakes; empty cells stay empty. A cell is about `cell` pixels wide."""
+    grid, hue = _rgb(INK["dark" if dark else "light"][1]), _rgb(SHORTCUT["dark" if dark else "light"][1])
+    pale = grid + 0.2 * (hue - grid)
+    counted = len(confusion) <= COUNTED
+    right = np.eye(len(confusion), dtype=bool)
+    largest = max(share[~right].max(initial=0.0), 1e-9)
+    colours = np.where(right[..., None], grid, pale + (share / largest)[..., None] * (hue - pale))
+    # One heat map has one colour of text, and Plotly's own choice is too pale on middling colours.
+    bright = _luminance(colours) > 0.18  # where black and white text have the same contrast
+    size = min(13.0, cell / (0.5 * len(f"{confusion.max(initial=0):,}")))
+    for shown, ends in (
+        (right, (grid, grid)),
+        (~right & bright, (pale, hue)),
+        (~right & ~bright, (pale, hue)),
+    ):
+        filled = shown & (confusion > 0)
+        if not filled.any():
+            continue
+        text = [[f"{n:,}" if n else "" for n in row] for row in (confusion * shown).tolist()]
+        figure.add_heatmap(
+            z=np.where(filled, 100 * share, np.nan),
+            zmin=0,
+            zmax=100 * largest,
+            colorscale=[[i, "rgb({:.0f}, {:.0f}, {:.0f})".format(*end)] for i, end in enumerate(ends)],
+            text=text if counted else None,
+            texttemplate="%{text}" if counted else None,
+            textfont={"size": size, "color": INK["light" if bright[filled].all() else "dark"][0]},
+            hoverinfo="skip",
+            xgap=int(counted),
+            ygap=int(counted),
+            showscale=False,
+        )
+
+
+def _add_cells(
+    figure: go.Figure, confusion: Counts, share: Shares, classes: tuple[str, ...], cell: float, dark: bool
+) -> None:
+    """An invisible square on each cell that has pictures; a rim shows the one that is chosen."""
+    names = [_short(name, NAME_LENGTH) for name in classes]
+    rows, columns = (places.tolist() for places in np.nonzero(confusion))
+    figure.add_scatter(
+        x=columns,
+        y=rows,
+        customdata=[
+            (
+                row,
+                column,
+                names[row],
+                names[column],
+                _pictures(confusion[row, column]),
+                f"{share[row, column]:.1%}",
+            )
+            for row, column in zip(rows, columns, strict=True)
+        ],
+        mode="markers",
+        marker={
+            "symbol": "square",
+            "size": max(4, cell - 2),
+            "opacity": 0,
+            "color": "rgba(0,0,0,0)",
+            "line": {"color": INK["dark" if dark else "light"][0], "width": 2},
+        },
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 0}},
+        hovertemplate="truth: %{customdata[2]}<br>answer: %{customdata[3]}<br>"
+        "%{customdata[4]}, %{customdata[5]} of that class<extra></extra>",
+    )
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture" + ("" if count == 1 else "s")
+
+
+def _short(name: str, length: int) -> str:
+    """At most `length` characters, with Plotly's HTML switched off."""
+    return escape(name if len(name) <= length else name[: length - 1] + "…", quote=False)
+
+
+def _rgb(colour: str) -> NDArray[np.float64]:
+    return np.array(hex_to_rgb(colour), dtype=np.float64)
+
+
+def _luminance(colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Relative luminance, 0 to 1, of sRGB colours (..., 3) in 0..255 (WCAG 2; 2.2 for its piecewise power)."""
+    return (colours / 255) ** 2.2 @ np.array([0.2126, 0.7152, 0.0722])

@@ -1,0 +1,104 @@
+"""What a trained net answers to the test pictures, and where it is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from resnet_lab.data import load_dataset
+from resnet_lab.data.base import Progress
+from resnet_lab.runs.files import RunError
+from resnet_lab.runs.model import TrainedModel, load_run_model
+from resnet_lab.runs.store import Run
+from resnet_lab.training.evaluation import Sight
+
+BATCH = 256
+BATCH_PIXELS = 2**20  # large pictures go in smaller batches, for the memory and for a progress that moves
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A net's answer to each of N test pictures.
+
+    `labels` and `predictions`, int64 (N,), are indices into `classes`; `confidences`, float32 (N,), are the
+    probabilities, 0 to 1, of the answers given; `images` are uint8 (N, 3, H, W).
+    """
+
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    confidences: NDArray[np.float32]
+    images: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        """Pictures of each class (rows) that were taken for each class (columns), (classes, classes)."""
+        count = len(self.classes)
+        pairs = np.bincount(self.labels * count + self.predictions, minlength=count * count)
+        return pairs.reshape(count, count)
+
+    @property
+    def right(self) -> int:
+        """The number of pictures answered with their own class."""
+        return int((self.labels == self.predictions).sum())
+
+
+def answer_test_set(run: Run, progress: Progress = lambda done, text: None) -> Answers:
+    """Asks the best net of `run` about every test picture of its data, on the CPU.
+
+    Pictures are shown as in the test at the end of training: the middle of `crop_size`, or the mean over
+    `test_scales`, where the run has them. `progress` is told of it before each batch, and may raise to cancel.
+
+    Raises:
+        RunError: the run has no readable checkpoint, or the data now has other classes.
+        DatasetError: the data cannot be read.
+    """
+    trained = load_run_model(run)
+    config = run.config
+    data = load_dataset(config.dataset, split="test", image_size=trained.image_size, progress=progress)
+    if data.classes != trained.classes:
+        raise RunError(
+            f"{run.name} was trained on other classes than {config.dataset} has now; train a net on it anew."
+        )
+    sight = Sight(config.augmentation.crop_size, config.test_scales)
+    size = max(1, min(BATCH, BATCH_PIXELS // trained.image_size**2))
+    best = []
+    for i in range(0, len(data), size):
+        progress(i / len(data), f"{i:,} of {len(data):,} pictures")
+        best.append(_probabilities(trained, data.images[i : i + size], sight).max(1))
+    return Answers(
+        classes=data.classes,
+        labels=data.labels.numpy(),
+        predictions=torch.cat([answer.indices for answer in best]).numpy(),
+        confidences=torch.cat([answer.values for answer in best]).numpy(),
+        images=data.images.numpy(),
+    )
+
+
+def cell(answers: Answers, truth: int, predicted: int, limit: int) -> NDArray[np.int64]:
+    """Up to `limit` pictures of class `truth` that were taken for `predicted`, most confident first."""
+    return _most_confident(answers, (answers.labels == truth) & (answers.predictions == predicted), limit)
+
+
+def worst(answers: Answers, limit: int) -> NDArray[np.int64]:
+    """Up to `limit` pictures with a wrong answer, most confident first."""
+    return _most_confident(answers, answers.labels != answers.predictions, limit)
+
+
+def _most_confident(answers: Answers, chosen: NDArray[np.bool_], limit: int) -> NDArray[np.int64]:
+    indices = np.flatnonzero(chosen)
+    return indices[np.argsort(-answers.confidences[indices], kind="stable")[:limit]]
+
+
+@torch.no_grad()
+def _probabilities(trained: TrainedModel, images: Tensor, sight: Sight) -> Tensor:
+    """float32 (N, classes), the mean over the views."""
+    return torch.stack([trained.predict(view) for view in sight.views(images)]).mean(0)

@@ -1,0 +1,165 @@
+"""Where it errs: nothing is computed before it is asked for, and a cell shows its pictures."""
+
+import dataclasses
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from resnet_lab.data import load_dataset
+from resnet_lab.runs import RunStore, execute, mistakes
+from resnet_lab.runs.mistakes import Answers, answer_test_set, cell, worst
+from resnet_lab.training import TrainConfig
+from resnet_lab.ui import mistakes_view as module
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, shapes_cache):
+    """A run of three steps, made once."""
+    settings = {"train_limit": 60, "epochs": 1, "batch_size": 16, "precision": "float32"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESNET_LAB_DATA", str(shapes_cache))
+        run = RunStore(tmp_path_factory.mktemp("runs")).create(TrainConfig("resnet20", **settings))
+        execute(run)
+    assert run.status.state == "completed", run.status
+    return run
+
+
+@pytest.fixture
+def run(trained, monkeypatch):
+    """A copy of that run, and a test split of 200 pictures."""
+    monkeypatch.setattr(mistakes, "load_dataset", partial(load_dataset, limit=200))
+    store = RunStore()
+    shutil.copytree(trained.path, store.root / trained.id)
+    return store.get(trained.id)
+
+
+def page():
+    from resnet_lab.runs import RunStore
+    from resnet_lab.ui.mistakes_view import mistakes_view
+
+    (run,) = RunStore().list()
+    mistakes_view(run)
+
+
+def opened():
+    return AppTest.from_function(page, default_timeout=60).run()
+
+
+def asked():
+    at = opened()
+    next(b for b in at.button if b.label == "Show the confusion matrix").click().run()
+    assert not at.exception
+    return at
+
+
+def captions(at):
+    return [image.captions[0].replace("\\", "") for image in at.image]
+
+
+def words(answers, indices):
+    names = answers.classes
+    return [
+        f"{names[answers.labels[i]]} → {names[answers.predictions[i]]} {answers.confidences[i]:.1%}"
+        for i in indices
+    ]
+
+
+def choose(monkeypatch, row, column):
+    """As if the reader had clicked that cell; AppTest has no charts."""
+    draw = st.plotly_chart
+
+    def chosen(*args, **options):
+        draw(*args, **options)
+        return {"selection": {"points": [{"x": column, "y": row}]}}
+
+    monkeypatch.setattr(st, "plotly_chart", chosen)
+
+
+def test_nothing_is_computed_before_it_is_asked_for(run, monkeypatch):
+    monkeypatch.setattr(module, "answer_test_set", lambda *_: pytest.fail("asked too early"))
+    at = opened()
+    assert not at.exception
+    assert [b.label for b in at.button] == ["Show the confusion matrix"]
+    assert not at.get("plotly_chart")
+
+
+def test_the_worst_mistakes_are_shown_first(run):
+    at, answers = asked(), answer_test_set(run)
+    assert not at.button
+    assert f"**{answers.right:,} of 200 right**" in at.markdown[0].value
+    assert captions(at) == words(answers, worst(answers, 24))
+    assert at.markdown[1].value == f"**The worst mistakes**, 24 of {200 - answers.right:,}"
+    assert len(at.get("plotly_chart")) == 1
+
+
+def test_a_cell_shows_its_pictures(run, monkeypatch):
+    answers = answer_test_set(run)
+    confusion = answers.confusion * (1 - np.eye(10, dtype=np.int64))
+    row, column = np.unravel_index(confusion.argmax(), confusion.shape)
+    choose(monkeypatch, row, column)
+    at = asked()
+    assert captions(at) == words(answers, cell(answers, row, column, 24))
+    assert at.markdown[1].value.startswith(f"**{answers.classes[row]} taken for {answers.classes[column]}**")
+
+
+def test_answers_are_kept_until_the_net_changes(run, monkeypatch):
+    asked()
+    monkeypatch.setattr(module, "answer_test_set", lambda *_: pytest.fail("asked again"))
+    assert opened().image  # another session finds them
+    run.best_checkpoint.write_bytes(run.best_checkpoint.read_bytes())
+    assert not opened().image
+
+
+def test_damaged_and_missing_checkpoints_are_one_sentence(run):
+    checkpoints = list(run.path.glob("*.pt"))
+    for path in checkpoints:
+        path.write_bytes(b"PK\x03\x04 half a file")
+    at = opened()
+    at.button[0].click().run()
+    assert not at.exception
+    assert "best.pt" in at.error[0].value.replace("\\", "")
+    for path in checkpoints:
+        path.unlink()
+    at = opened()
+    assert not at.exception
+    assert not at.button
+
+
+def test_other_classes_are_one_sentence(run, monkeypatch):
+    def changed(*args, **options):
+        data = load_dataset(*args, **options)
+        return dataclasses.replace(data, classes=data.classes[::-1])
+
+    monkeypatch.setattr(mistakes, "load_dataset", changed)
+    at = asked()
+    assert "other classes than shapes has now" in at.error[0].value
+    assert not at.image
+
+
+def fake(classes, confidence=0.5):
+    labels = np.arange(8) % 2
+    pictures = np.zeros((8, 3, 32, 32), np.uint8)
+    return Answers(classes, labels, 1 - labels, np.full(8, confidence, np.float32), pictures)
+
+
+def test_names_by_users_are_no_markdown(run, monkeypatch):
+    monkeypatch.setattr(module, "answer_test_set", lambda *_: fake(("![x](http://a.b/c.png)", "<b>*d*</b>")))
+    choose(monkeypatch, 0, 1)
+    at = asked()
+    shown = [element.value for element in at.markdown] + [image.captions[0] for image in at.image]
+    assert len(at.image) == 4
+    assert sum("a.b/c" in text for text in shown) == 5
+    for text in shown:
+        assert "![x]" not in text
+        assert "<b>" not in text.replace("\\<", "")
+
+
+def test_a_net_that_diverged_is_one_sentence(run, monkeypatch):
+    monkeypatch.setattr(module, "answer_test_set", lambda *_: fake(("a", "b"), np.nan))
+    at = asked()
+    assert "NaN" in at.error[0].value
+    assert not at.image
