@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from resnet_lab.data import load_dataset, normalize, split_validation
 from resnet_lab.models import create_model
-from resnet_lab.training import TrainConfig, TrainingError, evaluate, fit
+from resnet_lab.training import TrainConfig, TrainingError, engine, evaluate, fit
 from resnet_lab.training.events import Checkpoint, EpochEvent, Started, StepEvent, TestEvent
 from resnet_lab.training.feed import mix
 
@@ -125,6 +126,63 @@ def test_resume_refuses_another_net(tiny):
     state = record(tiny.replace(epochs=1))[1].of(Checkpoint)[-1].state
     with pytest.raises(TrainingError, match=r"it has the net's shortcut \"pad\" \(here \"none\"\)"):
         fit(tiny.replace(variant="plain20"), lambda event: None, resume=state)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lr": 0.01}, r"lr 0.05 \(here 0.01\)"),
+        ({"batch_size": 8}, r"batch_size 16 \(here 8\)"),
+        ({"seed": 3}, r"seed 0 \(here 3\)"),
+        ({"dataset": "shapes_shortcut"}, r'dataset "shapes" \(here "shapes_shortcut"\)'),
+        ({"train_limit": 150}, r"train_limit 160 \(here 150\)"),
+    ],
+)
+def test_resume_says_what_differs(tiny, changes, said):
+    state = record(tiny.replace(epochs=1))[1].of(Checkpoint)[-1].state
+    with pytest.raises(TrainingError, match=said):
+        fit(tiny.replace(**changes), lambda event: None, resume=state)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda d: replace(d, classes=("disc", *d.classes[1:])),
+            "10 classes .here without 'circle'; here with 'disc'",
+        ),
+        (lambda d: replace(d, images=d.images.flip(3)), "other training pictures"),
+    ],
+)
+def test_resume_looks_at_the_data_themselves(tiny, monkeypatch, change, said):
+    state = record(tiny.replace(epochs=1))[1].of(Checkpoint)[-1].state
+    data = load_dataset("shapes", limit=160)
+    monkeypatch.setattr("resnet_lab.training.engine.load_dataset", lambda *_, **__: change(data))
+    with pytest.raises(TrainingError, match=said):
+        fit(tiny, lambda event: None, resume=state)
+
+
+def test_a_checkpoint_every_few_minutes(tiny, monkeypatch):
+    """By a clock that each step moves by a minute: after the second, fourth … step, and at the end of an epoch."""
+    clock = [0.0]
+    step = engine.Trainer.train_step
+
+    def slow(self, lr=None):
+        clock[0] += 60
+        return step(self, lr)
+
+    monkeypatch.setattr(engine.Trainer, "train_step", slow)
+    monkeypatch.setattr(engine.time, "monotonic", lambda: clock[0])
+    events = record(tiny.replace(epochs=1, checkpoint_minutes=2.5))[1]
+    assert [e.step for e in events.of(Checkpoint)] == [3, 6, 8]
+
+
+def test_deterministic_runs_leave_the_process_as_it_was(tiny):
+    seen = []
+    config = tiny.replace(precision="auto", channels_last=None, deterministic=True, epochs=1)
+    fit(config, lambda e: seen.append(torch.are_deterministic_algorithms_enabled()))
+    assert all(seen)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_an_exploding_loss_names_the_step_and_the_rate(tiny):

@@ -1,0 +1,203 @@
+"""Our `fit` beside the loop of the tutorials written out plainly: images per second, in one process, in turn.
+
+python -m benchmarks.training [rounds] [net …]
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from resnet_lab.data import Augmentation, load_dataset
+from resnet_lab.models import VARIANTS, ModelSpec, create_model
+from resnet_lab.training import TrainConfig
+from resnet_lab.training.device import device_name, pick_device, synchronize
+from resnet_lab.training.engine import Trainer
+from resnet_lab.training.events import Chosen, Event
+
+CIFAR_STEM = VARIANTS["resnet18"].replace(name="resnet18-cifar", stem="cifar", num_classes=10)
+NETS: dict[str, tuple[str | ModelSpec, int, int]] = {  # name → net, side, batch
+    "resnet20": ("resnet20", 32, 128),
+    "resnet56": ("resnet56", 32, 128),
+    "resnet18-cifar": (CIFAR_STEM, 32, 128),
+    "resnet50": ("resnet50", 224, 32),
+}
+SECONDS = 3.0  # of steps that are counted, a round
+PICTURES = 2048
+
+
+def main(rounds: str = "5", *names: str) -> None:
+    device = pick_device("auto")
+    print(
+        f"{device_name(device)}, torch {torch.__version__}; {rounds} rounds in turn, median (slowest–fastest)\n"
+    )
+    print(
+        f"{'net':>16}{'side':>6}{'batch':>7}  {'loop':<36}{'images a second':>24}{'× plain':>9}{'of limit':>10}"
+    )
+    for name in names or NETS:
+        net, side, batch = NETS[name]
+        with tempfile.TemporaryDirectory() as folder:
+            _compare(
+                name,
+                TrainConfig(net, image_size=side, batch_size=batch, compile=False),
+                Path(folder),
+                int(rounds),
+            )
+
+
+def _compare(name: str, config: TrainConfig, folder: Path, rounds: int) -> None:
+    """One table part: each way takes its turn in each round, so that a busy moment falls on all."""
+    side = config.image_size or 32
+    _write_pictures(folder, side)
+    device = pick_device("auto")
+    workers = _best_workers(config, folder, device)
+    loops = {
+        f"plain, DataLoader with {workers} workers": _plain_loop(config, folder, workers, device),
+        "fit, float32": _our_loop(config.replace(precision="float32", train_limit=PICTURES)),
+        "fit, auto": _our_loop(config.replace(train_limit=PICTURES)),
+    }
+    speeds: dict[str, list[float]] = {label: [] for label in loops}
+    for _ in range(rounds):
+        for label, loop in loops.items():
+            speeds[label].append(_images_per_second(loop))
+    limits = _limits(config, device)
+    plain = median(next(iter(speeds.values())))
+    for label, values in speeds.items():
+        middle = median(values)
+        spread = f"{middle:,.0f} ({min(values):,.0f}–{max(values):,.0f})"
+        limit = limits["bf16" if "auto" in label else "float32"]
+        print(
+            f"{name:>16}{side:>6}{config.batch_size:>7}  {label:<36}{spread:>24}{middle / plain:>9.2f}"
+            f"{middle / limit[0]:>9.0%}  {limit[1]}",
+            flush=True,
+        )
+
+
+def _write_pictures(folder: Path, side: int) -> None:
+    """The shapes as PNG files in class folders, which torchvision's ImageFolder reads."""
+    data = load_dataset("shapes", limit=PICTURES, image_size=side)
+    for i, (image, label) in enumerate(zip(data.images, data.labels.tolist(), strict=True)):
+        place = folder / data.classes[label]
+        place.mkdir(exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(place / f"{i}.png")
+
+
+def _plain_loop(config: TrainConfig, folder: Path, workers: int, device: torch.device) -> Iterator[int]:
+    """What the tutorials write: transforms on PIL images, float32, NCHW, `.item()` at each step."""
+    side = config.image_size or 32
+    transform = transforms.Compose(
+        [
+            transforms.RandomCrop(side, padding=4),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize((0.49, 0.5, 0.5), (0.26, 0.26, 0.26)),
+        ]
+    )
+    data = ImageFolder(str(folder), transform)
+    extra: dict[str, Any] = {"persistent_workers": True} if workers else {}
+    loader = DataLoader(data, config.batch_size, shuffle=True, num_workers=workers, drop_last=True, **extra)
+    model = create_model(config.spec, num_classes=len(data.classes)).to(device).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    criterion = nn.CrossEntropyLoss()
+    while True:
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            optimizer.zero_grad()
+            loss = criterion(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+            yield len(labels)
+
+
+def _best_workers(config: TrainConfig, folder: Path, device: torch.device) -> int:
+    speeds = {n: _images_per_second(_plain_loop(config, folder, n, device)) for n in (0, 1, 2)}
+    return max(speeds, key=speeds.__getitem__)
+
+
+def _our_loop(config: TrainConfig) -> Iterator[int]:
+    """The loop inside `fit`, with its readings, past the first steps in which it chooses how to compute."""
+    told: list[Event] = []
+    config = config.replace(epochs=1000, lr=0.01, schedule="constant", augmentation=Augmentation())
+    trainer = Trainer(config, told.append)
+    while not any(isinstance(event, Chosen) for event in told) and trainer.tuner.trial.is_running:
+        trainer.train_step()
+    trainer.meter.begin()
+    while True:
+        trainer.meter.add(trainer.train_step())
+        if trainer.meter.is_due:
+            trainer.meter.read(trainer.step, config.lr)
+        yield config.batch_size
+
+
+def _images_per_second(loop: Iterator[int]) -> float:
+    """After two steps that do not count."""
+    device = pick_device("auto")
+    next(loop), next(loop)
+    synchronize(device)
+    began, images = time.perf_counter(), 0
+    while time.perf_counter() - began < SECONDS or images == 0:
+        images += next(loop)
+    synchronize(device)
+    return images / (time.perf_counter() - began)
+
+
+def _limits(config: TrainConfig, device: torch.device) -> dict[str, tuple[float, str]]:
+    """Images a second that the device could at most, for each precision, and what binds: arithmetic or memory.
+
+    A step computes three times the forward pass's multiply-accumulates, and moves each activation at least
+    four times: written and read forward, and the same for its gradient.
+    """
+    from resnet_lab.inspection import layer_table
+
+    side = config.image_size or 32
+    table = layer_table(config.spec, (3, side, side))
+    macs = 3 * table.total_macs
+    values = 4 * sum(math.prod(row.output_shape) for row in table.rows)
+    limits = {}
+    for precision, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
+        arithmetic = _macs_per_second(dtype, device) / macs
+        memory = _bytes_per_second(device) / (values * dtype.itemsize)
+        bound = "arithmetic" if arithmetic < memory else "memory"
+        limits[precision] = (min(arithmetic, memory), bound)
+    return limits
+
+
+def _macs_per_second(dtype: torch.dtype, device: torch.device, size: int = 2048) -> float:
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    return size**3 / _best_time(lambda: a @ b, device)
+
+
+def _bytes_per_second(device: torch.device, size: int = 2**26) -> float:
+    """Bytes read and written by a copy."""
+    source = torch.zeros(size, device=device)
+    target = torch.empty_like(source)
+    return 2 * 4 * size / _best_time(lambda: target.copy_(source), device)
+
+
+def _best_time(work: Callable[[], object], device: torch.device, tries: int = 8) -> float:
+    times = []
+    for _ in range(tries):
+        synchronize(device)
+        began = time.perf_counter()
+        work()
+        synchronize(device)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
