@@ -138,11 +138,11 @@ def execution_fields(base: TrainConfig) -> dict[str, Any]:
         fields[name] = place.selectbox(
             title, options, index, labels.__getitem__, key=f"more.{name}", help=auto
         )
-    fields["deterministic"] = left.toggle(
+    fields["deterministic"] = st.toggle(
         "Deterministic", base.deterministic, key="more.deterministic",
         help="The same numbers bit for bit each time on this machine; auto then means float32, not compiled.",
     )  # fmt: skip
-    fields["checkpoint_minutes"] = right.number_input(
+    fields["checkpoint_minutes"] = left.number_input(
         "Checkpoint every (min)", 0.05, None, base.checkpoint_minutes, key="more.minutes"
     )
     return fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -152,10 +153,15 @@ def _numbers(status: RunStatus, records: Curve) -> None:
             "Images / s": f"{last['images_per_second']:,.0f}" if last else "–",
             "Learning rate": f"{last['lr']:.2g}" if last else "–",
             "Gradient norm": f"{last['grad_norm']:.2g}" if last.get("grad_norm") is not None else "–",
-            "Memory": f"{last['memory_mb']:,.0f} MB" if last else "–",
-            "Device use": f"{last['device_use']:.0%}" if last.get("device_use") is not None else "–",
+            "Device": _device(last),
         }
     )
+
+
+def _device(last: dict[str, Any]) -> str:
+    """Memory held, and the part of its time that it works."""
+    use = last.get("device_use")
+    return (f"{last['memory_mb']:,.0f} MB" if last else "–") + (f" · {use:.0%}" if use is not None else "")
 
 
 def _conditions(records: Curve) -> None:
