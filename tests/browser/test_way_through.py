@@ -2,8 +2,11 @@
 
 import io
 import json
+import signal
 
+import psutil
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -127,3 +130,17 @@ def test_nothing_is_asked_of_another_host(server, visit, page):
         visit(f"{server}/{path}")
     own = server.split("/")[2]
     assert {host for host in hosts if host and host != own} == set(), json.dumps(sorted(hosts))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ending_the_app_keeps_the_run(server, visit, page, tmp_path, number):
+    visit(f"{server}/training?model=resnet56")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.wait_for_function("(document.querySelector('.live-chart')?.data?.[0]?.x?.length ?? 0) > 2")
+    (run,) = RunStore(tmp_path / "runs").list()
+    app = psutil.Process(run.status.pid)
+    app.send_signal(number)
+    app.wait(timeout=30)
+    assert run.status.state == "stopped"
+    state = torch.load(run.last_checkpoint, weights_only=True)
+    assert state["step"] == run.status.step > 0
