@@ -58,7 +58,7 @@ def test_twenty_kills_leave_the_curve_of_an_undisturbed_run(store, tiny):
         child.kill()
         child.join()
         assert child.exitcode == -signal.SIGKILL
-        assert killed.status.state == "interrupted"
+        assert killed.status.state in ("interrupted", "queued")  # queued: it was killed before it had begun
         steps.append(killed.status.step)
         kills += 1
     assert steps[-1] > steps[0]  # it got on between the kills
