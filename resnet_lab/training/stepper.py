@@ -96,6 +96,8 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
         self._train_mode()
+        if self.world.size > 1 and not self.fits:
+            self._settle(x, labels)
         loss, correct = self._gradients(x, labels, should_stop)
         self.fits = True
         self.scaler.unscale_(self.optimizer)
@@ -117,6 +119,20 @@ class Stepper:
         self.use(chosen)
         self.optimizer.zero_grad(set_to_none=True)
         return F.cosine_similarity(gradients[0], gradients[1], dim=0).item()
+
+    def _settle(self, x: Tensor, labels: Tensor) -> None:
+        """Finds the micro-batch that fits on every process, before one of them could wait for another in vain."""
+        kept, asked = [(b, b.clone()) for b in self.model.buffers()], self.micro_batch
+        wrapped, self.step_model = self.step_model, self.model
+        try:
+            self._gradients(x, labels, None)
+        finally:
+            self.step_model = wrapped
+            _put_back(kept)
+        mine, self.micro_batch = self.micro_batch, self.world.smallest(self.micro_batch)
+        self.fits = True
+        if self.micro_batch < min(mine, asked):
+            self.on_shrink(self.micro_batch)
 
     def _flat_gradient(self) -> Tensor:
         scale = self.scaler.get_scale()
@@ -142,7 +158,8 @@ class Stepper:
                 _put_back(kept)  # as if the half step had not begun
                 raise
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                may_shrink = self.world.size == 1 or not self.fits  # later, the others would not know of it
+                if not is_out_of_memory(error) or not may_shrink:
                     raise
                 _put_back(kept)
                 self._shrink(len(labels))

@@ -6,6 +6,8 @@ import torch
 from resnet_lab.models import ModelSpec
 from resnet_lab.training import TrainConfig, TrainingError, fit, stepper
 from resnet_lab.training.device import is_out_of_memory
+from resnet_lab.training.distributed import World
+from resnet_lab.training.engine import Trainer
 from resnet_lab.training.events import Adjusted, Checkpoint, Started, StepEvent
 
 NO_NORM = ModelSpec("no norm", (3, 3), (1, 1), width=8, stem="cifar", norm="none", shortcut="pad")
@@ -137,6 +139,38 @@ def test_the_cpu_says_it_in_words():
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("size mismatch"))
+
+
+class Pair(World):
+    """Two processes, of which the other one holds four pictures at once."""
+
+    def wrap(self, model):
+        return model
+
+    def smallest(self, value):
+        return min(value, 4)
+
+
+@pytest.mark.parametrize(("room", "told"), [(16, [4]), (8, [8, 4]), (2, [8, 4, 2])])
+def test_processes_agree_on_a_size_before_the_first_step(tiny, memory, room, told):
+    """The smallest of all; what one of them cannot hold would leave the others waiting."""
+    device, shrunk = memory(room), []
+    trainer = Trainer(tiny, lambda event: None)
+    alone = trainer.stepper
+    pair = stepper.Stepper(
+        tiny, trainer.model, trainer.optimizer, trainer.scaler, shrunk.append, Pair(rank=0, size=2)
+    )
+    before = [b.clone() for b in trainer.model.buffers()]
+    x, labels = trainer.feed.batch(0)
+    pair._train_mode()
+    pair._settle(x, labels)
+    assert shrunk == told
+    assert pair.micro_batch == told[-1]
+    assert all(map(torch.equal, before, trainer.model.buffers()))
+    device.seen.clear()
+    pair.take(x, labels, 0.1, None)
+    assert set(device.seen) == {told[-1]}
+    assert alone.micro_batch == 16
 
 
 def test_micro_batch_is_checked():
