@@ -11,7 +11,13 @@ import plotly.graph_objects as go
 from resnet_lab.figures.theme import base_figure, kind_colour
 
 Axis = Literal["step", "epoch", "seconds"]
-Measure = Literal["loss", "accuracy"]
+Measure = Literal["loss", "accuracy", "lr", "grad_norm"]
+MEASURES: dict[Measure, tuple[str, str]] = {  # axis title, number in the hover
+    "loss": ("loss (nats)", "%{y:.4f}"),
+    "accuracy": ("accuracy (%)", "%{y:.1f} %"),
+    "lr": ("learning rate", "%{y:.3g}"),
+    "grad_norm": ("gradient norm", "%{y:.3g}"),
+}
 AXIS_TITLES = {"step": "step", "epoch": "epoch", "seconds": "training time (s)"}
 MOST_POINTS = 500  # a line; more cannot be told apart on a screen, and each costs bytes at every refresh
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -62,12 +68,14 @@ def curve_figure(
     smoothing: float = 0.0,
     dark: bool = False,
 ) -> go.Figure:
-    """Training (thin) and validation (thick, with marks) of each run, over step, epoch or time.
+    """Training (thin) and, where it is measured, validation (thick, with marks) of each run.
 
     `smoothing` from 0 to below 1 is the weight of the past in an exponential moving average of the
-    training points, corrected for its start.
+    training points, corrected for its start. A learning rate is shown as it was, a gradient norm on a
+    logarithmic axis.
     """
-    title = "loss (nats)" if measure == "loss" else "accuracy (%)"
+    title, hover = MEASURES[measure]
+    validated = measure in ("loss", "accuracy")
     figure = base_figure(AXIS_TITLES[axis], title, dark)
     seen = {True: 0, False: 0}
     for i, curve in enumerate(curves):
@@ -75,18 +83,21 @@ def curve_figure(
         dash = DASHES[seen[curve.plain] % len(DASHES)]
         seen[curve.plain] += 1
         alone = len(curves) == 1
-        points = thin(smooth([p[measure] for p in curve.points], smoothing))
+        known = [p for p in curve.points if p[measure] is not None]
+        points = thin(smooth([p[measure] for p in known], 0.0 if measure == "lr" else smoothing))
         figure.add_scatter(
-            x=[curve.points[at][axis] for at, _ in points],
+            x=[known[at][axis] for at, _ in points],
             y=[_shown(value, measure) for _, value in points],
-            name="training" if alone else f"{curve.name}, training",
+            name="training" if alone else f"{curve.name}, training" if validated else curve.name,
             legendgroup="training" if alone else f"run {i}",
-            showlegend=alone,
+            showlegend=alone or not validated,
             mode="lines",
             line={"color": colour, "width": 1.5, "dash": dash},
             opacity=0.65,
-            hovertemplate=_hover(measure),
+            hovertemplate=hover,
         )
+        if not validated:
+            continue
         figure.add_scatter(
             x=[e[axis] for e in curve.epochs],
             y=[_shown(e[measure], measure) for e in curve.epochs],
@@ -96,10 +107,12 @@ def curve_figure(
             mode="lines+markers",
             line={"color": colour, "width": 3, "dash": dash},
             marker={"size": 7},
-            hovertemplate=_hover(measure),
+            hovertemplate=hover,
         )
     if measure == "accuracy":
         figure.update_yaxes(range=[0, 100.5])
+    elif measure == "grad_norm":
+        figure.update_yaxes(type="log")
     figure.update_xaxes(rangemode="tozero")
     return figure
 
@@ -126,7 +139,3 @@ def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, fl
 def _shown(value: float, measure: Measure) -> float:
     """Four significant digits are what the screen shows and what the wire needs."""
     return float(f"{value * 100 if measure == 'accuracy' else value:.4g}")
-
-
-def _hover(measure: Measure) -> str:
-    return "%{y:.1f} %" if measure == "accuracy" else "%{y:.4f}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Axis, Curve, curve_figure
+from resnet_lab.figures.curves import Curve
 from resnet_lab.runs import Run, RunStatus
 from resnet_lab.ui import shell
-from resnet_lab.ui.live_chart import live_chart
-from resnet_lab.ui.run_view import REFRESH, curve_controls
-from resnet_lab.ui.runs import BADGES, curve, is_dark
+from resnet_lab.ui.run_view import REFRESH, Look, curve_charts, curve_controls
+from resnet_lab.ui.runs import BADGES, curve
 from resnet_lab.ui.text import plain
 
 MOST_RUNS = 8
@@ -49,21 +48,17 @@ def compare_view(runs: list[Run]) -> None:
     """Shows the runs, and keeps showing them while one of them goes on."""
     active = any(run.status.is_active for run in runs)
     body = st.container()
-    axis, smoothing = curve_controls()
+    look = curve_controls()
     with body:
-        st.fragment(_live, run_every=REFRESH if active else None)(runs, axis, smoothing, active)
+        st.fragment(_live, run_every=REFRESH if active else None)(runs, look, active)
 
 
-def _live(runs: list[Run], axis: Axis, smoothing: float, was_active: bool) -> None:
+def _live(runs: list[Run], look: Look, was_active: bool) -> None:
     statuses = [run.status for run in runs]
     if any(status.is_active for status in statuses) != was_active:
         st.rerun()
     curves = [curve(run) for run in runs]
-    left, right = st.columns(2)
-    with left:
-        live_chart(curve_figure(curves, "loss", axis, smoothing, is_dark()), key="compare-loss")
-    with right:
-        live_chart(curve_figure(curves, "accuracy", axis, smoothing, is_dark()), key="compare-accuracy")
+    curve_charts(curves, look, "compare")
     recipes = {run.config.replace(variant="resnet20") for run in runs}
     st.caption(
         "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation. "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Axis, Curve, curve_figure
+from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.ui import shell
 from resnet_lab.ui.live_chart import live_chart
@@ -18,6 +19,10 @@ from resnet_lab.ui.runs import badge, curve, is_dark, remember
 from resnet_lab.ui.text import duration, facts, percent, plain
 
 REFRESH = 1.0  # seconds
+PAIRS: dict[str, tuple[Measure, Measure]] = {
+    "Loss, accuracy": ("loss", "accuracy"),
+    "Rate, gradient": ("lr", "grad_norm"),
+}
 AXES: dict[Axis, str] = {"epoch": "Epoch", "step": "Step", "seconds": "Time"}
 
 
@@ -25,16 +30,28 @@ def run_view(run: Run) -> None:
     """Shows `run`, and keeps showing it while it goes on."""
     active = run.status.is_active
     body = st.container()
-    axis, smoothing = curve_controls()
+    look = curve_controls()
     with body:
-        st.fragment(_live, run_every=REFRESH if active else None)(run, axis, smoothing, active)
+        st.fragment(_live, run_every=REFRESH if active else None)(run, look, active)
     if not active and run.best_checkpoint:
         mistakes_view(run)
 
 
-def curve_controls() -> tuple[Axis, float]:
-    """What the curves are drawn over, and how smooth."""
+@dataclass(frozen=True)
+class Look:
+    """Which two measures are drawn, over what, and how smooth."""
+
+    pair: tuple[Measure, Measure]
+    axis: Axis
+    smoothing: float
+
+
+def curve_controls() -> Look:
+    """Asks how curves are to be drawn."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        pair = st.segmented_control(
+            "Curves of", list(PAIRS), default=next(iter(PAIRS)), key="pair", persist_state="session"
+        )
         axis = st.segmented_control(
             "Curves over",
             list(AXES),
@@ -46,10 +63,18 @@ def curve_controls() -> tuple[Axis, float]:
         smoothing = st.slider(
             "Smoothing", 0.0, 0.98, 0.6, key="smoothing", width=220, persist_state="session"
         )
-    return axis or "epoch", smoothing
+    return Look(PAIRS[pair or next(iter(PAIRS))], axis or "epoch", smoothing)
 
 
-def _live(run: Run, axis: Axis, smoothing: float, was_active: bool) -> None:
+def curve_charts(curves: list[Curve], look: Look, key: str) -> None:
+    """The two charts, side by side."""
+    for measure, column in zip(look.pair, st.columns(2), strict=True):
+        with column:
+            figure = curve_figure(curves, measure, look.axis, look.smoothing, is_dark())
+            live_chart(figure, key=f"{key}-{measure}")
+
+
+def _live(run: Run, look: Look, was_active: bool) -> None:
     status, records = run.status, curve(run)
     if status.is_active != was_active:
         st.rerun()  # begin or end the refreshing, and show the buttons that fit
@@ -58,13 +83,11 @@ def _live(run: Run, axis: Axis, smoothing: float, was_active: bool) -> None:
     if status.state in ("failed", "interrupted"):
         st.error(plain(status.message), icon=":material/error:")
     _numbers(status, records)
-    left, right = st.columns(2)
-    with left:
-        live_chart(curve_figure([records], "loss", axis, smoothing, is_dark()), key=f"loss-{run.id}")
-    with right:
-        live_chart(curve_figure([records], "accuracy", axis, smoothing, is_dark()), key=f"accuracy-{run.id}")
+    curve_charts([records], look, run.id)
     st.caption(
         "Thin: training batches, augmented. Thick: the validation pictures, once an epoch. Drag to zoom."
+        if look.pair == PAIRS["Loss, accuracy"]
+        else "The rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
     )
     _conditions(records)
 

@@ -83,3 +83,15 @@ def test_long_runs_stay_small_on_the_wire():
     assert len(figure.to_json()) < 40_000
     assert json.loads(figure.to_json())["layout"]["uirevision"]
     assert thin([1.0, 2.0]) == [(0, 1.0), (1, 2.0)]
+
+
+def test_the_rate_is_drawn_as_it_was_and_the_gradient_norm_on_a_log_axis_without_the_infinite_ones():
+    curve = Curve("run")
+    norms = [4.0, None, 2.0]
+    curve.extend([started(0), *(step(n, lr=0.1 / n, grad_norm=norms[n - 1]) for n in (1, 2, 3)), epoch(1)])
+    rate, norm = (curve_figure([curve], measure, "step", 0.9) for measure in ("lr", "grad_norm"))
+    assert [list(t.y) for t in rate.data] == [[0.1, 0.05, 0.03333]]
+    assert list(norm.data[0].x) == [1, 3]
+    assert norm.layout.yaxis.type == "log"
+    pair = curve_figure([curve, Curve("other", plain=True)], "lr")
+    assert [(t.name, t.showlegend) for t in pair.data] == [("run", True), ("other", True)]
