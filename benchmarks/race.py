@@ -10,19 +10,20 @@ import time
 
 from resnet_lab.training import TrainConfig, fit
 from resnet_lab.training.device import device_name, pick_device
-from resnet_lab.training.recipes import race
+from resnet_lab.training.races import race, race_recipe
 
 
 def main(depth: str = "32", dataset: str = "shapes", seeds: str = "3") -> None:
     device = pick_device("auto")
-    config = race(int(depth), dataset)[0]
+    config = race_recipe(int(depth), dataset)
     print(
         f"{device_name(device)}, {config.precision}; {dataset}, {config.epochs} epochs, "
         f"batch {config.batch_size}, {config.schedule}, peak lr {config.lr:g}\n"
     )
     print(f"{'seed':>4}{'resnet' + depth:>12}{'plain' + depth:>12}{'points':>9}{'seconds a net':>20}")
     for seed in range(int(seeds)):
-        (residual, first), (plain, second) = (_run(config) for config in race(int(depth), dataset, seed))
+        [pair] = race([int(depth)], ["A", "plain"], dataset, [seed])
+        (residual, first), (plain, second) = map(_run, pair)
         points = 100 * (residual - plain)
         print(
             f"{seed:>4}{residual:>12.1%}{plain:>12.1%}{points:>9.1f}{first:>13.0f} / {second:.0f}", flush=True

@@ -70,6 +70,9 @@ def _compare(name: str, config: TrainConfig, folder: Path, rounds: int) -> None:
         "fit, float32": _our_loop(config.replace(precision="float32", train_limit=PICTURES)),
         "fit, auto": _our_loop(config.replace(train_limit=PICTURES)),
     }
+    if side == 32:
+        compiled = config.replace(precision="bf16", channels_last=True, compile=True, train_limit=PICTURES)
+        loops["fit, bf16, compiled"] = _our_loop(compiled)
     speeds: dict[str, list[float]] = {label: [] for label in loops}
     for _ in range(rounds):
         for label, loop in loops.items():
@@ -79,7 +82,7 @@ def _compare(name: str, config: TrainConfig, folder: Path, rounds: int) -> None:
     for label, values in speeds.items():
         middle = median(values)
         spread = f"{middle:,.0f} ({min(values):,.0f}–{max(values):,.0f})"
-        limit = limits["bf16" if "auto" in label else "float32"]
+        limit = limits["bf16" if "auto" in label or "bf16" in label else "float32"]
         print(
             f"{name:>16}{side:>6}{config.batch_size:>7}  {label:<36}{spread:>24}{middle / plain:>9.2f}"
             f"{middle / limit[0]:>9.0%}  {limit[1]}",

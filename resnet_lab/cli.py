@@ -19,8 +19,8 @@ from resnet_lab.data import ImageError, image_to_tensor, load_dataset, read_imag
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
 from resnet_lab.inspection.rollup import Depth
-from resnet_lab.inspection.take_away import EXPORTS, draw_model
-from resnet_lab.models import VARIANTS, ModelSpec, ResNet, default_input_size, get_spec
+from resnet_lab.inspection.take_away import EXPORTS
+from resnet_lab.models import VARIANTS, ModelSpec, ResNet, default_input_size, draw_model, get_spec
 from resnet_lab.models.links import spec_from_link
 from resnet_lab.runs import Run, RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.files import write_atomically

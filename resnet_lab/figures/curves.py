@@ -11,10 +11,11 @@ import plotly.graph_objects as go
 from resnet_lab.figures.theme import base_figure, kind_colour
 
 Axis = Literal["step", "epoch", "seconds"]
-Measure = Literal["loss", "accuracy", "lr", "grad_norm"]
+Measure = Literal["loss", "accuracy", "error", "lr", "grad_norm"]
 MEASURES: dict[Measure, tuple[str, str]] = {  # axis title, number in the hover
     "loss": ("loss (nats)", "%{y:.4f}"),
     "accuracy": ("accuracy (%)", "%{y:.1f} %"),
+    "error": ("error (%)", "%{y:.1f} %"),
     "lr": ("learning rate", "%{y:.3g}"),
     "grad_norm": ("gradient norm", "%{y:.3g}"),
 }
@@ -25,7 +26,10 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 @dataclass
 class Curve:
-    """One run's records: training points (mean over the steps since the last point), and one per epoch."""
+    """One run's records: training points (mean over the steps since the last point), and one per epoch.
+
+    Where several runs are pooled, epochs also hold their lowest and highest values (figures/seeds.py).
+    """
 
     name: str
     plain: bool = False
@@ -35,6 +39,7 @@ class Curve:
     test: dict[str, Any] | None = None
     adjusted: list[dict[str, Any]] = field(default_factory=list)
     chosen: list[dict[str, Any]] = field(default_factory=list)
+    gradients: list[dict[str, Any]] = field(default_factory=list)
 
     def extend(self, events: Sequence[dict[str, Any]]) -> None:
         """Adds events in the order they were written; a resume from an earlier step forgets what came after."""
@@ -42,15 +47,15 @@ class Curve:
             match event.get("kind"):
                 case "started":
                     self.started = event
-                    self.points = [p for p in self.points if p["step"] <= event["step"]]
-                    self.epochs = [e for e in self.epochs if e["step"] <= event["step"]]
-                    self.adjusted = [a for a in self.adjusted if a["step"] <= event["step"]]
-                    self.chosen = [c for c in self.chosen if c["step"] <= event["step"]]
+                    for records in (self.points, self.epochs, self.adjusted, self.chosen, self.gradients):
+                        records[:] = [record for record in records if record["step"] <= event["step"]]
                     self.test = None
                 case "adjusted":
                     self.adjusted.append(event)
                 case "chosen":
                     self.chosen.append(event)
+                case "gradients":
+                    self.gradients.append(event)
                 case "step":
                     self.points.append(event)
                 case "epoch":
@@ -61,21 +66,31 @@ class Curve:
                     self.test = event
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A published value to compare with, on the figure's own scale."""
+
+    value: float
+    text: str
+    plain: bool
+
+
 def curve_figure(
     curves: Sequence[Curve],
     measure: Measure,
     axis: Axis = "epoch",
     smoothing: float = 0.0,
     dark: bool = False,
+    marks: Sequence[Mark] = (),
 ) -> go.Figure:
     """Training (thin) and, where it is measured, validation (thick, with marks) of each run.
 
     `smoothing` from 0 to below 1 is the weight of the past in an exponential moving average of the
     training points, corrected for its start. A learning rate is shown as it was, a gradient norm on a
-    logarithmic axis.
+    logarithmic axis. `marks` are published values, dashed across the figure.
     """
     title, hover = MEASURES[measure]
-    validated = measure in ("loss", "accuracy")
+    validated = measure in ("loss", "accuracy", "error")
     figure = base_figure(AXIS_TITLES[axis], title, dark)
     seen = {True: 0, False: 0}
     for i, curve in enumerate(curves):
@@ -83,11 +98,12 @@ def curve_figure(
         dash = DASHES[seen[curve.plain] % len(DASHES)]
         seen[curve.plain] += 1
         alone = len(curves) == 1
-        known = [p for p in curve.points if p[measure] is not None]
-        points = thin(smooth([p[measure] for p in known], 0.0 if measure == "lr" else smoothing))
+        known = [p for p in curve.points if value_of(p, measure) is not None]
+        values = [value_of(p, measure) for p in known]
+        points = thin(smooth(values, 0.0 if measure == "lr" else smoothing))
         figure.add_scatter(
             x=[known[at][axis] for at, _ in points],
-            y=[_shown(value, measure) for _, value in points],
+            y=[_shown(value) for _, value in points],
             name="training" if alone else f"{curve.name}, training" if validated else curve.name,
             legendgroup="training" if alone else f"run {i}",
             showlegend=alone or not validated,
@@ -98,9 +114,11 @@ def curve_figure(
         )
         if not validated:
             continue
+        if curve.epochs and "loss_low" in curve.epochs[0]:
+            _band(figure, curve, measure, axis, colour)
         figure.add_scatter(
             x=[e[axis] for e in curve.epochs],
-            y=[_shown(e[measure], measure) for e in curve.epochs],
+            y=[_shown(value_of(e, measure)) for e in curve.epochs],
             name="validation" if alone else curve.name,
             legendgroup="validation" if alone else f"run {i}",
             showlegend=True,
@@ -109,7 +127,14 @@ def curve_figure(
             marker={"size": 7},
             hovertemplate=hover,
         )
-    if measure == "accuracy":
+    for mark in marks:
+        figure.add_hline(
+            mark.value,
+            line={"color": kind_colour(mark.plain, dark), "width": 1.5, "dash": "dash"},
+            annotation={"text": mark.text, "font": {"color": kind_colour(mark.plain, dark), "size": 12}},
+            annotation_position="top left" if mark.plain else "bottom left",
+        )
+    if measure in ("accuracy", "error"):
         figure.update_yaxes(range=[0, 100.5])
     elif measure == "grad_norm":
         figure.update_yaxes(type="log")
@@ -136,6 +161,33 @@ def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, fl
     return [(i, values[i]) for i in chosen]
 
 
-def _shown(value: float, measure: Measure) -> float:
+def value_of(record: dict[str, Any], measure: Measure) -> Any:
+    """A record's number as it is drawn: accuracies and errors in percent."""
+    if measure == "error":
+        return 100 - 100 * record["accuracy"]
+    return 100 * record["accuracy"] if measure == "accuracy" else record[measure]
+
+
+def _band(figure: go.Figure, curve: Curve, measure: Measure, axis: Axis, colour: str) -> None:
+    """From the lowest to the highest of the runs that the curve is the mean of."""
+    source = "loss" if measure == "loss" else "accuracy"
+    edges = [
+        [_shown(value_of({source: e[f"{source}_{edge}"]}, measure)) for e in curve.epochs]
+        for edge in ("low", "high")
+    ]
+    x = [e[axis] for e in curve.epochs]
+    figure.add_scatter(
+        x=[*x, *reversed(x)],
+        y=[*edges[0], *reversed(edges[1])],
+        fill="toself",
+        fillcolor=colour,
+        opacity=0.18,
+        mode="none",
+        showlegend=False,
+        hoverinfo="skip",
+    )
+
+
+def _shown(value: float) -> float:
     """Four significant digits are what the screen shows and what the wire needs."""
-    return float(f"{value * 100 if measure == 'accuracy' else value:.4g}")
+    return float(f"{value:.4g}")

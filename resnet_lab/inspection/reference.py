@@ -117,3 +117,14 @@ def _paper_errors(variant: str) -> list[Published]:
         note = f"the same depth with ReLU after the addition: {original} %"
         records.append(Published(CIFAR, f"{error} %", HE_2016, note))
     return records
+
+
+def cifar_error(variant: str) -> float | None:
+    """Test error (%) on CIFAR-10 after 64k iterations in He et al. 2015; of plain nets as read off its Fig. 6.
+
+    None where the paper has no such net, or no number ("above 60").
+    """
+    if variant in _CIFAR:
+        return float(_CIFAR[variant][2])
+    about, _, number = _PLAIN_CIFAR.get(variant, "").partition(" ")
+    return float(number) if about == "about" else None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
 from resnet_lab.inspection.export import MAX_BYTES, to_onnx, to_safetensors
 from resnet_lab.inspection.layer_table import layer_table
 from resnet_lab.inspection.source import standalone_source
@@ -66,10 +64,3 @@ EXPORTS = {
         of_spec=lambda spec, size: spec.to_json(),
     ),
 }  # fmt: skip
-
-
-def draw_model(spec: ModelSpec, seed: int = 0) -> ResNet:
-    """A freshly initialised net; the random state of the process is as before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ResNet(spec)

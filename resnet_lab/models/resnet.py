@@ -42,6 +42,15 @@ class ResNet(nn.Module):
     def stages(self) -> list[nn.Sequential]:
         return [getattr(self, f"layer{i + 1}") for i in range(len(self.spec.blocks))]
 
+    @property
+    def convolutions(self) -> dict[str, nn.Module]:
+        """The convolutions of the main path by name, in forward order; those of shortcuts left out."""
+        return {
+            name: module
+            for name, module in self.named_modules()
+            if isinstance(module, nn.Conv2d) and "downsample" not in name
+        }
+
     def stem(self, x: Tensor) -> Tensor:
         return self.maxpool(self.relu(self.bn1(self.conv1(x))))
 

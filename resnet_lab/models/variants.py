@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.spec import ModelSpec
 
@@ -71,6 +73,27 @@ def create_model(variant: str | ModelSpec, num_classes: int | None = None, **fie
     if num_classes is not None:
         fields["num_classes"] = num_classes
     return ResNet(get_spec(variant).replace(**fields))
+
+
+def draw_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None = None) -> ResNet:
+    """A net whose weights are a function of `seed`; the random state of the process stays as it was.
+
+    Nets that differ only in their shortcuts share the weights of all layers on the main path, so that a race
+    between them begins at one point: projections are drawn after everything else.
+    """
+    spec = get_spec(variant)
+    if num_classes is not None:
+        spec = spec.replace(num_classes=num_classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        if spec.is_plain or spec.shortcut == "pad":
+            return ResNet(spec)
+        plain = ResNet(spec.replace(shortcut="none", extra_projections=()))
+        model = ResNet(spec)
+    drawn = plain.convolutions | {"fc": plain.fc}
+    for name, module in (model.convolutions | {"fc": model.fc}).items():
+        module.load_state_dict(drawn[name].state_dict())
+    return model
 
 
 def default_input_size(variant: str | ModelSpec) -> int:

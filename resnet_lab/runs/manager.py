@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -19,10 +19,11 @@ from resnet_lab.runs.files import RunError
 from resnet_lab.runs.model import read_first
 from resnet_lab.runs.store import Run, RunStore, mine
 from resnet_lab.runs.writer import RunWriter
-from resnet_lab.training import FitResult, TrainConfig, TrainingError, fit
+from resnet_lab.training import FitResult, TrainConfig, TrainingError, engine
 from resnet_lab.training.distributed import ALONE, World, has_lost_a_peer
 from resnet_lab.training.engine import Emit
 from resnet_lab.training.events import Adjusted, Event
+from resnet_lab.training.turns import Steps, finish, take_turns
 
 EXPECTED = (TrainingError, DatasetError, RunError, ValueError)  # their messages are written for people
 
@@ -40,6 +41,17 @@ def execute(
     while it waits). `on_event` sees each event after it is written. With `steps` it pauses after so many.
     Returns None for a run that failed; its status then holds the reason.
     """
+    return finish(step_by_step(run, should_stop, on_event, steps, world))
+
+
+def step_by_step(
+    run: Run,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_event: Emit | None = None,
+    steps: int | None = None,
+    world: World = ALONE,
+) -> Steps[FitResult | None]:
+    """`execute` that hands back control after each step; `training.turns.take_turns` lets several runs race."""
 
     def stop() -> bool:
         return should_stop() or run.stop_file.exists()
@@ -52,7 +64,7 @@ def execute(
             emit = _tee(writer, on_event)
             if resume and damage:
                 emit(Adjusted(resume["step"], f"{damage} The one before it is used, of step {resume['step']:,}."))
-            result = fit(run.config, emit, stop, resume, steps, world)
+            result = yield from engine.step_by_step(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
         _conclude(run, "failed", str(error))
         return None
@@ -100,14 +112,14 @@ def _explain(error: Exception) -> str:
 
 
 class RunManager:
-    """Takes runs and trains them one after the other in a daemon thread.
+    """Takes runs and trains them in a daemon thread, one after the other or several in turns.
 
     Stopping goes through the run's directory, so it works alike for runs of other processes.
     """
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._queue: deque[tuple[Run, int | None]] = deque()  # with the number of steps, None for all
+        self._queue: deque[tuple[list[Run], int | None]] = deque()  # with the number of steps, None for all
         self._wake = threading.Condition()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -119,9 +131,17 @@ class RunManager:
         Raises:
             RunError: the run folder cannot be written.
         """
-        run = self.store.create(config, name)
-        self._enqueue(run)
-        return run.id
+        return self.race([config], name)[0]
+
+    def race(self, configs: Sequence[TrainConfig], name: str = "") -> list[str]:
+        """Queues runs that take turns, a step each, so that their curves grow together; returns their ids at once.
+
+        Raises:
+            RunError: the run folder cannot be written.
+        """
+        runs = [self.store.create(config, name) for config in configs]
+        self._enqueue(runs)
+        return [run.id for run in runs]
 
     def resume(self, run_id: str, steps: int | None = None) -> None:
         """Queues a run that was paused, stopped, interrupted or failed, to go on from its last checkpoint.
@@ -134,7 +154,7 @@ class RunManager:
         run = self.store.get(run_id)
         run.reopen()
         run.set_status(state="queued", message="", **mine())
-        self._enqueue(run, steps)
+        self._enqueue([run], steps)
 
     def extend(self, run_id: str, epochs: int) -> None:
         """Queues a completed or stopped run to go on for so many more epochs than it had.
@@ -147,16 +167,18 @@ class RunManager:
         run = self.store.get(run_id)
         run.lengthen(epochs)
         run.set_status(state="queued", message="", **mine())
-        self._enqueue(run)
+        self._enqueue([run])
 
     def stop(self, run_id: str, pause: bool = False) -> None:
         """Asks a run, here or in another process, to stop (or pause) after its step and keep a checkpoint."""
         run = self.store.get(run_id)
         with self._wake:
-            if run.id in [queued.id for queued, _ in self._queue]:
-                self._queue = deque(entry for entry in self._queue if entry[0].id != run.id)
-                run.set_status(state="paused" if pause else "stopped")
-                return
+            for runs, _ in self._queue:
+                waiting = [queued for queued in runs if queued.id == run.id]
+                if waiting:
+                    runs.remove(waiting[0])
+                    run.set_status(state="paused" if pause else "stopped")
+                    return
         if run.status.is_active:
             run.stop_file.write_text("pause" if pause else "stop")
 
@@ -168,28 +190,28 @@ class RunManager:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _enqueue(self, run: Run, steps: int | None = None) -> None:
+    def _enqueue(self, runs: list[Run], steps: int | None = None) -> None:
         with self._wake:
-            self._queue.append((run, steps))
+            self._queue.append((runs, steps))
             self._wake.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="trainer", daemon=True)
                 self._thread.start()
 
     def _work(self) -> None:
-        _be_polite()
+        be_polite()
         while not self._closing.is_set():
             with self._wake:
                 while not self._queue:
                     self._wake.wait()
                     if self._closing.is_set():
                         return
-                run, steps = self._queue.popleft()
-            execute(run, self._closing.is_set, steps=steps)
+                runs, steps = self._queue.popleft()
+            take_turns(step_by_step(run, self._closing.is_set, steps=steps) for run in runs)
 
 
-def _be_polite() -> None:
-    """The pages come first: this thread gives way to them (on Linux, where a thread has a priority of its own)."""
+def be_polite() -> None:
+    """The pages come first: the calling thread gives way to them (on Linux, where a thread has a priority of its own)."""
     torch.set_num_threads(torch.get_num_threads())  # per thread in torch: a new thread would take the default
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)

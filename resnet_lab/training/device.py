@@ -33,19 +33,27 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+_before: list[tuple[bool, bool]] = []  # what was set before the first of the runs under way that want it
+
+
 @contextmanager
 def deterministic() -> Iterator[None]:
     """The same numbers each time on the same machine. torch keeps this for the whole process, so other
-    threads compute that way too, meanwhile.
+    threads compute that way too, meanwhile. Runs that take turns may enter and leave in any order.
     """
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
+    if not _before:
+        _before.append((torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark))
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+    else:
+        _before.append(_before[-1])
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
+        algorithms, benchmark = _before.pop()
+        if not _before:
+            torch.use_deterministic_algorithms(algorithms)
+            torch.backends.cudnn.benchmark = benchmark
 
 
 def check_precision(name: str, device: torch.device) -> None:

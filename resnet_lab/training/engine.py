@@ -31,6 +31,7 @@ from resnet_lab.training.events import (
     Chosen,
     EpochEvent,
     Event,
+    Gradients,
     Preparing,
     Started,
     StepEvent,
@@ -41,10 +42,12 @@ from resnet_lab.training.interrupt import Interrupted
 from resnet_lab.training.meter import Meter
 from resnet_lab.training.optimization import WarmUp, build_optimizer, learning_rate
 from resnet_lab.training.start import IMAGENET, build_model
-from resnet_lab.training.stepper import Choice, Stepper, StepResult, TrainingError
+from resnet_lab.training.stepper import Choice, Stepper, StepResult, TrainingError, gradient_norms
 from resnet_lab.training.tuning import Tuner
+from resnet_lab.training.turns import Steps, finish
 
 Emit = Callable[[Event], None]
+GRADIENTS_READ = 300  # how often a run of any length tells of its layers' gradients
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,24 @@ def fit(
         TrainingError: the data or the checkpoint do not fit the config, or the loss became NaN or infinite.
         DatasetError, WeightsError, ValueError: from the data, the weights and the config, one sentence each.
     """
+    return finish(step_by_step(config, emit, should_stop, resume, steps, world))
+
+
+def step_by_step(
+    config: TrainConfig,
+    emit: Emit,
+    should_stop: Callable[[], bool] = lambda: False,
+    resume: dict[str, Any] | None = None,
+    steps: int | None = None,
+    world: World = ALONE,
+) -> Steps[FitResult]:
+    """`fit` that hands back control after each step, so that several nets can take turns on one device."""
     with deterministic() if config.deterministic else nullcontext():
         try:
             trainer = Trainer(config, emit, should_stop, resume, world)
         except Interrupted:  # while the data were being loaded
             return FitResult("stopped", 0, 0, None, None, None)
-        return trainer.fit(steps)
+        return (yield from trainer.fit(steps))
 
 
 class Trainer:
@@ -113,7 +128,7 @@ class Trainer:
         )
         self.stepper = Stepper(config, self.model, self.optimizer, self.scaler, self._shrunk, world)
         self.warm_up = WarmUp(config.warmup_accuracy)
-        self.step = 0
+        self.step = self.gradients_at = 0
         self.meter = Meter(world)
         self.best = -1.0
         self.slow_step = True  # until the first step, of a resumed run too, has been timed
@@ -143,33 +158,20 @@ class Trainer:
         if config.weights == "imagenet":
             whole = dataclasses.replace(whole, mean=IMAGENET[0], std=IMAGENET[1])
         train, val = split_validation(whole, config.val_fraction, config.seed)
-        self._check_batch(len(train))
         self.train, self.val = train.to(self.device), val.to(self.device)
         self.notes = whole.notes
         self.feed = Feed(self.train, config, self.world)
         self.steps_per_epoch = self.feed.steps_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
 
-    def _check_batch(self, count: int) -> None:
-        size = self.config.batch_size
-        if size > count:
-            raise TrainingError(
-                f"The batch size is {size:,} and the training set has {count:,} pictures; "
-                f"choose a batch size of at most {count:,}."
-            )
-        if size % self.world.size:
-            raise TrainingError(
-                f"The batch size is {size:,} and there are {self.world.size} processes; choose a multiple of them."
-            )
-
-    def fit(self, steps: int | None = None) -> FitResult:
-        """Goes on to the end, or for so many steps."""
+    def fit(self, steps: int | None = None) -> Steps[FitResult]:
+        """Goes on to the end, or for so many steps; hands back control after each."""
         self._tell_start()
         last = self.total_steps if steps is None else self.step + steps
         try:
             while self.step < self.total_steps or self._epoch_is_unfinished:
                 if not self._epoch_is_unfinished:
-                    self._train_epoch(last)
+                    yield from self._train_epoch(last)
                 self._finish_epoch()
             test = self._test()
         except Interrupted:
@@ -191,6 +193,7 @@ class Trainer:
                 device=many + device_name(self.device),
                 precision=self.stepper.choice.precision,
                 notes=self.notes,
+                layers=tuple(self.model.convolutions),
             )
         )
 
@@ -203,7 +206,7 @@ class Trainer:
         val = self.best if self.best >= 0 else None
         return FitResult(outcome, self.step, self.total_steps, val, test_accuracy, self.model.eval())
 
-    def _train_epoch(self, last: int) -> None:
+    def _train_epoch(self, last: int) -> Steps[None]:
         """From wherever the run is to the last step of its epoch, or to step `last`."""
         end = (self.step // self.steps_per_epoch + 1) * self.steps_per_epoch
         self.meter.begin()
@@ -218,6 +221,8 @@ class Trainer:
                     self._read()
                 if keep:
                     self._checkpoint()
+                with self.meter.paused():
+                    yield
         finally:
             self._read()
 
@@ -284,6 +289,15 @@ class Trainer:
                 device_use=device_use(self.device),
             )
         )
+        self._tell_gradients()
+
+    def _tell_gradients(self) -> None:
+        if self.step < self.gradients_at:
+            return
+        self.gradients_at = self.step + max(self.total_steps // GRADIENTS_READ, 1)
+        norms = gradient_norms(self.model)
+        if norms is not None:
+            self.emit(Gradients(self.step, self.step / self.steps_per_epoch, norms))
 
     def _evaluate(self, data: Dataset, sight: Sight) -> Evaluation:
         precision = self.stepper.choice.precision

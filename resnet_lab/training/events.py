@@ -40,6 +40,7 @@ class Started(Event):
     device: str
     precision: str
     notes: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()  # the convolutions whose gradients are told of
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,19 @@ class StepEvent(Event):
     seconds_left: float
     memory_mb: float
     device_use: float | None
+
+
+@dataclass(frozen=True)
+class Gradients(Event):
+    """Norms of the gradients of step `step` for the convolutions that `Started.layers` names.
+
+    As the optimizer took them: after clipping, the mean over the batch.
+    """
+
+    kind: ClassVar[str] = "gradients"
+    step: int
+    epoch: float
+    norms: tuple[float, ...]
 
 
 @dataclass(frozen=True)

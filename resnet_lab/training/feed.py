@@ -9,12 +9,18 @@ from resnet_lab.data import Dataset, augment, normalize
 from resnet_lab.data.augment import Draws
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.distributed import ALONE, World
+from resnet_lab.training.stepper import TrainingError
 
 
 class Feed:
-    """The training set `data` in batches, on the device where it lies; each process gets its rows."""
+    """The training set `data` in batches, on the device where it lies; each process gets its rows.
+
+    Raises:
+        TrainingError: the batch is larger than the set, or cannot be divided between the processes.
+    """
 
     def __init__(self, data: Dataset, config: TrainConfig, world: World = ALONE) -> None:
+        _check_batch(config.batch_size, len(data), world.size)
         self.data, self.config = data, config
         self.steps_per_epoch = len(data) // config.batch_size
         self.first, self.end = world.rows(config.batch_size)
@@ -39,6 +45,18 @@ class Feed:
             self._permutation = order.to(self.data.images.device)
             self._order_of = epoch
         return self._permutation
+
+
+def _check_batch(size: int, count: int, processes: int) -> None:
+    if size > count:
+        raise TrainingError(
+            f"The batch size is {size:,} and the training set has {count:,} pictures; "
+            f"choose a batch size of at most {count:,}."
+        )
+    if size % processes:
+        raise TrainingError(
+            f"The batch size is {size:,} and there are {processes} processes; choose a multiple of them."
+        )
 
 
 def mix(*parts: int) -> int:

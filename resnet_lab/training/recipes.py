@@ -19,8 +19,8 @@ _PAPER = TrainConfig(
 
 RECIPES: dict[str, TrainConfig] = {
     "quick": TrainConfig("resnet20", epochs=10, lr=0.1),
-    "race-32": TrainConfig("resnet32", epochs=4, lr=0.05, augmentation=_AS_DRAWN),
-    "race-56": TrainConfig("resnet56", epochs=6, lr=0.03, augmentation=_AS_DRAWN),
+    "race-32": TrainConfig("resnet32", epochs=4, lr=0.05, augmentation=_AS_DRAWN, precision="float32"),
+    "race-56": TrainConfig("resnet56", epochs=6, lr=0.03, augmentation=_AS_DRAWN, precision="float32"),
     "paper-cifar": _PAPER,
     "paper-cifar-110": _PAPER.replace(variant="resnet110", warmup_accuracy=0.2),
     "tutorial": TrainConfig(
@@ -80,17 +80,6 @@ ABOUT = {
     "modern": "One-cycle, label smoothing, channels last, bfloat16.",
     "finetune": "ImageNet weights with a new head; the other layers learn at a tenth of its rate.",
 }
-
-PAIRS = (20, 32, 56)  # depths whose residual and plain nets race each other
-
-
-def race(depth: int, dataset: str = "shapes", seed: int = 0) -> tuple[TrainConfig, TrainConfig]:
-    """The pair resnet-n and plain-n: same seed, batches in the same order, same recipe.
-
-    The settings are those that showed the difference best on `shapes` (docs/performance.md).
-    """
-    base = RECIPES["race-56" if depth > 44 else "race-32"].replace(dataset=dataset, seed=seed)
-    return base.replace(variant=f"resnet{depth}"), base.replace(variant=f"plain{depth}")
 
 
 def nearest_recipe(config: TrainConfig) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_lab.models import ResNet
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import autocast, is_out_of_memory
 from resnet_lab.training.distributed import ALONE, World, without_sync
@@ -219,6 +220,18 @@ class Stepper:
         if self.config.clip_norm is not None:
             return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         return nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+
+
+def gradient_norms(model: ResNet) -> tuple[float, ...] | None:
+    """Of the main path's convolutions, in forward order, from the last step; None if one of them has no gradient
+    (the layers are frozen) or one is not finite.
+    """
+    gradients = [conv.weight.grad for conv in model.convolutions.values()]
+    known = [gradient for gradient in gradients if isinstance(gradient, Tensor)]
+    if len(known) < len(gradients):
+        return None
+    norms = torch.stack(list(torch._foreach_norm(known))).float().tolist()
+    return tuple(float(f"{norm:.4g}") for norm in norms) if all(map(math.isfinite, norms)) else None
 
 
 def _convert(states: Any, memory_format: torch.memory_format) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Curve
+from resnet_lab.figures.curves import Curve, Mark
+from resnet_lab.figures.seeds import pool
+from resnet_lab.inspection.reference import cifar_error
+from resnet_lab.models.cifar import cifar_net, family
 from resnet_lab.runs import Run, RunStatus
+from resnet_lab.training.races import differences
 from resnet_lab.ui import shell
-from resnet_lab.ui.run_view import REFRESH, Look, curve_charts, curve_controls
+from resnet_lab.ui.run_view import REFRESH, Look, Pairs, curve_charts, curve_controls
 from resnet_lab.ui.runs import BADGES, curve
 from resnet_lab.ui.text import plain
 
-MOST_RUNS = 8
+MOST_RUNS = 12
+PAIRS: Pairs = {"Error, loss": ("error", "loss"), "Rate, gradient": ("lr", "grad_norm")}
 
 
 def choose_runs() -> list[Run]:
@@ -46,32 +51,71 @@ def _newest_pair(runs: dict[str, Run]) -> list[str]:
 
 def compare_view(runs: list[Run]) -> None:
     """Shows the runs, and keeps showing them while one of them goes on."""
+    if not runs:
+        st.info(
+            "Nothing to compare yet. Press **Race**: with 32 layers each net takes about a minute on a laptop, "
+            "and the curves appear here as they train.",
+            icon=":material/arrow_upward:",
+        )
+        return
     active = any(run.status.is_active for run in runs)
     body = st.container()
-    look = curve_controls()
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        look = curve_controls(PAIRS, "compared")
+        paper = st.toggle(
+            "Paper", True, key="paper", persist_state="session", help="Errors in He et al. 2015, dashed."
+        )
     with body:
-        st.fragment(_live, run_every=REFRESH if active else None)(runs, look, active)
+        st.fragment(_live, run_every=REFRESH if active else None)(runs, look, paper, active)
 
 
-def _live(runs: list[Run], look: Look, was_active: bool) -> None:
+def _live(runs: list[Run], look: Look, paper: bool, was_active: bool) -> None:
     statuses = [run.status for run in runs]
     if any(status.is_active for status in statuses) != was_active:
         st.rerun()
     curves = [curve(run) for run in runs]
-    curve_charts(curves, look, "compare")
-    recipes = {run.config.replace(variant="resnet20") for run in runs}
+    pooled = pool(curves, [run.config.replace(seed=0) for run in runs])
+    curve_charts(pooled, look, "compare", _marks(runs) if paper else ())
     st.caption(
         "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation. "
         + (
-            "One recipe, the same pictures: see how far apart they come out."
-            if len(recipes) == 1
-            else "These runs differ in more than their nets."
+            "Where seeds are pooled: their mean, and a band from lowest to highest. "
+            if len(pooled) < len(runs)
+            else ""
         )
+        + "A short run shows how easily each net is optimised, as the training curve tells. It cannot show where they "
+        "would end: the paper trains for 64,000 iterations, and the dashed lines are its ends."
     )
+    _differences(runs)
     _table(runs, statuses, curves)
     for run, status in zip(runs, statuses, strict=True):
         if status.state == "failed":
             st.error(plain(f"{run.name}: {status.message}"))
+
+
+def _marks(runs: list[Run]) -> list[Mark]:
+    """What the paper's nets of these depths came to; only the first of each kind says so in words."""
+    marks: list[Mark] = []
+    for spec in dict.fromkeys(run.config.spec for run in runs):
+        net = family(spec)
+        name = "" if net is None else cifar_net(net[0], "plain" if spec.is_plain else "A").name
+        error = cifar_error(name)
+        if error is None or any(mark.value == error for mark in marks):
+            continue
+        first = not any(mark.plain == spec.is_plain for mark in marks)
+        text = f"paper: 64k iterations, CIFAR-10: {name} {error:g} %" if first else ""
+        marks.append(Mark(error, text, spec.is_plain))
+    return marks
+
+
+def _differences(runs: list[Run]) -> None:
+    """Every run beside the first must differ in its shortcuts, and perhaps its seed, alone; else it is said."""
+    found = differences([run.config.replace(seed=0) for run in runs])
+    if found:
+        st.warning(
+            plain(f"These runs differ in more than their shortcuts. {'; '.join(found)}."),
+            icon=":material/balance:",
+        )
 
 
 def _table(runs: list[Run], statuses: list[RunStatus], curves: list[Curve]) -> None:

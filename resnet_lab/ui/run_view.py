@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
+from resnet_lab.figures.curves import Axis, Curve, Mark, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.ui import shell
 from resnet_lab.ui.live_chart import live_chart
@@ -19,7 +19,8 @@ from resnet_lab.ui.runs import badge, curve, is_dark, remember
 from resnet_lab.ui.text import duration, facts, percent, plain
 
 REFRESH = 1.0  # seconds
-PAIRS: dict[str, tuple[Measure, Measure]] = {
+Pairs: TypeAlias = dict[str, tuple[Measure, Measure]]
+PAIRS: Pairs = {
     "Loss, accuracy": ("loss", "accuracy"),
     "Rate, gradient": ("lr", "grad_norm"),
 }
@@ -46,11 +47,11 @@ class Look:
     smoothing: float
 
 
-def curve_controls() -> Look:
-    """Asks how curves are to be drawn."""
+def curve_controls(pairs: Pairs = PAIRS, key: str = "pair") -> Look:
+    """Asks how curves are to be drawn, and which of the `pairs`."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pair = st.segmented_control(
-            "Curves of", list(PAIRS), default=next(iter(PAIRS)), key="pair", persist_state="session"
+            "Curves of", list(pairs), default=next(iter(pairs)), key=key, persist_state="session"
         )
         axis = st.segmented_control(
             "Curves over",
@@ -63,14 +64,15 @@ def curve_controls() -> Look:
         smoothing = st.slider(
             "Smoothing", 0.0, 0.98, 0.6, key="smoothing", width=220, persist_state="session"
         )
-    return Look(PAIRS[pair or next(iter(PAIRS))], axis or "epoch", smoothing)
+    return Look(pairs[pair or next(iter(pairs))], axis or "epoch", smoothing)
 
 
-def curve_charts(curves: list[Curve], look: Look, key: str) -> None:
-    """The two charts, side by side."""
+def curve_charts(curves: list[Curve], look: Look, key: str, marks: Sequence[Mark] = ()) -> None:
+    """The two charts, side by side; `marks` are published errors."""
     for measure, column in zip(look.pair, st.columns(2), strict=True):
         with column:
-            figure = curve_figure(curves, measure, look.axis, look.smoothing, is_dark())
+            shown = marks if measure == "error" else ()
+            figure = curve_figure(curves, measure, look.axis, look.smoothing, is_dark(), shown)
             live_chart(figure, key=f"{key}-{measure}")
 
 

@@ -9,8 +9,8 @@ import streamlit as st
 from resnet_lab.inspection import LayerTable
 from resnet_lab.inspection.export import MAX_BYTES
 from resnet_lab.inspection.source import standalone_source
-from resnet_lab.inspection.take_away import EXPORTS, draw_model
-from resnet_lab.models import ModelSpec
+from resnet_lab.inspection.take_away import EXPORTS
+from resnet_lab.models import ModelSpec, draw_model
 from resnet_lab.runs import Run, load_run_model
 from resnet_lab.ui import net_diagram, shell
 from resnet_lab.ui.download import download

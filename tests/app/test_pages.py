@@ -133,16 +133,50 @@ def test_comparison_shows_the_newest_pair(open_page, finished):
     assert list(at.dataframe[0].value["run"]) == ["resnet20 on shapes", "plain20 on shapes"]
 
 
-def test_race_button_queues_the_pair(open_page):
+def test_race_button_queues_matched_nets_of_every_depth_kind_and_seed(open_page):
     at = open_page("comparison")
-    at.selectbox(key="depth").set_value(20).run()
-    next(b for b in at.button if "Race" in b.label).click().run()
+    at.multiselect(key="depths").set_value(["20"]).run()
+    at.number_input(key="seeds").set_value(2).run()
+    button = next(b for b in at.button if "Race" in b.label)
+    assert button.label == "Race 4 nets"
+    button.click().run()
     assert not at.exception
     runs = RunStore().list()
     shell.manager().close(timeout=30)
-    assert {run.config.spec.name for run in runs} == {"resnet20", "plain20"}
-    residual, plain = sorted(runs, key=lambda run: run.config.spec.is_plain)
-    assert residual.config.replace(variant="plain20") == plain.config
+    assert sorted((run.config.spec.name, run.config.seed) for run in runs) == [
+        ("plain20", 0), ("plain20", 1), ("resnet20", 0), ("resnet20", 1),
+    ]  # fmt: skip
+    assert len({run.config.replace(variant="plain20", seed=0) for run in runs}) == 1
+    assert set(at.multiselect(key="runs").value) == {run.id for run in runs}
+
+
+@pytest.mark.parametrize(
+    ("depths", "says"), [(["21"], "6n \\+ 2"), (["many"], "whole numbers"), ([], "at least one depth")]
+)
+def test_a_depth_that_does_not_fit_is_said_and_the_page_goes_on(open_page, finished, depths, says):
+    at = open_page("comparison")
+    at.multiselect(key="depths").set_value(depths).run()
+    assert not at.exception
+    assert says in at.error[0].value
+    assert next(b for b in at.button if "Race" in b.label).disabled
+    assert len(at.dataframe[0].value) == 2
+
+
+def test_runs_that_differ_in_more_than_shortcuts_are_told_apart(open_page, finished):
+    at = open_page("comparison")
+    assert not at.warning
+    store = RunStore()
+    other = store.create(finished[0].config.replace(lr=0.5, epochs=7))
+    other.set_status(state="stopped")
+    at.multiselect(key="runs").set_value([finished[0].id, other.id]).run()
+    assert "lr" in at.warning[0].value
+    assert "epochs" in at.warning[0].value
+
+
+def test_the_degradation_figure_counts_finished_runs(open_page, finished):
+    at = open_page("comparison", why="Depth")
+    assert not at.exception
+    assert "2 finished runs" in words(at)
 
 
 def test_runs_page_lists_and_removes_damaged_runs(open_page, finished):

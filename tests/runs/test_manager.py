@@ -89,7 +89,7 @@ def test_a_surprise_fails_the_run_and_not_the_worker(manager, tiny, monkeypatch,
     def surprise(*_args):
         raise KeyError("surprise")
 
-    monkeypatch.setattr("resnet_lab.runs.manager.fit", surprise)
+    monkeypatch.setattr("resnet_lab.runs.manager.engine.step_by_step", surprise)
     run = manager.store.get(manager.submit(tiny))
     wait_for(lambda: not run.status.is_active)
     assert (run.status.state, run.status.message) == ("failed", "KeyError: 'surprise'")
@@ -163,3 +163,37 @@ def test_signals_keep_or_mark_the_run(store, tiny, number):
     )
     assert run.status.state == "stopped"
     assert run.status.step > at
+
+
+def test_a_race_advances_together_and_each_run_can_be_stopped(manager, tiny):
+    configs = [tiny.replace(variant=name, epochs=LONG) for name in ("resnet20", "plain20")]
+    ids = manager.race(configs)
+    first, second = map(manager.store.get, ids)
+    wait_for(lambda: steps(first) and steps(second))
+    manager.stop(first.id)
+    wait_for(lambda: first.status.state == "stopped")
+    assert second.status.state == "running"
+    at = second.status.step
+    assert abs(first.status.step - at) < 0.5 * at + 16
+    wait_for(lambda: max(steps(second)) > at)
+    manager.stop(second.id)
+    wait_for(lambda: second.status.state == "stopped")
+
+
+def test_one_of_a_race_that_fails_leaves_the_others(manager, tiny):
+    ids = manager.race([tiny.replace(batch_size=1000), tiny])
+    failed, fine = map(manager.store.get, ids)
+    wait_for(lambda: not fine.status.is_active)
+    assert (failed.status.state, fine.status.state) == ("failed", "completed")
+    assert "batch size is 1,000" in failed.status.message
+
+
+def test_a_run_taken_out_of_a_waiting_race_does_not_start(manager, tiny):
+    running = manager.store.get(manager.submit(tiny.replace(epochs=LONG)))
+    wait_for(lambda: running.status.state == "running")
+    out, stays = map(manager.store.get, manager.race([tiny, tiny]))
+    manager.stop(out.id)
+    assert out.status.state == "stopped"
+    manager.stop(running.id)
+    wait_for(lambda: stays.status.state == "completed")
+    assert (out.status.state, out.status.step) == ("stopped", 0)

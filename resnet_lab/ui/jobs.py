@@ -1,0 +1,108 @@
+"""Work of more than a second beside the page: its records are shown as they come, and it can be cancelled."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from resnet_lab.ui.text import duration, plain
+
+Report = Callable[[Any], None]  # takes the next record
+Work = Callable[
+    [Report, Callable[[], bool]], None
+]  # (report, should_stop) → nothing; it reports what it finds
+
+
+class Job:
+    """`work` in a thread of its own. It touches no page; the page reads `records`, which only grows."""
+
+    def __init__(self, work: Work, total: int) -> None:
+        self.records: list[Any] = []
+        self.total = total
+        self.error = ""
+        self._began = time.monotonic()
+        self._cancelled = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(work,), name="analysis", daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Work) -> None:
+        from resnet_lab.runs.manager import be_polite
+
+        be_polite()
+        try:
+            work(self.records.append, self._cancelled.is_set)
+        except ValueError as error:  # written for people, as all of the lab's own
+            self.error = str(error)
+        except Exception as error:
+            traceback.print_exc()
+            self.error = f"{type(error).__name__}: {error}"
+
+    @property
+    def is_active(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """From the records so far; None before the first."""
+        done = len(self.records)
+        return (time.monotonic() - self._began) / done * (self.total - done) if done else None
+
+    def cancel(self) -> None:
+        """Asks the work to stop after its current record."""
+        self._cancelled.set()
+
+    def wait(self) -> None:
+        self._thread.join()
+
+
+def start(key: str, work: Work, total: int) -> Job:
+    """Starts a job of this session; one of the same key that still runs is cancelled."""
+    if (before := current(key)) is not None:
+        before.cancel()
+    job = Job(work, total)
+    st.session_state[f"job.{key}"] = job
+    return job
+
+
+def current(key: str) -> Job | None:
+    return st.session_state.get(f"job.{key}")
+
+
+def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
+    """Calls `show` now, and again while the job goes on, under a bar with the time left and a Cancel button.
+
+    Only this part of the page is drawn again; once the job has ended the whole page is, so that buttons fit.
+    """
+
+    def draw(was_active: bool) -> None:
+        if job.is_active != was_active:
+            st.rerun()
+        if job.is_active:
+            _bar(job)
+        elif job.error:
+            st.error(plain(job.error), icon=":material/error:")
+        elif job.is_cancelled:
+            st.caption("Cancelled; what was found until then is shown.")
+        if job.records:
+            show(job)
+
+    active = job.is_active
+    st.fragment(draw, run_every=every if active else None)(active)
+
+
+def _bar(job: Job) -> None:
+    done, left = len(job.records), job.seconds_left
+    text = f"{done:,} of {job.total:,}" + (f" · {duration(left)} left" if left is not None else "")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(min(done / max(job.total, 1), 1.0), text, width="stretch")
+        if st.button("Cancel", icon=":material/close:", disabled=job.is_cancelled):
+            job.cancel()
