@@ -1,4 +1,4 @@
-"""What the lab is, and five experiments to begin with."""
+"""What the lab is, and five guided experiments."""
 
 import streamlit as st
 
@@ -6,57 +6,68 @@ from resnet_lab.ui import shell
 
 shell.begin("Home")
 
-EXPERIMENTS = [  # title, what happens, button, page, what is set there
-    (
-        "Read a residual net",
-        "ResNet-50, from the 7×7 stem to the 1,000 classes: every layer, its shape, and what it costs.",
-        "Open ResNet-50",
-        "architecture",
-        {"variant": "resnet50"},
+CARDS = {  # lesson → title, what it is about
+    "degradation": (
+        "Deeper, and worse",
+        "A plain net of 56 layers against one of 20. Which learns the training set?",
     ),
-    (
-        "The same net without shortcuts",
-        "Plain-34 has the convolutions of ResNet-34 and nothing that jumps over them. Find the difference.",
-        "Open Plain-34",
-        "architecture",
-        {"variant": "plain34", "view": "Side by side"},
+    "shortcut": (
+        "The same parameters, another curve",
+        "Two nets of 32 layers, equal to the last parameter. One has shortcuts.",
     ),
-    (
-        "Train one and watch",
-        "ResNet-20 learns ten shapes in about a minute and a half on a laptop. No download.",
-        "Set up ResNet-20",
-        "training",
-        {"recipe": "quick"},
+    "gradients": (
+        "What the shortcut does to gradients",
+        "Do they vanish in a deep plain net? Measure, before the first step.",
     ),
-    (
-        "Race residual against plain",
-        "32 layers each, the same batches in the same order. One learns within a minute; does the other?",
-        "Set up the race",
-        "comparison",
-        {"depth": "32"},
-    ),
-    (
+    "lesion": ("Take a block out", "Remove a block from the middle of a trained net. How much is lost?"),
+    "looking": (
         "Where does it look?",
-        "Ask a net that you trained about a picture, and lay its Grad-CAM over it.",
-        "Ask a net",
-        "prediction",
-        {},
+        "A net that learned ten shapes, and the place that convinces it.",
     ),
-]
+}
+ELSEWHERE = {  # page → what can be done there
+    "architecture": "Read any net layer by layer",
+    "training": "Train one and watch it learn",
+    "comparison": "Race residual against plain",
+    "prediction": "Ask a net about a picture",
+}
 
-with st.container(horizontal=True, vertical_alignment="center"):
-    st.image(str(shell.LOGO), width=64)
-    st.title("ResNet Lab", anchor=False)
-st.markdown(
-    "See why residual networks work. Read nearly thirty nets layer by layer, train them here while you watch, "
-    "and set them against the same nets without shortcuts. Then ask a trained net about a picture, "
-    "and see where it looks."
-)
-for row in (EXPERIMENTS[:3], EXPERIMENTS[3:]):
-    for column, (title, text, label, page, settings) in zip(st.columns(3), row, strict=False):
-        with column.container(border=True, height="stretch"):
+
+def cards() -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.image(str(shell.LOGO), width=64)
+        st.title("ResNet Lab", anchor=False)
+    st.markdown(
+        "See why residual networks work. Each of these experiments asks what you expect, measures it here, "
+        "on nets that you train yourself, and then says why."
+    )
+    places = [column for _ in range(2) for column in st.columns(3)]
+    for place, (key, (title, text)) in zip(places, CARDS.items(), strict=False):
+        with place.container(border=True, height="stretch"):
             st.markdown(f"**{title}**")
             st.markdown(text)
             st.space("stretch")
-            if st.button(label, icon=":material/arrow_forward:", key=title):
-                st.switch_page(shell.page_path(page), query_params=settings)
+            if st.button("Begin", icon=":material/arrow_forward:", key=key):
+                st.query_params["lesson"] = key
+                st.rerun()
+    with places[-1].container(border=True, height="stretch"):
+        st.markdown("**Or look around**")
+        for page, label in ELSEWHERE.items():
+            st.page_link(shell.page_path(page), label=label, icon=shell.PAGES[page][1])
+
+
+chosen = st.query_params.get("lesson", "")
+if not chosen:
+    cards()
+else:
+    from resnet_lab.ui.lesson import lesson_view  # torch comes with it; the cards need none
+    from resnet_lab.ui.lessons import LESSONS
+    from resnet_lab.ui.text import plain
+
+    if st.button("All experiments", icon=":material/arrow_back:"):
+        del st.query_params["lesson"]
+        st.rerun()
+    if chosen in LESSONS:
+        lesson_view(LESSONS[chosen])
+    else:
+        st.error(plain(f"There is no experiment {chosen!r}; it may be {', '.join(LESSONS)}."))

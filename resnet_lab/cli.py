@@ -1,4 +1,4 @@
-"""The command line: `python -m resnet_lab summary | export | train | resume | evaluate | predict`."""
+"""The command line: `python -m resnet_lab summary | export | train | resume | evaluate | predict | compare`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from resnet_lab.cli_compare import add_compare
 from resnet_lab.data import ImageError, image_to_tensor, load_dataset, read_image
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
@@ -131,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("images", nargs="+", type=Path)
     predict.add_argument("--top", type=int, default=5)
     predict.set_defaults(command=_predict)
+    add_compare(commands)
     return parser
 
 

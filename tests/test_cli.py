@@ -13,7 +13,7 @@ from PIL import Image
 
 from resnet_lab.cli import main
 from resnet_lab.models import VARIANTS, ModelSpec, create_model, load_weights
-from resnet_lab.runs import load_run_model
+from resnet_lab.runs import RunStore, load_run_model
 
 
 @pytest.fixture(autouse=True)
@@ -171,3 +171,31 @@ def test_bad_input_is_one_sentence(command, sentence, capsys):
 def test_a_run_that_fails_exits_with_1(capsys):
     assert main(["train", "--dataset", "folder:nowhere", "--epochs", "1"]) == 1
     assert "failed at step 0" in capsys.readouterr().out
+
+
+def test_compare_races_and_writes_a_page_that_opens_offline(tmp_path, capsys):
+    output = tmp_path / "race.html"
+    arguments = ["compare", "race", "--depths", "8", "14", "--epochs", "1", "--train-limit", "200"]
+    assert main([*arguments, "--output", str(output)]) == 0
+    told = capsys.readouterr().out
+    assert "plain14, seed 0: test" in told
+    assert "8 layers, A" in told
+    page = output.read_text()
+    assert page.count("Plotly.newPlot") == 3  # error, loss, depth
+    runs = [run.id for run in RunStore().list()]
+    assert len(runs) == 4
+    assert main(["compare", "curves", *runs[:2], "--output", str(output)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["race", "--depths", "21"], "depth is 21"),
+        (["race", "--shortcuts", "D"], "shortcuts is 'D'"),
+        (["race", "--seeds", "0"], "at least one"),
+        (["curves", "gone"], "no run 'gone'"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_said(arguments, says, capsys):
+    assert main(["compare", *arguments]) == 1
+    assert says in capsys.readouterr().err
