@@ -12,9 +12,10 @@ MAY_IMPORT = {
     "figures": set(),
     "inspection": {"models", "data"},
     "attribution": {"models", "data"},
+    "analysis": {"models", "data"},
     "training": {"models", "data"},
     "runs": {"models", "data", "training"},
-    "ui": {"models", "data", "figures", "inspection", "attribution", "training", "runs"},
+    "ui": {"models", "data", "figures", "inspection", "attribution", "analysis", "training", "runs"},
 }
 MODULES = sorted(ROOT.glob("resnet_lab/**/*.py"))
 

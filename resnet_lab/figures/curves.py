@@ -89,49 +89,21 @@ def curve_figure(
     training points, corrected for its start. A learning rate is shown as it was, a gradient norm on a
     logarithmic axis. `marks` are published values, dashed across the figure.
     """
-    title, hover = MEASURES[measure]
-    validated = measure in ("loss", "accuracy", "error")
-    figure = base_figure(AXIS_TITLES[axis], title, dark)
+    style = _Style(measure, axis, smoothing, dark, len(curves) == 1)
+    figure = base_figure(AXIS_TITLES[axis], MEASURES[measure][0], dark)
     seen = {True: 0, False: 0}
     for i, curve in enumerate(curves):
-        colour = kind_colour(curve.plain, dark)
         dash = DASHES[seen[curve.plain] % len(DASHES)]
         seen[curve.plain] += 1
-        alone = len(curves) == 1
-        known = [p for p in curve.points if value_of(p, measure) is not None]
-        values = [value_of(p, measure) for p in known]
-        points = thin(smooth(values, 0.0 if measure == "lr" else smoothing))
-        figure.add_scatter(
-            x=[known[at][axis] for at, _ in points],
-            y=[_shown(value) for _, value in points],
-            name="training" if alone else f"{curve.name}, training" if validated else curve.name,
-            legendgroup="training" if alone else f"run {i}",
-            showlegend=alone or not validated,
-            mode="lines",
-            line={"color": colour, "width": 1.5, "dash": dash},
-            opacity=0.65,
-            hovertemplate=hover,
-        )
-        if not validated:
-            continue
-        if curve.epochs and "loss_low" in curve.epochs[0]:
-            _band(figure, curve, measure, axis, colour)
-        figure.add_scatter(
-            x=[e[axis] for e in curve.epochs],
-            y=[_shown(value_of(e, measure)) for e in curve.epochs],
-            name="validation" if alone else curve.name,
-            legendgroup="validation" if alone else f"run {i}",
-            showlegend=True,
-            mode="lines+markers",
-            line={"color": colour, "width": 3, "dash": dash},
-            marker={"size": 7},
-            hovertemplate=hover,
-        )
+        _training_line(figure, curve, style, dash, f"run {i}")
+        if style.validated:
+            _validation_line(figure, curve, style, dash, f"run {i}")
     for mark in marks:
+        colour = kind_colour(mark.plain, dark)
         figure.add_hline(
             mark.value,
-            line={"color": kind_colour(mark.plain, dark), "width": 1.5, "dash": "dash"},
-            annotation={"text": mark.text, "font": {"color": kind_colour(mark.plain, dark), "size": 12}},
+            line={"color": colour, "width": 1.5, "dash": "dash"},
+            annotation={"text": mark.text, "font": {"color": colour, "size": 12}},
             annotation_position="top left" if mark.plain else "bottom left",
         )
     if measure in ("accuracy", "error"):
@@ -140,6 +112,54 @@ def curve_figure(
         figure.update_yaxes(type="log")
     figure.update_xaxes(rangemode="tozero")
     return figure
+
+
+@dataclass(frozen=True)
+class _Style:
+    measure: Measure
+    axis: Axis
+    smoothing: float
+    dark: bool
+    alone: bool
+
+    @property
+    def validated(self) -> bool:
+        return self.measure in ("loss", "accuracy", "error")
+
+
+def _training_line(figure: go.Figure, curve: Curve, style: _Style, dash: str, group: str) -> None:
+    measure, alone = style.measure, style.alone
+    known = [p for p in curve.points if value_of(p, measure) is not None]
+    values = [value_of(p, measure) for p in known]
+    points = thin(smooth(values, 0.0 if measure == "lr" else style.smoothing))
+    figure.add_scatter(
+        x=[known[at][style.axis] for at, _ in points],
+        y=[_shown(value) for _, value in points],
+        name="training" if alone else f"{curve.name}, training" if style.validated else curve.name,
+        legendgroup="training" if alone else group,
+        showlegend=alone or not style.validated,
+        mode="lines",
+        line={"color": kind_colour(curve.plain, style.dark), "width": 1.5, "dash": dash},
+        opacity=0.65,
+        hovertemplate=MEASURES[measure][1],
+    )
+
+
+def _validation_line(figure: go.Figure, curve: Curve, style: _Style, dash: str, group: str) -> None:
+    colour = kind_colour(curve.plain, style.dark)
+    if curve.epochs and "loss_low" in curve.epochs[0]:
+        _band(figure, curve, style.measure, style.axis, colour)
+    figure.add_scatter(
+        x=[e[style.axis] for e in curve.epochs],
+        y=[_shown(value_of(e, style.measure)) for e in curve.epochs],
+        name="validation" if style.alone else curve.name,
+        legendgroup="validation" if style.alone else group,
+        showlegend=True,
+        mode="lines+markers",
+        line={"color": colour, "width": 3, "dash": dash},
+        marker={"size": 7},
+        hovertemplate=MEASURES[style.measure][1],
+    )
 
 
 def smooth(values: Sequence[float], weight: float) -> list[float]:

@@ -1,0 +1,110 @@
+"""How gradients reach the layers of a net: their norms, and how alike they are for neighbouring inputs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_lab.data import Dataset, normalize
+from resnet_lab.models import ModelSpec, ResNet, draw_model
+
+BATCH = 128
+LINES, POINTS = 4, 32  # straight lines between pictures, and inputs on each
+
+
+@dataclass(frozen=True)
+class LayerGradient:
+    """The L2 norm of the loss's gradient with respect to one convolution's weights."""
+
+    name: str
+    norm: float
+
+
+def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> list[LayerGradient]:
+    """For the convolutions of the main path in forward order.
+
+    `images` float (N, 3, H, W), normalised; `labels` int64 (N,). Cross-entropy, mean over the batch, in train mode: BN
+    takes the batch's statistics, as in the first step of a run. `model` stays as it is.
+    """
+    net = copy.deepcopy(model).requires_grad_(True).train()
+    net.zero_grad()
+    F.cross_entropy(net(images), labels).backward()
+    return [
+        LayerGradient(name, conv.weight.grad.norm().item())  # type: ignore[union-attr, operator]
+        for name, conv in net.convolutions.items()
+    ]
+
+
+def initial_gradients(
+    spec: ModelSpec, data: Dataset, seed: int = 0, batch: int = BATCH
+) -> list[LayerGradient]:
+    """`gradient_norms` of a freshly drawn net on the first `batch` pictures of `data`."""
+    model = draw_model(spec, seed, data.num_classes).to(data.images.device)
+    images = normalize(data.images[:batch], data.mean, data.std)
+    return gradient_norms(model, images, data.labels[:batch])
+
+
+@dataclass(frozen=True)
+class BlockCorrelation:
+    """Mean correlation of the gradients at one block's input between neighbouring points of a line."""
+
+    name: str
+    correlation: float
+
+
+def gradient_correlation(model: ResNet, ends: Tensor, points: int = POINTS) -> list[BlockCorrelation]:
+    """How alike gradients are for neighbouring inputs, at the input of each block in forward order.
+
+    `ends` float (2 L, 3, H, W), normalised: line l runs from picture l to picture L + l. All L · `points` inputs are
+    one batch, in train mode. The gradient is that of one fixed direction in the logits. Where it is like white noise
+    along the line (Balduzzi et al. 2017, "The Shattered Gradients Problem", Sec. 2), the correlation is 0; where it
+    changes smoothly, near 1. It depends on the spacing of the points: values of one call can be compared.
+    `model` stays as it is.
+
+    Raises:
+        ValueError: an odd number of ends, or fewer than two points.
+    """
+    if len(ends) % 2 or points < 2:
+        raise ValueError(
+            f"{len(ends)} ends and {points} points; lines need two ends each, and two points or more"
+        )
+    net = copy.deepcopy(model).train().requires_grad_(False)
+    starts, stops = ends.chunk(2)
+    t = torch.linspace(0, 1, points, device=ends.device).view(1, -1, 1, 1, 1)
+    inputs = ((1 - t) * starts[:, None] + t * stops[:, None]).flatten(0, 1)  # (L · points, 3, H, W)
+    seen: dict[str, Tensor] = {}
+    blocks = {
+        f"layer{i}.{j}": block for i, stage in enumerate(net.stages, 1) for j, block in enumerate(stage)
+    }
+    for name, block in blocks.items():
+        block.register_forward_pre_hook(lambda _module, args, name=name: seen.__setitem__(name, args[0]))
+    logits = net(inputs.requires_grad_())
+    direction = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(0)).to(logits.device)
+    gradients = torch.autograd.grad((logits @ direction).sum(), list(seen.values()))
+    return [
+        BlockCorrelation(name, neighbour_correlation(g.unflatten(0, (-1, points)).flatten(2)))
+        for name, g in zip(seen, gradients, strict=True)
+    ]
+
+
+def neighbour_correlation(gradients: Tensor) -> float:
+    """Mean cosine between each vector and the next on its line; `gradients` float (lines, points, values)."""
+    return F.cosine_similarity(gradients[:, :-1], gradients[:, 1:], dim=2).mean().item()
+
+
+def initial_correlation(
+    spec: ModelSpec, data: Dataset, seed: int = 0, lines: int = LINES, points: int = POINTS
+) -> list[BlockCorrelation]:
+    """`gradient_correlation` of a freshly drawn net on lines between the first pictures of `data`."""
+    model = draw_model(spec, seed, data.num_classes).to(data.images.device)
+    return gradient_correlation(model, normalize(data.images[: 2 * lines], data.mean, data.std), points)
+
+
+def middle(records: Sequence[LayerGradient]) -> tuple[float, float, float]:
+    """The norms of the first, the middle and the last layer."""
+    return records[0].norm, records[len(records) // 2].norm, records[-1].norm

@@ -1,0 +1,48 @@
+"""How strongly each layer answers: the analysis of He et al. 2015, Fig. 7."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from resnet_lab.models import ResNet
+
+
+@dataclass(frozen=True)
+class Response:
+    """Standard deviation of one layer's output over all pictures, channels and places; `name` is its convolution."""
+
+    name: str
+    std: float
+
+
+@torch.no_grad()
+def layer_responses(model: ResNet, images: Tensor) -> list[Response]:
+    """For the convolutions of the main path in forward order, on `images` float (N, 3, H, W), normalised, in eval mode.
+
+    A response is taken after the convolution's BN and before anything else, ReLU or addition (He et al. 2015, Sec. 4.2,
+    "Analysis of Layer Responses"). Where no norm follows, as in a pre-activation net, it is the convolution's output.
+    `model` stays as it is.
+    """
+    net = copy.deepcopy(model).eval()
+    found: dict[str, float] = {}
+
+    def keep(name: str, _module: nn.Module, _args: object, output: Tensor) -> None:
+        found[name] = output.float().std(correction=0).item()
+
+    for name, conv in net.convolutions.items():
+        _responding(net, name, conv).register_forward_hook(partial(keep, name))
+    net(images)
+    return [Response(name, found[name]) for name in net.convolutions]
+
+
+def _responding(net: ResNet, name: str, conv: nn.Module) -> nn.Module:
+    """The norm that follows a convolution, or the convolution."""
+    if net.spec.preactivation:
+        return conv
+    norm = dict(net.named_modules()).get(name.replace("conv", "bn"), conv)
+    return conv if isinstance(norm, nn.Identity) else norm

@@ -1,0 +1,101 @@
+"""What reaches each layer: gradients at the start, gradients as training goes on, responses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from resnet_lab.figures.theme import base_figure, kind_colour
+
+MOST_COLUMNS = 150  # of a heat map; more cannot be told apart on half a screen
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """One value a layer (or block), in forward order, with the layers' names."""
+
+    name: str
+    plain: bool
+    values: Sequence[float]
+    layers: Sequence[str]
+    dash: str = "solid"
+
+
+def depth_lines(
+    lines: Sequence[Depthwise], x_title: str, y_title: str, dark: bool = False, log: bool = False
+) -> go.Figure:
+    """Each line over depth, from the input on the left to the output on the right."""
+    figure = base_figure(x_title, y_title, dark)
+    for line in lines:
+        figure.add_scatter(
+            x=list(range(1, len(line.values) + 1)),
+            y=[float(f"{value:.4g}") for value in line.values],
+            customdata=list(line.layers),
+            name=line.name,
+            mode="lines",
+            line={"color": kind_colour(line.plain, dark), "width": 2.5, "dash": line.dash},
+            hovertemplate="%{customdata}: %{y:.3g}",
+        )
+    if log:
+        figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    return figure
+
+
+def responses_figure(lines: Sequence[Depthwise], dark: bool = False, ordered: bool = False) -> go.Figure:
+    """Standard deviations by layer; `ordered` from the largest to the smallest (He et al. 2015, Fig. 7, below)."""
+    if ordered:
+        lines = [_by_size(line) for line in lines]
+    title = "layer, by size" if ordered else "layer"
+    figure = depth_lines(lines, title, "std of the response", dark)
+    return figure.update_yaxes(rangemode="tozero")
+
+
+def _by_size(line: Depthwise) -> Depthwise:
+    pairs = sorted(zip(line.values, line.layers, strict=True), reverse=True)
+    return Depthwise(line.name, line.plain, [v for v, _ in pairs], [n for _, n in pairs], line.dash)
+
+
+def gradient_range(runs: Sequence[Sequence[dict[str, Any]]]) -> tuple[float, float]:
+    """log10 of the smallest and the largest norm in all of them, for one colour scale."""
+    norms = [norm for records in runs for record in records for norm in record["norms"] if norm > 0]
+    return (math.log10(min(norms)), math.log10(max(norms))) if norms else (-3.0, 0.0)
+
+
+def gradient_map(
+    name: str,
+    records: Sequence[dict[str, Any]],
+    layers: Sequence[str],
+    limits: tuple[float, float],
+    dark: bool = False,
+) -> go.Figure:
+    """Norm of each convolution's gradient (colour, logarithmic) by step and layer, the input at the bottom.
+
+    `records` hold `step` and `norms`, one norm a layer.
+    """
+    shown = list(records)[:: max(1, math.ceil(len(records) / MOST_COLUMNS))]
+    figure = base_figure("step", "layer, from the input up", dark, height=360)
+    ticks = list(range(math.ceil(limits[0]), math.floor(limits[1]) + 1))
+    figure.add_heatmap(
+        x=[record["step"] for record in shown],
+        y=list(range(1, len(layers) + 1)),
+        z=[[_log(record["norms"][i]) for record in shown] for i in range(len(layers))],
+        text=[[f"{layer}: {record['norms'][i]:.3g}" for record in shown] for i, layer in enumerate(layers)],
+        zmin=limits[0],
+        zmax=limits[1],
+        colorscale="Viridis",
+        colorbar={
+            "title": {"text": "norm"},
+            "tickvals": ticks,
+            "ticktext": [f"10<sup>{t}</sup>" for t in ticks],
+        },
+        hovertemplate="step %{x}, %{text}<extra></extra>",
+    )
+    return figure.update_layout(title={"text": name, "x": 0.02, "font": {"size": 15}}, hovermode="closest")
+
+
+def _log(norm: float) -> float | None:
+    return math.log10(norm) if norm > 0 else None

@@ -1,0 +1,42 @@
+import math
+
+import pytest
+
+from resnet_lab.figures.flow import Depthwise, depth_lines, gradient_map, gradient_range, responses_figure
+from resnet_lab.figures.palette import PLAIN, RESIDUAL
+
+RECORDS = [{"kind": "gradients", "step": s, "norms": [10.0 * s, 0.1]} for s in (1, 10)]
+LAYERS = ("conv1", "layer1.0.conv1")
+
+
+def test_lines_run_from_the_input_to_the_output_in_the_colours_of_their_kind():
+    lines = [Depthwise("a", False, [1.0, 2.0], LAYERS), Depthwise("b", True, [3.0, 4.0], LAYERS, "dash")]
+    figure = depth_lines(lines, "layer", "norm", log=True)
+    assert [t.line.color for t in figure.data] == [RESIDUAL, PLAIN]
+    assert list(figure.data[0].x) == [1, 2]
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_responses_in_order_of_size_keep_their_layers():
+    figure = responses_figure([Depthwise("a", False, [1.0, 3.0, 2.0], ("x", "y", "z"))], ordered=True)
+    assert list(figure.data[0].y) == [3, 2, 1]
+    assert list(figure.data[0].customdata) == ["y", "z", "x"]
+
+
+def test_one_scale_for_all_maps():
+    assert gradient_range([RECORDS, [{"step": 1, "norms": [1000.0]}]]) == (-1, 3)
+    assert gradient_range([[]])[0] < gradient_range([[]])[1]
+    figure = gradient_map("net", RECORDS, LAYERS, (-1.0, 2.0))
+    heat = figure.data[0]
+    assert list(heat.x) == [1, 10]
+    assert heat.z[0] == pytest.approx((1, 2))
+    assert heat.z[1] == pytest.approx((-1, -1))
+    assert (heat.zmin, heat.zmax) == (-1, 2)
+    assert "layer1.0.conv1: 0.1" in heat.text[1][0]
+
+
+def test_a_gradient_of_nothing_is_a_gap_and_long_runs_are_thinned():
+    heat = gradient_map("net", [{"step": 1, "norms": [0.0]}], ("conv1",), (-1.0, 1.0)).data[0]
+    assert heat.z[0][0] is None or math.isnan(heat.z[0][0])
+    many = [{"step": s, "norms": [1.0]} for s in range(1000)]
+    assert len(gradient_map("net", many, ("conv1",), (-1.0, 1.0)).data[0].x) <= 150
