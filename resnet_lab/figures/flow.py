@@ -41,7 +41,7 @@ def depth_lines(
             hovertemplate="%{customdata}: %{y:.3g}",
         )
     if log:
-        figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+        figure.update_yaxes(type="log", exponentformat="power", dtick=1, automargin=True)
     return figure
 
 

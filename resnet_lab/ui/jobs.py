@@ -13,9 +13,8 @@ import streamlit as st
 from resnet_lab.ui.text import duration, plain
 
 Report = Callable[[Any], None]  # takes the next record
-Work = Callable[
-    [Report, Callable[[], bool]], None
-]  # (report, should_stop) → nothing; it reports what it finds
+ShouldStop = Callable[[], bool]
+Work = Callable[[Report, ShouldStop], None]  # it reports what it finds
 
 
 class Job:

@@ -1,0 +1,60 @@
+"""How strongly the layers of trained nets answer (He et al. 2015, Fig. 7)."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from resnet_lab.analysis.responses import layer_responses
+from resnet_lab.data import load_dataset, normalize
+from resnet_lab.figures.curves import DASHES
+from resnet_lab.figures.flow import Depthwise, responses_figure
+from resnet_lab.runs import Run, RunError, load_run_model
+from resnet_lab.ui.live_chart import live_chart
+from resnet_lab.ui.runs import is_dark
+from resnet_lab.ui.text import plain
+
+PICTURES = 500
+
+
+def responses_view(runs: list[Run]) -> None:
+    """Of every chosen run that has a checkpoint; the others are said."""
+    if not runs:
+        st.info("Press **Race**, or choose trained runs above.", icon=":material/arrow_upward:")
+        return
+    lines: list[Depthwise] = []
+    seen = {True: 0, False: 0}
+    for run in runs:
+        try:
+            values, layers = _responses(run.id, _changed(run), run)
+        except (RunError, ValueError) as error:
+            st.warning(plain(str(error)))
+            continue
+        kind = run.config.spec.is_plain
+        lines.append(Depthwise(run.config.spec.name, kind, values, layers, DASHES[seen[kind] % len(DASHES)]))
+        seen[kind] += 1
+    if not lines:
+        return
+    left, right = st.columns(2)
+    with left:
+        live_chart(responses_figure(lines, is_dark()), key="responses")
+    with right:
+        live_chart(responses_figure(lines, is_dark(), ordered=True), key="responses-ordered")
+    st.caption(
+        f"Standard deviation of each convolution's output after its BN, before ReLU and addition, on {PICTURES} test "
+        "pictures, best checkpoint, float32. The paper's Fig. 7 finds smaller responses in residual nets, and smaller "
+        "ones the deeper they are: each block changes what passes through it only a little. In a run of a few hundred "
+        "steps BN's weights have hardly left 1, where they start, and so every response is near 1."
+    )
+
+
+def _changed(run: Run) -> int:
+    path = run.best_checkpoint
+    return path.stat().st_mtime_ns if path else 0
+
+
+@st.cache_data(max_entries=50, show_spinner="Measuring responses …")
+def _responses(run_id: str, changed: int, _run: Run) -> tuple[list[float], list[str]]:
+    trained = load_run_model(_run)
+    data = load_dataset(trained.dataset, split="test", limit=PICTURES, image_size=trained.image_size)
+    found = layer_responses(trained.model, normalize(data.images, trained.mean, trained.std))
+    return [r.std for r in found], [r.name for r in found]
