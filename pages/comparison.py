@@ -13,6 +13,7 @@ from resnet_lab.ui.gradients_view import gradients_view  # noqa: E402
 from resnet_lab.ui.lesion_view import lesion_view  # noqa: E402
 from resnet_lab.ui.race_form import race_form  # noqa: E402
 from resnet_lab.ui.responses_view import responses_view  # noqa: E402
+from resnet_lab.ui.surface_view import surface_view  # noqa: E402
 
 VIEWS = {
     "Curves": compare_view,
@@ -20,6 +21,7 @@ VIEWS = {
     "Gradients": gradients_view,
     "Responses": responses_view,
     "Lesion": lesion_view,
+    "Surface": surface_view,
 }
 
 race_form()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +15,7 @@ from resnet_lab.models import ResNet
 from resnet_lab.models.blocks import Block, PreActivationBlock
 
 CHUNK = 125  # pictures that pass at once: few enough for the caches of a CPU
+TOLERANCE = 0.01  # relative, of a loss in half precision
 Direction = dict[str, Tensor]
 
 
@@ -53,13 +53,15 @@ def coarse_to_fine(count: int) -> list[tuple[int, int]]:
     >>> coarse_to_fine(3)[:5]
     [(0, 0), (0, 2), (2, 0), (2, 2), (0, 1)]
     """
-    stride = 1 << max(math.ceil(math.log2(max(count - 1, 1))), 0)
     order: dict[tuple[int, int], None] = {}
-    while stride:
-        steps = range(0, count, stride)
+    side = 2
+    while True:
+        last = side >= count
+        steps = range(count) if last else [round(i * (count - 1) / (side - 1)) for i in range(side)]
         order |= dict.fromkeys((i, j) for i in steps for j in steps)
-        stride //= 2
-    return list(order)
+        if last:
+            return list(order)
+        side = 2 * side - 1
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,23 @@ def surface(
             loss += F.cross_entropy(logits, y, reduction="sum").item()
             right += (logits.argmax(1) == y).sum().item()
         report(Point(a, b, loss / len(labels), right / len(labels)))
+
+
+def agrees(
+    model: ResNet,
+    images: Tensor,
+    labels: Tensor,
+    directions: tuple[Direction, Direction],
+    places: Sequence[tuple[float, float]],
+    dtype: torch.dtype,
+) -> bool:
+    """Whether the loss in `dtype` is within 1 % of float32's at all of `places`."""
+    losses: list[list[float]] = []
+    for kind in (torch.float32, dtype):
+        found: list[Point] = []
+        surface(model, images, labels, directions, places, found.append, dtype=kind)
+        losses.append([point.loss for point in found])
+    return all(abs(a - b) <= TOLERANCE * abs(a) for a, b in zip(*losses, strict=True))
 
 
 def _as(images: Tensor, dtype: torch.dtype) -> Tensor:

@@ -59,7 +59,7 @@ class Patient:
 
 def lesion_view(runs: list[Run]) -> None:
     """The first residual and the first plain run, or the first two."""
-    patients = _patients(_first_pair(runs))
+    patients = _patients(first_pair(runs))
     if not patients:
         if not runs:
             st.info("Press **Race**, or choose trained runs above.", icon=":material/arrow_upward:")
@@ -76,7 +76,7 @@ def lesion_view(runs: list[Run]) -> None:
     _paths(patients)
 
 
-def _first_pair(runs: list[Run]) -> list[Run]:
+def first_pair(runs: list[Run]) -> list[Run]:
     """Residual first, then plain, whatever was chosen first."""
     kinds = [next((run for run in runs if run.config.spec.is_plain is kind), None) for kind in (False, True)]
     pair = [run for run in kinds if run is not None]

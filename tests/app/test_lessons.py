@@ -106,3 +106,22 @@ def test_the_file_to_take_along_tells_the_whole_story(tiny, monkeypatch):
     for text in (lesson.title, lesson.question, "Expected: Neither", "training error, last epoch", "Fig. 1"):
         assert text in page
     assert "Plotly.newPlot" in page
+
+
+def test_gradients_are_measured_without_any_run(open_page):
+    at = open_page("home", lesson="gradients")
+    at.radio[0].set_value(at.radio[0].options[2]).run()
+    assert not at.exception
+    assert "More than ten times" in at.success[0].value
+    assert not RunStore().list()
+
+
+def test_lesions_are_measured_on_both_nets(open_page, tiny, monkeypatch):
+    monkeypatch.setattr("resnet_lab.ui.lessons.LESIONED", 50)
+    lesson = LESSONS["lesion"]
+    for config in lesson.configs:
+        as_if_trained(config, tiny.replace(train_limit=32, batch_size=16), 0.5)
+    at = open_page("home", lesson="lesion")
+    at.radio[0].set_value(lesson.choices[0]).run()
+    assert not at.exception
+    assert "resnet56 loses" in words(at)

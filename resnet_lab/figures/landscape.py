@@ -1,0 +1,108 @@
+"""The loss around a net: a slice, or a surface seen from above or from the side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from resnet_lab.figures.theme import base_figure, kind_colour
+
+AXIS = "along direction {} (lengths of the net's own filters)"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Loss (nats) and accuracy (0 to 1) of the net `name` at (a, b)."""
+
+    name: str
+    plain: bool
+    a: float
+    b: float
+    loss: float
+    accuracy: float
+
+
+def loss_range(samples: Sequence[Sample]) -> tuple[float, float]:
+    """log10 of the smallest and largest finite loss of all nets, for one scale."""
+    known = [s.loss for s in samples if math.isfinite(s.loss) and s.loss > 0]
+    return (math.log10(min(known)), math.log10(max(known))) if known else (-1.0, 1.0)
+
+
+def slice_figure(samples: Sequence[Sample], dark: bool = False) -> go.Figure:
+    """Loss (line) of every net along the first direction, on a logarithmic axis."""
+    figure = base_figure(AXIS.format(1), "loss (nats)", dark)
+    for name in dict.fromkeys(s.name for s in samples):
+        mine = sorted((s for s in samples if s.name == name and s.b == 0), key=lambda s: s.a)
+        figure.add_scatter(
+            x=[s.a for s in mine],
+            y=[_known(s.loss) for s in mine],
+            customdata=[100 * s.accuracy for s in mine],
+            name=name,
+            mode="lines+markers",
+            line={"color": kind_colour(mine[0].plain, dark), "width": 3},
+            hovertemplate="%{y:.3g} nats, accuracy %{customdata:.1f} %",
+        )
+    return figure.update_yaxes(type="log")
+
+
+def surface_figure(
+    samples: Sequence[Sample], limits: tuple[float, float], dark: bool = False, from_above: bool = True
+) -> go.Figure:
+    """log10 of one net's loss over both directions: contours, or a surface; gaps are interpolated."""
+    a_values, b_values = (sorted({getattr(s, axis) for s in samples}) for axis in "ab")
+    at = {(s.a, s.b): s for s in samples}
+    z = [[_log(at.get((a, b))) for a in a_values] for b in b_values]
+    text = [[_words(at.get((a, b))) for a in a_values] for b in b_values]
+    ticks = list(range(math.floor(limits[0]), math.ceil(limits[1]) + 1))
+    colour = {
+        "cmin" if not from_above else "zmin": limits[0],
+        "cmax" if not from_above else "zmax": limits[1],
+        "colorscale": "Viridis",
+        "colorbar": {
+            "title": {"text": "loss"},
+            "tickvals": ticks,
+            "ticktext": [f"10<sup>{t}</sup>" for t in ticks],
+        },
+        "hovertemplate": "%{text}<extra></extra>",
+        "connectgaps": True,
+    }
+    figure = base_figure(AXIS.format(1), "along direction 2", dark, height=420)
+    if from_above:
+        step = max((limits[1] - limits[0]) / 15, 0.05)
+        contours = {"start": limits[0], "end": limits[1], "size": step}
+        figure.add_contour(
+            x=a_values, y=b_values, z=z, text=text, contours=contours, line={"width": 1}, **colour
+        )
+        figure.add_scatter(
+            x=[0], y=[0], mode="markers", marker={"symbol": "cross", "size": 11, "color": "white"}, showlegend=False,
+            hovertemplate="the trained net<extra></extra>",
+        )  # fmt: skip
+        figure.update_yaxes(scaleanchor="x", constrain="domain")
+    else:
+        figure.add_surface(x=a_values, y=b_values, z=z, text=text, **colour)
+        axis = {"title": {"text": ""}, "showspikes": False}
+        height = {**axis, "title": {"text": "log10 loss"}, "range": list(limits)}
+        figure.update_layout(
+            scene={"xaxis": axis, "yaxis": axis, "zaxis": height}, margin={"l": 0, "r": 0, "b": 0}
+        )
+    title = samples[0].name if samples else ""
+    return figure.update_layout(title={"text": title, "x": 0.02, "font": {"size": 15}}, hovermode="closest")
+
+
+def _known(loss: float) -> float | None:
+    return float(f"{loss:.4g}") if math.isfinite(loss) else None
+
+
+def _log(sample: Sample | None) -> float | None:
+    if sample is None or not math.isfinite(sample.loss) or sample.loss <= 0:
+        return None
+    return round(math.log10(sample.loss), 4)
+
+
+def _words(sample: Sample | None) -> str:
+    if sample is None:
+        return "not computed yet"
+    return f"({sample.a:.2f}, {sample.b:.2f}): {sample.loss:.3g} nats, accuracy {sample.accuracy:.1%}"

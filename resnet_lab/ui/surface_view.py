@@ -1,0 +1,153 @@
+"""The loss around trained nets, growing on the page from coarse to fine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from resnet_lab.analysis.landscape import Direction, Grid, Point, agrees, random_direction, surface
+from resnet_lab.data import load_dataset, normalize
+from resnet_lab.figures.landscape import Sample, loss_range, slice_figure, surface_figure
+from resnet_lab.models import ResNet
+from resnet_lab.runs import Run, RunError, load_run_model
+from resnet_lab.training.device import half_precision, pick_device
+from resnet_lab.ui import jobs
+from resnet_lab.ui.lesion_view import first_pair
+from resnet_lab.ui.live_chart import live_chart
+from resnet_lab.ui.runs import is_dark
+from resnet_lab.ui.text import plain
+
+NEAR = 0.25  # of the radius: where half precision is checked, beside the net itself
+BATCH = 12  # points of one net before it is the other's turn
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every net."""
+
+    grid: Grid
+    seed: int
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A net with the training pictures of its surface, on its device."""
+
+    name: str
+    plain: bool
+    model: ResNet
+    images: Tensor
+    labels: Tensor
+
+    def tell(self, report: jobs.Report) -> Callable[[Point], None]:
+        """Reports a point as a sample of this net's surface."""
+        return lambda p: report(Sample(self.name, self.plain, p.a, p.b, p.loss, p.accuracy))
+
+
+def surface_view(runs: list[Run]) -> None:
+    """Asks for grid and pictures, and draws what has been computed of both nets."""
+    if not runs:
+        st.info("Press **Race**, or choose trained runs above.", icon=":material/arrow_upward:")
+        return
+    pair = first_pair(runs)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = st.segmented_control(
+            "Show", ["Surface", "Slice"], default="Surface", required=True, key="surface_kind"
+        )
+        count = st.selectbox("Points a side", [5, 11, 17, 25], index=1, key="surface_count", width=130)
+        radius = st.number_input("Radius", 0.05, 5.0, 1.0, 0.25, key="surface_radius", width=120)
+        pictures = st.selectbox("Pictures", [200, 500, 1000], index=0, key="surface_pictures", width=120)
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="surface_seed", width=120)
+        pressed = st.button("Compute", icon=":material/landscape:", type="primary")
+    if pressed:
+        _start(pair, Question(Grid(count, radius, kind == "Slice"), seed, pictures))
+    job = jobs.current("surface")
+    if job is None:
+        st.caption(
+            "11 × 11 points on 200 pictures take a pair of 32-layer nets some fifteen seconds on two CPU cores."
+        )
+        return
+    above = st.segmented_control(
+        "Seen from", ["Above", "The side"], default="Above", required=True, key="surface_view"
+    )
+    jobs.follow(job, lambda j: _draw(j, above == "Above"))
+
+
+def _start(runs: list[Run], question: Question) -> None:
+    subjects = []
+    for run in runs:
+        try:
+            subjects.append(_subject(run, question.pictures))
+        except (RunError, ValueError) as error:
+            st.warning(plain(str(error)))
+    if not subjects:
+        return
+    places = question.grid.places()
+
+    def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
+        directions = [_directions(subject, question) for subject in subjects]
+        dtypes = [_dtype(s, d, question.grid.radius) for s, d in zip(subjects, directions, strict=True)]
+        for i in range(0, len(places), BATCH):  # the nets in turn, so that their surfaces grow together
+            for subject, both, dtype in zip(subjects, directions, dtypes, strict=True):
+                some, tell = places[i : i + BATCH], subject.tell(report)
+                surface(subject.model, subject.images, subject.labels, both, some, tell, should_stop, dtype)
+
+    job = jobs.start("surface", work, len(subjects) * len(places))
+    st.session_state["surface.asked"] = (job, question)
+
+
+def _subject(run: Run, pictures: int) -> Subject:
+    trained, device = load_run_model(run), pick_device("auto")
+    data = load_dataset(trained.dataset, split="train", limit=pictures, image_size=trained.image_size)
+    images = normalize(data.images.to(device), trained.mean, trained.std)
+    spec = run.config.spec
+    name = f"{spec.name}, seed {run.config.seed}"
+    return Subject(name, spec.is_plain, trained.model.to(device), images, data.labels.to(device))
+
+
+def _directions(subject: Subject, question: Question) -> tuple[Direction, Direction]:
+    first, second = (random_direction(subject.model, 2 * question.seed + i) for i in range(2))
+    return first, second
+
+
+def _dtype(subject: Subject, directions: tuple[Direction, Direction], radius: float) -> torch.dtype:
+    """Half precision where this device has it and its loss agrees with float32's."""
+    if half_precision(subject.images.device) != "bf16":
+        return torch.float32
+    places = [(0.0, 0.0), (NEAR * radius, NEAR * radius)]
+    images, labels = subject.images[:100], subject.labels[:100]
+    sound = agrees(subject.model, images, labels, directions, places, torch.bfloat16)
+    return torch.bfloat16 if sound else torch.float32
+
+
+def _draw(job: jobs.Job, from_above: bool) -> None:
+    records = cast("list[Sample]", list(job.records))
+    asked = st.session_state.get("surface.asked")
+    if asked is None or asked[0] is not job:
+        return
+    question: Question = asked[1]
+    if question.grid.is_slice:
+        live_chart(slice_figure(records, is_dark()), key="loss-slice")
+    else:
+        limits = loss_range(records)
+        names = list(dict.fromkeys(sample.name for sample in records))
+        for i, (name, column) in enumerate(zip(names, st.columns(max(len(names), 2)), strict=False)):
+            with column:
+                mine = [sample for sample in records if sample.name == name]
+                figure = surface_figure(mine, limits, is_dark(), from_above)
+                live_chart(figure, key=f"surface-{i}-{from_above}")
+    if lost := sum(not math.isfinite(sample.loss) for sample in records):
+        st.warning(f"At {lost} of {len(records)} places the loss is no finite number; they are left out.")
+    st.caption(
+        f"Mean loss on {question.pictures} training pictures, logarithmic, one scale for both nets; the cross "
+        f"is the net itself. Two random directions (seed {question.seed}), each filter as long as the net's "
+        "own (Li et al. 2018, Sec. 4); BN's parameters and running statistics stay as trained. bfloat16 where"
+        " it agrees with float32 within 1 %."
+    )
