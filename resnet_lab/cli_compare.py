@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from resnet_lab.figures.curves import Curve, curve_figure
-from resnet_lab.figures.depth import Ending, depth_figure
-from resnet_lab.figures.page import Chart, Heading, Part, Table, html_page
-from resnet_lab.figures.seeds import pool
-from resnet_lab.models.cifar import KINDS, family
+from resnet_lab.analysis.landscape import Grid
+from resnet_lab.figures.depth import Ending
+from resnet_lab.figures.page import Part, html_page
+from resnet_lab.models.cifar import KINDS
+from resnet_lab.reports.curves import curves_report, ending, read_curve
+from resnet_lab.reports.why import (
+    gradients_report,
+    lesions_report,
+    measure_start,
+    responses_report,
+    surface_report,
+)
 from resnet_lab.runs import Run, RunError, RunStore
 from resnet_lab.runs.files import write_atomically
 from resnet_lab.runs.manager import step_by_step
 from resnet_lab.training import TrainConfig
 from resnet_lab.training.events import EpochEvent, Event, TestEvent
-from resnet_lab.training.races import differences, race
+from resnet_lab.training.races import race
 from resnet_lab.training.turns import take_turns
+
+OF_RUNS: dict[str, tuple[str, Callable[[Sequence[Run]], list[Part]]]] = {
+    "curves": ("curves and errors of runs", curves_report),
+    "responses": ("how strongly the layers of trained runs answer", responses_report),
+    "lesion": ("trained runs without each of their blocks", lesions_report),
+}
 
 
 def add_compare(commands: argparse._SubParsersAction) -> None:
@@ -40,10 +53,28 @@ def add_compare(commands: argparse._SubParsersAction) -> None:
     _output(racing)
     racing.set_defaults(command=_race)
 
-    curves = experiments.add_parser("curves", help="curves and errors of finished runs")
-    curves.add_argument("runs", nargs="+")
-    _output(curves)
-    curves.set_defaults(command=lambda options: _write(options.output, _curves(_find(options.runs))))
+    for name, (words, report) in OF_RUNS.items():
+        parser = experiments.add_parser(name, help=words)
+        parser.add_argument("runs", nargs="+")
+        _output(parser)
+        parser.set_defaults(command=partial(_report_runs, report))
+
+    gradients = experiments.add_parser(
+        "gradients", help="gradients before the first step, with and without BN"
+    )
+    gradients.add_argument("--depth", type=int, default=56, help="6n + 2 layers (default: 56)")
+    gradients.add_argument("--seed", type=int, default=0)
+    _output(gradients)
+    gradients.set_defaults(command=_gradients)
+
+    surface = experiments.add_parser("surface", help="the loss around trained runs")
+    surface.add_argument("runs", nargs="+")
+    surface.add_argument("--points", type=int, default=11, help="a side (default: 11)")
+    surface.add_argument("--radius", type=float, default=1.0)
+    surface.add_argument("--pictures", type=int, default=500)
+    surface.add_argument("--seed", type=int, default=0)
+    _output(surface)
+    surface.set_defaults(command=_surface)
 
 
 def _output(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +97,21 @@ def _write(path: Path, parts: Sequence[Part]) -> int:
     return 0
 
 
+def _report_runs(report: Callable[[Sequence[Run]], list[Part]], options: argparse.Namespace) -> int:
+    return _write(options.output, report(_find(options.runs)))
+
+
+def _gradients(options: argparse.Namespace) -> int:
+    return _write(options.output, gradients_report(measure_start(options.depth, options.seed)))
+
+
+def _surface(options: argparse.Namespace) -> int:
+    if options.points < 2 or options.radius <= 0 or options.pictures < 1:
+        raise ValueError("a surface needs two points a side or more, a radius above 0 and a picture or more")
+    grid = Grid(options.points, options.radius)
+    return _write(options.output, surface_report(_find(options.runs), grid, options.pictures, options.seed))
+
+
 def _race(options: argparse.Namespace) -> int:
     """Trains group after group; within one, the nets take turns."""
     groups = race(options.depths, options.shortcuts, options.dataset, range(options.seeds))
@@ -82,7 +128,8 @@ def _race(options: argparse.Namespace) -> int:
             if run.status.state != "completed":
                 raise RunError(f"{run.name} is {run.status.state}: {run.status.message}")
         runs += racing
-    return _write(options.output, _curves(runs))
+    _print_means([e for run in runs if (e := ending(run, read_curve(run))) is not None])
+    return _write(options.output, curves_report(runs))
 
 
 def _teller(config: TrainConfig) -> Callable[[Event], None]:
@@ -99,59 +146,7 @@ def _teller(config: TrainConfig) -> Callable[[Event], None]:
     return tell
 
 
-def _curves(runs: Sequence[Run]) -> list[Part]:
-    curves = [_curve(run) for run in runs]
-    pooled = pool(curves, [run.config.replace(seed=0) for run in runs])
-    found = differences([run.config.replace(seed=0) for run in runs])
-    caption = "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation."
-    parts: list[Part] = [
-        f"These runs differ in more than their shortcuts: {'; '.join(found)}." if found else
-        "One recipe, the same batches, matched initial weights: only the shortcuts differ.",
-        Chart(curve_figure(pooled, "error", smoothing=0.6), caption),
-        Chart(curve_figure(pooled, "loss", smoothing=0.6), caption),
-        Table([_row(run, curve) for run, curve in zip(runs, curves, strict=True)]),
-    ]  # fmt: skip
-    endings = [ending for run, curve in zip(runs, curves, strict=True) if (ending := _ending(run, curve))]
-    if len({ending.depth for ending in endings}) > 1:
-        parts += [
-            Heading("Depth"),
-            Chart(depth_figure(endings), "Test error; a mark is a run, a line the mean over seeds."),
-        ]
-    _print_means(endings)
-    return parts
-
-
-def _curve(run: Run) -> Curve:
-    curve = Curve(run.config.spec.name, run.config.spec.is_plain)
-    curve.extend(run.events()[0])
-    return curve
-
-
-def _row(run: Run, curve: Curve) -> dict[str, str]:
-    accuracy, started = run.status.test_accuracy, curve.started or {}
-    return {
-        "net": run.config.spec.name,
-        "seed": str(run.config.seed),
-        "parameters": f"{started.get('params', 0):,}",
-        "test error": "–" if accuracy is None else f"{100 - 100 * accuracy:.2f} %",
-        "steps": f"{run.status.step:,}",
-        "seconds": f"{curve.points[-1]['seconds']:,.0f}" if curve.points else "–",
-        "device": f"{started.get('device', '')}, {started.get('precision', '')}",
-        "torch": run.versions.get("torch", ""),
-    }
-
-
-def _ending(run: Run, curve: Curve) -> Ending | None:
-    net, accuracy = family(run.config.spec), run.status.test_accuracy
-    if net is None or accuracy is None or not curve.epochs:
-        return None
-    return Ending(net[1], net[0], 100 - 100 * accuracy, 100 - 100 * curve.epochs[-1]["train_accuracy"])
-
-
 def _print_means(endings: Sequence[Ending]) -> None:
     for depth, kind in dict.fromkeys((e.depth, e.kind) for e in endings):
         errors = [e.error for e in endings if (e.depth, e.kind) == (depth, kind)]
-        print(
-            f"{depth:>5} layers, {kind:<15} test error {fmean(errors):6.2f} %, n = {len(errors)}",
-            file=sys.stdout,
-        )
+        print(f"{depth:>5} layers, {kind:<15} test error {fmean(errors):6.2f} %, n = {len(errors)}")

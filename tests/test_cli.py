@@ -184,7 +184,17 @@ def test_compare_races_and_writes_a_page_that_opens_offline(tmp_path, capsys):
     assert page.count("Plotly.newPlot") == 3  # error, loss, depth
     runs = [run.id for run in RunStore().list()]
     assert len(runs) == 4
-    assert main(["compare", "curves", *runs[:2], "--output", str(output)]) == 0
+    for experiment in ("curves", "responses", "lesion"):
+        assert main(["compare", experiment, *runs[:2], "--output", str(output)]) == 0
+    small = ["--points", "3", "--pictures", "50", "--output", str(output)]
+    assert main(["compare", "surface", *runs[:2], *small]) == 0
+    assert output.read_text().count("Plotly.newPlot") == 2
+
+
+def test_gradients_of_a_depth_are_measured_without_any_run(tmp_path):
+    output = tmp_path / "gradients.html"
+    assert main(["compare", "gradients", "--depth", "8", "--output", str(output)]) == 0
+    assert "plain8 without BN" in output.read_text()
 
 
 @pytest.mark.parametrize(
@@ -194,6 +204,8 @@ def test_compare_races_and_writes_a_page_that_opens_offline(tmp_path, capsys):
         (["race", "--shortcuts", "D"], "shortcuts is 'D'"),
         (["race", "--seeds", "0"], "at least one"),
         (["curves", "gone"], "no run 'gone'"),
+        (["gradients", "--depth", "9"], "depth is 9"),
+        (["surface", "gone", "--points", "1"], "two points a side"),
     ],
 )
 def test_a_comparison_that_cannot_be_is_said(arguments, says, capsys):

@@ -15,7 +15,18 @@ MAY_IMPORT = {
     "analysis": {"models", "data"},
     "training": {"models", "data"},
     "runs": {"models", "data", "training"},
-    "ui": {"models", "data", "figures", "inspection", "attribution", "analysis", "training", "runs"},
+    "reports": {"models", "data", "figures", "analysis", "training", "runs"},
+    "ui": {
+        "reports",
+        "models",
+        "data",
+        "figures",
+        "inspection",
+        "attribution",
+        "analysis",
+        "training",
+        "runs",
+    },
 }
 MODULES = sorted(ROOT.glob("resnet_lab/**/*.py"))
 

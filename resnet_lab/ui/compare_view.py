@@ -5,12 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from resnet_lab.figures.curves import Curve, Mark
+from resnet_lab.figures.page import html_page
 from resnet_lab.figures.seeds import pool
 from resnet_lab.inspection.reference import cifar_error
 from resnet_lab.models.cifar import cifar_net, family
+from resnet_lab.reports.curves import curves_report
 from resnet_lab.runs import Run, RunStatus
 from resnet_lab.training.races import differences
 from resnet_lab.ui import shell
+from resnet_lab.ui.download import download
 from resnet_lab.ui.run_view import REFRESH, Look, Pairs, curve_charts, curve_controls
 from resnet_lab.ui.runs import BADGES, curve
 from resnet_lab.ui.text import plain
@@ -67,6 +70,12 @@ def compare_view(runs: list[Run]) -> None:
         )
     with body:
         st.fragment(_live, run_every=REFRESH if active else None)(runs, look, paper, active)
+    download(
+        "Curves and table as one HTML file",
+        lambda: html_page("Residual against plain", curves_report(runs)),
+        "comparison.html",
+        "text/html",
+    )
 
 
 def _live(runs: list[Run], look: Look, paper: bool, was_active: bool) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from resnet_lab.figures.depth import Ending, depth_figure
 from resnet_lab.inspection.reference import cifar_error
 from resnet_lab.models.cifar import DEPTHS, cifar_net, family
+from resnet_lab.reports.curves import ending
 from resnet_lab.runs import Run
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui import shell
@@ -34,7 +35,7 @@ def depth_view(_: list[Run]) -> None:
         )
         paper = st.toggle("Paper", True, key="paper", persist_state="session")
     runs = recipes[labels[label]]
-    endings = [ending for run in runs if (ending := _ending(run)) is not None]
+    endings = [e for run in runs if (e := ending(run, curve(run))) is not None]
     published = _published() if paper else []
     live_chart(depth_figure(endings, published, is_dark(), of == "Training"), key="depth")
     st.caption(
@@ -64,15 +65,6 @@ def _labels(recipes: dict[TrainConfig, list[Run]]) -> dict[str, TrainConfig]:
             text += f" · {json.dumps(recipe.changes_from(first))[:80]}"
         labels[text] = recipe
     return labels
-
-
-def _ending(run: Run) -> Ending | None:
-    depth, kind = family(run.config.spec) or (0, "")
-    accuracy, epochs = run.status.test_accuracy, curve(run).epochs
-    if accuracy is None:
-        return None
-    training = 100 - 100 * epochs[-1]["train_accuracy"] if epochs else None
-    return Ending(kind, depth, 100 - 100 * accuracy, training)
 
 
 def _published() -> list[Ending]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from resnet_lab.analysis.gradients import BATCH, LINES, POINTS, initial_correlation, initial_gradients
-from resnet_lab.data import load_dataset
-from resnet_lab.figures.flow import Depthwise, depth_lines, gradient_map, gradient_range
-from resnet_lab.models.cifar import DEPTHS, cifar_net
+from resnet_lab.analysis.gradients import BATCH, LINES, POINTS
+from resnet_lab.figures.flow import depth_lines, gradient_map, gradient_range
+from resnet_lab.models.cifar import DEPTHS
+from resnet_lab.reports.why import Start, measure_start
 from resnet_lab.runs import Run
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import curve, is_dark
@@ -32,36 +31,9 @@ CLAIMS = """
 """
 
 
-@dataclass(frozen=True)
-class Start:
-    """Both kinds, with and without BN, before the first step: norms by layer, correlations by block."""
-
-    norms: tuple[Depthwise, ...]
-    correlations: tuple[Depthwise, ...]
-
-    def norm(self, name: str) -> Depthwise:
-        return next(line for line in self.norms if line.name == name)
-
-    def correlation(self, name: str) -> Depthwise:
-        return next(line for line in self.correlations if line.name == name)
-
-
 @st.cache_data(max_entries=20, show_spinner="Measuring gradients …")
-def measure_start(depth: int, seed: int) -> Start:
-    """Eight measurements on the first pictures of `shapes`: about a second for each hundred layers."""
-    data = load_dataset("shapes", limit=BATCH)
-    norms, correlations = [], []
-    for kind, name in (("A", f"resnet{depth}"), ("plain", f"plain{depth}")):
-        for norm, suffix, dash in (("batch", "", "solid"), ("none", " without BN", "dash")):
-            spec = cifar_net(depth, kind).replace(norm=norm)
-            layers = initial_gradients(spec, data, seed)
-            blocks = initial_correlation(spec, data, seed)
-            named = (name + suffix, kind == "plain")
-            norms.append(Depthwise(*named, [g.norm for g in layers], [g.name for g in layers], dash))
-            correlations.append(
-                Depthwise(*named, [b.correlation for b in blocks], [b.name for b in blocks], dash)
-            )
-    return Start(tuple(norms), tuple(correlations))
+def start_of(depth: int, seed: int) -> Start:
+    return measure_start(depth, seed)
 
 
 def gradients_view(runs: list[Run]) -> None:
@@ -71,7 +43,7 @@ def gradients_view(runs: list[Run]) -> None:
             "Layers at the start", DEPTHS, index=3, key="start_depth", bind="query-params", width=150
         )
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="start_seed", bind="query-params", width=130)
-    start = measure_start(depth, seed)
+    start = start_of(depth, seed)
     left, right = st.columns(2)
     with left:
         live_chart(depth_lines(start.norms, "layer", "gradient norm", is_dark(), log=True), key="start-norms")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
-from resnet_lab.analysis.lesion import Lesion, accuracy, blocks, remove_each
 from resnet_lab.attribution import attribute
 from resnet_lab.attribution.scoring import pointing_hits
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.figures.curves import curve_figure
-from resnet_lab.figures.flow import depth_lines
-from resnet_lab.figures.lesion import Without, each_figure
-from resnet_lab.figures.page import Chart, Part, Table
+from resnet_lab.figures.page import Chart, Table
+from resnet_lab.reports.why import gradients_report, lesions_figure, lesions_of
 from resnet_lab.runs import Run, load_run_model
 from resnet_lab.training import RECIPES
 from resnet_lab.training.races import race
-from resnet_lab.ui.gradients_view import measure_start
+from resnet_lab.ui.gradients_view import start_of
 from resnet_lab.ui.lesson import Finding, Lesson
 from resnet_lab.ui.runs import curve, is_dark
 
@@ -109,74 +106,27 @@ def find_pointing(runs: Sequence[Run]) -> Finding:
 
 
 def find_gradients(_: Sequence[Run]) -> Finding:
-    start = measure_start(DEEP, 0)
+    start = start_of(DEEP, 0)
     names = f"plain{DEEP}", f"resnet{DEEP}"
     ratios = {name: start.norm(name).values[0] / start.norm(name).values[-1] for name in names}
     bare = start.norm(f"{names[0]} without BN").values
-    rows = [
-        {
-            "net": line.name,
-            "first layer": f"{line.values[0]:.3g}",
-            "middle": f"{line.values[len(line.values) // 2]:.3g}",
-            "last": f"{line.values[-1]:.3g}",
-        }
-        for line in start.norms
-    ]
     sentence = (
         f"With BN the gradient of the first layer is {ratios[names[0]]:,.0f} times that of the last in "
         f"{names[0]}, and {ratios[names[1]]:,.1f} times in {names[1]}. Without BN {names[0]} has {bare[0]:.2g}"
         " in its first layer."
     )
-    norms = depth_lines(start.norms, "layer", "gradient norm", is_dark(), log=True)
-    alike = depth_lines(start.correlations, "block", "correlation of neighbours", is_dark())
-    parts: list[Part] = [
-        Table(rows),
-        Chart(
-            norms,
-            "Norm of each convolution's gradient before the first step, 128 pictures. Left is the input.",
-        ),
-        Chart(
-            alike, "Correlation of gradients between neighbouring inputs. 0: as white noise; 1: all alike."
-        ),
-    ]
-    return Finding(_choice(ratios[names[0]], (0.1, 10)), sentence, parts)
-
-
-def _lesions(run: Run) -> tuple[list[Without], float]:
-    """The net without each of its blocks, and the accuracy (percent) of the whole net."""
-    trained = load_run_model(run)
-    data = load_dataset(trained.dataset, split="test", limit=LESIONED, image_size=trained.image_size)
-    images = normalize(data.images, trained.mean, trained.std)
-    told: list[Lesion] = []
-    remove_each(trained.model, images, data.labels, told.append)
-    changes = {place.name for place in blocks(trained.model) if place.changes_shape}
-    spec = run.config.spec
-    found = [
-        Without(spec.name, spec.is_plain, r.removed, 100 * r.accuracy, r.removed[0] in changes) for r in told
-    ]
-    return found, 100 * accuracy(trained.model, images, data.labels)
+    return Finding(_choice(ratios[names[0]], (0.1, 10)), sentence, gradients_report(start, is_dark()))
 
 
 def find_lesion(runs: Sequence[Run]) -> Finding:
     """What the median block costs, of those that keep the shape."""
-    drops: dict[str, float] = {}
-    whole: dict[str, float] = {}
-    found: list[Without] = []
-    for run in runs:
-        mine, accuracy_of_all = _lesions(run)
-        name = run.config.spec.name
-        whole[name] = accuracy_of_all
-        drops[name] = median(whole[name] - record.accuracy for record in mine if not record.changes_shape)
-        found += mine
-    plain_name, name = (run.config.spec.name for run in runs)
+    nets = [lesions_of(run, LESIONED) for run in runs]
+    plain_net, residual = nets
     sentence = (
-        f"Without a block, the median over all that keep the shape, {name} loses {drops[name]:.1f} of its "
-        f"{whole[name]:.1f} %, {plain_name} {drops[plain_name]:.1f} of its {whole[plain_name]:.1f} %."
+        f"Without a block, the median over all that keep the shape, {residual.name} loses {residual.drop:.1f} of its "
+        f"{residual.whole:.1f} %, {plain_net.name} {plain_net.drop:.1f} of its {plain_net.whole:.1f} %."
     )
-    places = list(dict.fromkeys(record.removed[0] for record in reversed(found)))
-    figure = each_figure(found, places, whole, is_dark())
-    caption = f"Accuracy on {LESIONED} test pictures without each block alone. Hatched: blocks that change the shape."
-    return Finding(_choice(drops[name], (5, 20)), sentence, [Chart(figure, caption)])
+    return Finding(_choice(residual.drop, (5, 20)), sentence, [lesions_figure(nets, LESIONED, is_dark())])
 
 
 def _pair(depths: Sequence[int], kinds: Sequence[str]) -> tuple:

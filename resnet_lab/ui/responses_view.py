@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from resnet_lab.analysis.responses import layer_responses
-from resnet_lab.data import load_dataset, normalize
 from resnet_lab.figures.curves import DASHES
 from resnet_lab.figures.flow import Depthwise, responses_figure
-from resnet_lab.runs import Run, RunError, load_run_model
+from resnet_lab.reports.why import responses_of
+from resnet_lab.runs import Run, RunError
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
 from resnet_lab.ui.text import plain
@@ -54,7 +53,4 @@ def _changed(run: Run) -> int:
 
 @st.cache_data(max_entries=50, show_spinner="Measuring responses …")
 def _responses(run_id: str, changed: int, _run: Run) -> tuple[list[float], list[str]]:
-    trained = load_run_model(_run)
-    data = load_dataset(trained.dataset, split="test", limit=PICTURES, image_size=trained.image_size)
-    found = layer_responses(trained.model, normalize(data.images, trained.mean, trained.std))
-    return [r.std for r in found], [r.name for r in found]
+    return responses_of(_run, PICTURES)

@@ -1,0 +1,1 @@
+"""Runs → text, tables and figures: what a page shows and the command line writes."""
