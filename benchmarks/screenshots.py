@@ -43,6 +43,30 @@ def _measure(page: Any) -> None:
     _below_the_diagram(page)
 
 
+def _gradients(page: Any) -> None:
+    page.get_by_text("what is said").wait_for(timeout=60_000)
+    page.mouse.move(700, 400)
+    page.mouse.wheel(0, 300)
+
+
+def _job(button: str) -> Callable[[Any], None]:
+    """Presses it, waits until the work beside the page is done, and looks at the charts."""
+
+    def act(page: Any) -> None:
+        page.get_by_role("button", name=button).click()
+        page.get_by_role("button", name="Cancel").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Cancel").wait_for(state="detached", timeout=300_000)
+        page.mouse.move(700, 400)
+        page.mouse.wheel(0, 420)
+
+    return act
+
+
+def _predicted(page: Any) -> None:
+    page.get_by_text("The residual net is ahead by 10 to 25 points").click()
+    page.get_by_text("Measured:").wait_for(timeout=60_000)
+
+
 VIEWS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "home": ("", _nothing),
     "architecture": ("architecture?variant=resnet50", _nothing),
@@ -55,6 +79,10 @@ VIEWS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "training": ("training?run={shapes}", _nothing),
     "training-cifar10-jpeg": ("training?run={folder}", _nothing),
     "comparison": ("comparison", _nothing),
+    "gradients": ("comparison?why=Gradients", _gradients),
+    "lesion": ("comparison?why=Lesion", _job("Remove each in turn")),
+    "surface": ("comparison?why=Surface", _job("Compute")),
+    "lesson": ("?lesson=shortcut", _predicted),
     "prediction": ("prediction?run={shapes}&source=Test+picture&index=3", _nothing),
     "upload": ("prediction?run={shapes}", _upload),
     "runs": ("runs", _nothing),

@@ -1,7 +1,15 @@
 """Where a net looks: heat maps, and how well they hit the object."""
 
-from resnet_lab.attribution.methods import METHODS, attribute, stage_names
+from resnet_lab.attribution.methods import METHODS, Cancelled, attribute, stage_names
 from resnet_lab.attribution.scoring import energy_inside, pointing_hits
 from resnet_lab.attribution.undisturbed import undisturbed
 
-__all__ = ["METHODS", "attribute", "energy_inside", "pointing_hits", "stage_names", "undisturbed"]
+__all__ = [
+    "METHODS",
+    "Cancelled",
+    "attribute",
+    "energy_inside",
+    "pointing_hits",
+    "stage_names",
+    "undisturbed",
+]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
+from resnet_lab.figures.palette import INK
 from resnet_lab.figures.theme import base_figure, kind_colour
 
 AXIS = "along direction {} (lengths of the net's own filters)"
@@ -51,45 +54,63 @@ def slice_figure(samples: Sequence[Sample], dark: bool = False) -> go.Figure:
 def surface_figure(
     samples: Sequence[Sample], limits: tuple[float, float], dark: bool = False, from_above: bool = True
 ) -> go.Figure:
-    """log10 of one net's loss over both directions: contours, or a surface; gaps are interpolated."""
+    """log10 of one net's loss over both directions: contours, or a surface.
+
+    Places not computed yet are interpolated. Once all are there, a loss that is no finite number is a gap.
+    """
     a_values, b_values = (sorted({getattr(s, axis) for s in samples}) for axis in "ab")
     at = {(s.a, s.b): s for s in samples}
-    z = [[_log(at.get((a, b))) for a in a_values] for b in b_values]
-    text = [[_words(at.get((a, b))) for a in a_values] for b in b_values]
-    ticks = list(range(math.floor(limits[0]), math.ceil(limits[1]) + 1))
-    colour = {
-        "cmin" if not from_above else "zmin": limits[0],
-        "cmax" if not from_above else "zmax": limits[1],
+    heights = {
+        "x": a_values,
+        "y": b_values,
+        "z": [[_log(at.get((a, b))) for a in a_values] for b in b_values],
+        # An array, as plotly takes a list of lists for one text a row.
+        "text": np.array([[_words(at.get((a, b))) for a in a_values] for b in b_values], dtype=object),
         "colorscale": "Viridis",
-        "colorbar": {
-            "title": {"text": "loss"},
-            "tickvals": ticks,
-            "ticktext": [f"10<sup>{t}</sup>" for t in ticks],
-        },
+        "colorbar": _colour_bar(limits),
         "hovertemplate": "%{text}<extra></extra>",
-        "connectgaps": True,
+        "connectgaps": len(at) < len(a_values) * len(b_values),
     }
     figure = base_figure(AXIS.format(1), "along direction 2", dark, height=420)
     if from_above:
         step = max((limits[1] - limits[0]) / 15, 0.05)
         contours = {"start": limits[0], "end": limits[1], "size": step}
-        figure.add_contour(
-            x=a_values, y=b_values, z=z, text=text, contours=contours, line={"width": 1}, **colour
-        )
+        figure.add_contour(zmin=limits[0], zmax=limits[1], contours=contours, line={"width": 1}, **heights)
         figure.add_scatter(
             x=[0], y=[0], mode="markers", marker={"symbol": "cross", "size": 11, "color": "white"}, showlegend=False,
             hovertemplate="the trained net<extra></extra>",
         )  # fmt: skip
         figure.update_yaxes(scaleanchor="x", constrain="domain")
     else:
-        figure.add_surface(x=a_values, y=b_values, z=z, text=text, **colour)
-        axis = {"title": {"text": ""}, "showspikes": False}
-        height = {**axis, "title": {"text": "log10 loss"}, "range": list(limits)}
-        figure.update_layout(
-            scene={"xaxis": axis, "yaxis": axis, "zaxis": height}, margin={"l": 0, "r": 0, "b": 0}
-        )
+        figure.add_surface(cmin=limits[0], cmax=limits[1], **heights)
+        figure.update_layout(scene=_scene(limits, dark), margin={"l": 0, "r": 0, "b": 0})
     title = samples[0].name if samples else ""
     return figure.update_layout(title={"text": title, "x": 0.02, "font": {"size": 15}}, hovermode="closest")
+
+
+def _scene(limits: tuple[float, float], dark: bool) -> dict[str, Any]:
+    """The axes of a surface, all three titled, far enough away for the titles to be seen."""
+    grid = INK["dark" if dark else "light"][1]
+    titles = {"xaxis": "direction 1", "yaxis": "direction 2", "zaxis": "log10 loss"}
+    axes: dict[str, Any] = {
+        name: {"title": {"text": title}, "showspikes": False, "showbackground": False, "gridcolor": grid}
+        for name, title in titles.items()
+    }
+    axes["zaxis"]["range"] = list(limits)
+    return {**axes, "aspectmode": "cube", "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.0}}}
+
+
+def _colour_bar(limits: tuple[float, float]) -> dict[str, Any]:
+    """Losses in nats beside the logarithmic colours; 1, 2, 5 where powers of ten alone would be too few."""
+    factors = (1,) if limits[1] - limits[0] > 2.5 else (1, 2, 5)
+    powers = range(math.floor(limits[0]), math.ceil(limits[1]) + 1)
+    losses = [factor * 10.0**power for power in powers for factor in factors]
+    shown = [loss for loss in losses if limits[0] <= math.log10(loss) <= limits[1]]
+    return {
+        "title": {"text": "loss (nats)"},
+        "tickvals": [math.log10(loss) for loss in shown],
+        "ticktext": [f"{loss:,g}" if 0.001 <= loss < 1e6 else f"{loss:.0e}" for loss in shown],
+    }
 
 
 def _known(loss: float) -> float | None:

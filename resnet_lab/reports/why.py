@@ -38,7 +38,7 @@ class Start:
 
 
 def measure_start(depth: int, seed: int) -> Start:
-    """Eight measurements on the first pictures of `shapes`: about a second for each hundred layers."""
+    """Eight measurements on the first pictures of `shapes`."""
     data = load_dataset("shapes", limit=BATCH)
     norms, correlations = [], []
     for kind, name in (("A", f"resnet{depth}"), ("plain", f"plain{depth}")):
