@@ -6,7 +6,8 @@ from resnet_lab.ui import shell
 
 shell.begin("Prediction")
 
-from resnet_lab.ui.prediction import choose_net, choose_picture, show_answer  # noqa: E402 (torch comes with it)
+from resnet_lab.ui.answer_view import show_answer  # noqa: E402 (torch comes with it)
+from resnet_lab.ui.prediction import choose_net, choose_picture  # noqa: E402
 from resnet_lab.ui.text import plain  # noqa: E402
 
 controls, results = st.columns([1, 2.6], gap="medium")

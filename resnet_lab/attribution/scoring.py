@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from resnet_lab.attribution.methods import METHODS, attribute
+
+THRESHOLDS = 20  # at which the overlap with the mask is asked
+RESAMPLES = 1000
+BATCH = 50  # pictures at once
+BASELINES = ("random", "centre")
 
 
 def pointing_hits(maps: Tensor, masks: Tensor) -> Tensor:
@@ -23,3 +35,97 @@ def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
     """
     total = maps.sum(dim=(1, 2))
     return (maps * masks).sum(dim=(1, 2)) / total.where(total > 0, 1.0)
+
+
+def best_iou(maps: Tensor, masks: Tensor) -> Tensor:
+    """Intersection over union of mask and map at the one threshold that is best for all pictures together.
+
+    `maps` float (N, H, W) in [0, 1], `masks` bool (N, H, W). Returns float (N,).
+    """
+    best = torch.zeros(len(maps))
+    for i in range(1, THRESHOLDS + 1):
+        above = maps >= i / THRESHOLDS
+        overlap = (above & masks).sum(dim=(1, 2)) / (above | masks).sum(dim=(1, 2)).clamp_min(1)
+        best = max(best, overlap.float(), key=lambda values: values.mean().item())
+    return best
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def proportion(hits: int, count: int) -> Estimate:
+    """Wilson's interval of a proportion (Wilson 1927)."""
+    z, p = 1.96, hits / count
+    middle = (p + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
+    return Estimate(p, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def bootstrap(values: Tensor, seed: int = 0) -> Estimate:
+    """Of the mean of `values` (N,), from resampled pictures (Efron and Tibshirani 1993, Sec. 13.3)."""
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.randint(len(values), (RESAMPLES, len(values)), generator=generator)
+    low, high = values[draws].mean(1).quantile(torch.tensor([0.025, 0.975])).tolist()
+    return Estimate(values.mean().item(), low, high)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well the maps of one method hit the object, over `count` pictures; `layer` is "" where there is none."""
+
+    method: str
+    layer: str
+    pointing: Estimate
+    energy: Estimate
+    iou: Estimate
+    count: int
+
+
+def score_maps(maps: Tensor, masks: Tensor, method: str, layer: str = "") -> Score:
+    """`maps` float (N, H, W) in [0, 1], `masks` bool (N, H, W)."""
+    hits = int(pointing_hits(maps, masks).sum())
+    return Score(
+        method,
+        layer,
+        proportion(hits, len(maps)),
+        bootstrap(energy_inside(maps, masks)),
+        bootstrap(best_iou(maps, masks)),
+        len(maps),
+    )
+
+
+def baseline(name: str, shape: Sequence[int]) -> Tensor:
+    """What a method must beat, (N, H, W): "random" noise, or a bump in the "centre" of each picture."""
+    count, height, width = shape
+    if name == "random":
+        return torch.rand(count, height, width, generator=torch.Generator().manual_seed(0))
+    y, x = (torch.linspace(-1, 1, side) for side in (height, width))
+    bump = torch.exp(-2 * (y[:, None] ** 2 + x**2))
+    return bump.expand(count, -1, -1)
+
+
+def score(
+    model: nn.Module,
+    images: Tensor,
+    masks: Tensor,
+    asked: Sequence[tuple[str, str]],
+    report: Callable[[Score], None],
+    on_pass: Callable[[], None] | None = None,
+) -> None:
+    """Reports the score of each (method, layer) of `asked`, for the classes that the net predicts, then the baselines.
+
+    `images` float (N, 3, H, W), normalised, `masks` bool (N, H, W). `on_pass` as in `attribute`; what it raises ends
+    the work.
+    """
+    for method, layer in asked:
+        where = (layer or None) if METHODS[method].has_layer else None
+        maps = [attribute(model, x, method=method, layer=where, on_pass=on_pass) for x in images.split(BATCH)]
+        report(score_maps(torch.cat(maps).cpu(), masks, method, layer if METHODS[method].has_layer else ""))
+    for name in BASELINES:
+        report(score_maps(baseline(name, masks.shape), masks, name))

@@ -10,14 +10,11 @@ from pathlib import Path
 from random import randrange
 from typing import Any
 
-import numpy as np
 import streamlit as st
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from resnet_lab.attribution import attribute, stage_names, undisturbed
 from resnet_lab.data import (
     DATASETS,
     Dataset,
@@ -26,21 +23,18 @@ from resnet_lab.data import (
     image_to_tensor,
     is_downloaded,
     load_dataset,
-    normalize,
     read_image,
 )
-from resnet_lab.figures.overlay import Mask, Pixels, colourise, enlarge, enlarge_heat, outline, overlay
+from resnet_lab.figures.overlay import Mask, Pixels
 from resnet_lab.models import VARIANTS, ResNet, WeightsError, imagenet_weights
 from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.ui import shell
 from resnet_lab.ui.runs import remember
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.text import plain
 
 IMAGENET = [name for name, spec in VARIANTS.items() if spec.stem == "imagenet" and not spec.is_plain]
 SOURCES = ("Upload", "Test picture", "Camera")
 FILES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"]
-SHOWN_SIDE = 448  # pixels; small pictures are enlarged to this, twice what a column of the page is wide
-TOP = 5
 
 
 @dataclass(frozen=True)
@@ -249,101 +243,3 @@ def _pick_any(count: int) -> None:
 @st.cache_resource(max_entries=2, show_spinner="Reading the test pictures …")
 def _test_split(dataset: str, image_size: int) -> Dataset:
     return load_dataset(dataset, split="test", image_size=image_size)
-
-
-def show_answer(net: Net, picture: Picture) -> None:
-    """The five likeliest classes; then the picture, the map and both, for a class and a stage."""
-    chances = _chances(net.key, picture.pixels, net)
-    if not np.isfinite(chances).all():
-        st.error("The net answers with numbers that are none (NaN): its training diverged. Choose another.")
-        return
-    top = np.argsort(-chances, kind="stable")[:TOP].tolist()
-    st.markdown(_verdict(picture, net.classes[top[0]], chances[top[0]]))
-    answers, questions = st.columns([1.6, 1], gap="medium")
-    with answers:
-        st.dataframe(
-            {"class": [net.classes[i] for i in top], "probability": (100 * chances[top]).tolist()},
-            hide_index=True,
-            column_config={
-                "probability": st.column_config.ProgressColumn(
-                    "probability (%)", format="%.1f", min_value=0, max_value=100
-                )
-            },
-        )
-    with questions:
-        target, stage, opacity = _questions(net, top)
-    heat = _heat(net.key, picture.pixels, target, stage, net)
-    _show_maps(picture, heat, opacity)
-    where, name = f"stage {stage.removeprefix('layer')}", plain(net.classes[target])
-    if heat.any():
-        st.caption(
-            f"Bright: the places that speak for {name} in {where}. Black is 0, pale yellow the largest."
-        )
-    else:
-        st.caption(f"Nothing in {where} speaks for {name}: its map is zero everywhere.")
-
-
-def _verdict(picture: Picture, answer: str, chance: float) -> str:
-    """The answer in words, beside the truth where it is known."""
-    said = f"the net says **{plain(answer)}**, {percent(chance)}"
-    if picture.truth is None:
-        return f"{plain(picture.name)}: {said}."
-    verdict = (
-        ":material/check_circle: **Right**" if picture.truth == answer else ":material/cancel: **Wrong**"
-    )
-    return f"{verdict}: {said}; {picture.name.lower()} shows **{plain(picture.truth)}**."
-
-
-def _questions(net: Net, top: list[int]) -> tuple[int, str, float]:
-    """The class, the stage and the opacity of the map."""
-    # No key: when other classes come out on top, the likeliest is chosen again.
-    target = st.selectbox("Where does it see", top, format_func=net.classes.__getitem__)
-    stages = stage_names(net.model)
-    if st.session_state.get("stage") not in stages:
-        st.session_state.pop("stage", None)  # the net before this one had more of them
-    stage = st.segmented_control(
-        "Stage",
-        stages,
-        default=stages[-1],
-        format_func=lambda name: name.removeprefix("layer"),
-        key="stage",
-        bind="query-params",
-        required=True,
-    )
-    opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="opacity")
-    return target, stage, opacity
-
-
-def _tensor(net: Net, pixels: Pixels) -> Tensor:
-    """float (1, 3, H, W), normalised."""
-    return normalize(torch.from_numpy(pixels).permute(2, 0, 1)[None], net.mean, net.std)
-
-
-@st.cache_data(max_entries=100, show_spinner=False)
-def _chances(key: str, pixels: Pixels, _net: Net) -> NDArray[np.float32]:
-    """Probabilities (classes,)."""
-    with undisturbed(_net.model), torch.no_grad():  # other sessions share the model
-        return _net.model(_tensor(_net, pixels)).softmax(1)[0].numpy()
-
-
-@st.cache_data(max_entries=100, show_spinner="Looking …")
-def _heat(key: str, pixels: Pixels, target: int, stage: str, _net: Net) -> NDArray[np.float32]:
-    """Grad-CAM (H, W)."""
-    return attribute(_net.model, _tensor(_net, pixels), target, layer=stage)[0].numpy()
-
-
-def _show_maps(picture: Picture, heat: NDArray[np.float32], opacity: float) -> None:
-    height, width, _ = picture.pixels.shape
-    large = enlarge(picture.pixels, SHOWN_SIDE)
-    heat = enlarge_heat(heat, *large.shape[:2])
-    over = overlay(large, heat, opacity)
-    if picture.mask is not None:
-        mask = enlarge(picture.mask.astype(np.uint8), SHOWN_SIDE).astype(bool)
-        large, over = outline(large, mask, 4), outline(over, mask, 4)
-    shown = {
-        f"What the net sees, {height} × {width}": large,
-        "Grad-CAM": colourise(heat),
-        "Grad-CAM over the picture": over,
-    }
-    for column, (caption, image) in zip(st.columns(3), shown.items(), strict=True):
-        column.image(image, caption, width="stretch", output_format="PNG", alt=caption)

@@ -4,12 +4,12 @@ import threading
 
 import pytest
 import torch
-from captum.attr import LayerGradCam
+from captum.attr import GuidedBackprop, LayerGradCam
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
-from resnet_lab.attribution import METHODS, attribute, stage_names, undisturbed
+from resnet_lab.attribution import METHODS, Cancelled, attribute, stage_names, undisturbed
 from resnet_lab.attribution.methods import find_layer
 from resnet_lab.models import ModelSpec, create_model
 
@@ -279,3 +279,108 @@ def test_the_lock_is_per_model():
         other.start()
         other.join(60)
         assert not other.is_alive()
+
+
+class Linear(nn.Module):
+    """Score of class 0: the sum of pictures times weights, plus one."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = nn.Parameter(weights)
+
+    def forward(self, x):
+        score = (x * self.weights).sum(dim=(1, 2, 3)) + 1
+        return torch.stack([score, -score], dim=1)
+
+
+def linear_case():
+    generator = torch.Generator().manual_seed(4)
+    weights, picture = (torch.randn(3, 16, 16, generator=generator) for _ in range(2))
+    return Linear(weights), picture[None]
+
+
+def scaled(values):
+    return values / values.abs().max()
+
+
+def test_integrated_gradients_of_a_linear_net_are_weights_times_picture():
+    model, picture = linear_case()
+    found = attribute(model, picture, 0, "integrated_gradients", signed=True)
+    torch.testing.assert_close(found[0], scaled((model.weights * picture[0]).sum(0).detach()))
+
+
+def test_integrated_gradients_add_up_to_the_difference_of_scores():
+    """Completeness (Sundararajan et al. 2017, Prop. 1), on a net with ReLUs."""
+    model, pictures = small_net()
+    classes = torch.tensor([3, 1, 4, 1])
+    whole = METHODS["integrated_gradients"].compute(model, pictures, classes, None)
+    with torch.no_grad():
+        ends = model(pictures)[range(4), classes] - model(torch.zeros_like(pictures))[range(4), classes]
+    torch.testing.assert_close(whole.sum(dim=(1, 2, 3)), ends, rtol=0.1, atol=0.1)
+
+
+def test_smooth_grad_of_a_linear_net_is_its_saliency_and_repeats_itself():
+    model, picture = linear_case()
+    smooth = attribute(model, picture, 0, "smooth_grad")
+    torch.testing.assert_close(smooth, attribute(model, picture, 0, "saliency"))
+    net, pictures = small_net()
+    state = torch.get_rng_state()
+    assert torch.equal(
+        attribute(net, pictures, method="smooth_grad"), attribute(net, pictures, method="smooth_grad")
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_occlusion_of_a_linear_net_by_hand():
+    """16 px, so patches of 2 × 2 with stride 1; a pixel's value is the mean fall over the patches that hide it."""
+    model, picture = linear_case()
+    product = (model.weights * picture[0]).sum(0).detach()
+    falls = F.avg_pool2d(product[None, None], 2, stride=1)[0, 0] * 4  # (15, 15): each patch's fall
+    total, count = torch.zeros(16, 16), torch.zeros(16, 16)
+    for i in range(15):
+        for j in range(15):
+            total[i : i + 2, j : j + 2] += falls[i, j]
+            count[i : i + 2, j : j + 2] += 1
+    found = attribute(model, picture, 0, "occlusion", signed=True)
+    torch.testing.assert_close(found[0], scaled(total / count), rtol=1e-3, atol=1e-3)
+
+
+def test_guided_grad_cam_is_guided_backpropagation_times_grad_cam():
+    model, pictures = small_net()
+    classes = torch.tensor([3, 1, 4, 1])
+    guided = GuidedBackprop(model).attribute(pictures, classes)
+    cam = LayerGradCam(model, model.layer3).attribute(pictures, classes, relu_attributions=True)
+    expected = (guided * F.interpolate(cam, (32, 32), mode="bilinear")).sum(1)
+    found = attribute(model, pictures, classes, "guided_grad_cam", signed=True)
+    peaks = expected.abs().amax(dim=(1, 2), keepdim=True)
+    torch.testing.assert_close(found, expected / peaks.where(peaks > 0, 1), rtol=1e-3, atol=1e-4)
+
+
+def test_signed_maps_tell_against_from_for():
+    model, pictures = small_net()
+    signed = attribute(model, pictures, 0, "integrated_gradients", signed=True)
+    assert signed.min() < 0 < signed.max()
+    assert torch.equal(signed.abs().amax(dim=(1, 2)), torch.ones(4))
+    assert attribute(model, pictures, 0, "saliency", signed=True).min() >= 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_pass_is_told_and_can_end_the_work_with_the_model_as_it_was(method):
+    model, pictures = small_net(side=16)
+    model.train()
+    model.layer1.eval()
+    seen = []
+
+    def stop():
+        seen.append(1)
+        if len(seen) == 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        attribute(model, pictures, 0, method, on_pass=stop)
+    assert model.training
+    assert not model.layer1.training
+    assert all(p.requires_grad for p in model.parameters())
+    assert not any(m._forward_pre_hooks or m._forward_hooks or m._backward_hooks for m in model.modules())
+    attribute(model, pictures[:1], 0, method, on_pass=lambda: seen.append(1))
+    assert abs(len(seen) - 1 - METHODS[method].passes) <= 3
