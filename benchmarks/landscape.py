@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_lab.analysis.landscape import Direction, Grid, Point, random_direction, surface
+from resnet_lab.analysis.landscape import Direction, Grid, random_direction, surface
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.models import ResNet
 from resnet_lab.training import TrainConfig, fit
@@ -86,9 +86,7 @@ def _lab(
     places: list[tuple[float, float]],
     dtype: torch.dtype,
 ) -> list[float]:
-    found: list[Point] = []
-    surface(model, images, labels, directions, places, found.append, dtype=dtype)
-    return [point.loss for point in found]
+    return [point.loss for point in surface(model, images, labels, directions, places, dtype)]
 
 
 @torch.no_grad()

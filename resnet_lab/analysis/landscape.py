@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -87,11 +87,9 @@ def surface(
     labels: Tensor,
     directions: tuple[Direction, Direction],
     places: Sequence[tuple[float, float]],
-    report: Callable[[Point], None],
-    should_stop: Callable[[], bool] = lambda: False,
     dtype: torch.dtype = torch.float32,
-) -> None:
-    """Reports the loss at each of `places` on `images` float (N, 3, H, W), normalised, with `labels` (N,).
+) -> Iterator[Point]:
+    """The loss at each of `places` in turn, on `images` float (N, 3, H, W), normalised, with `labels` (N,).
 
     In eval mode, on a copy: `model` stays as it is. As BN is a fixed scale and shift there, it is folded into the
     convolution before it, once for w and both directions; each place then costs two additions a weight and one pass.
@@ -100,15 +98,13 @@ def surface(
     moving = _Moving(model, directions, dtype)
     chunks = list(zip(_as(images, dtype).split(CHUNK), labels.split(CHUNK), strict=True))
     for a, b in places:
-        if should_stop():
-            return
         net = moving.at(a, b)
         loss = right = 0.0
         for x, y in chunks:
             logits = net(x).float()
             loss += F.cross_entropy(logits, y, reduction="sum").item()
             right += (logits.argmax(1) == y).sum().item()
-        report(Point(a, b, loss / len(labels), right / len(labels)))
+        yield Point(a, b, loss / len(labels), right / len(labels))
 
 
 def agrees(
@@ -120,12 +116,11 @@ def agrees(
     dtype: torch.dtype,
 ) -> bool:
     """Whether the loss in `dtype` is within 1 % of float32's at all of `places`."""
-    losses: list[list[float]] = []
-    for kind in (torch.float32, dtype):
-        found: list[Point] = []
-        surface(model, images, labels, directions, places, found.append, dtype=kind)
-        losses.append([point.loss for point in found])
-    return all(abs(a - b) <= TOLERANCE * abs(a) for a, b in zip(*losses, strict=True))
+    exact, other = (
+        [point.loss for point in surface(model, images, labels, directions, places, kind)]
+        for kind in (torch.float32, dtype)
+    )
+    return all(abs(a - b) <= TOLERANCE * abs(a) for a, b in zip(exact, other, strict=True))
 
 
 def _as(images: Tensor, dtype: torch.dtype) -> Tensor:

@@ -10,7 +10,7 @@ from statistics import median
 import torch
 
 from resnet_lab.analysis.gradients import BATCH, LINES, POINTS, initial_correlation, initial_gradients
-from resnet_lab.analysis.landscape import Grid, Point, agrees, random_direction, surface
+from resnet_lab.analysis.landscape import Grid, agrees, random_direction, surface
 from resnet_lab.analysis.lesion import Lesion, accuracy, blocks, remove_each
 from resnet_lab.analysis.responses import layer_responses
 from resnet_lab.data import load_dataset, normalize
@@ -21,6 +21,8 @@ from resnet_lab.figures.lesion import Without, each_figure
 from resnet_lab.figures.page import Chart, Heading, Part, Table
 from resnet_lab.models.cifar import cifar_net
 from resnet_lab.runs import Run, load_run_model
+from resnet_lab.runs.names import distinct_names
+from resnet_lab.training.device import half_precision
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,8 @@ def responses_of(run: Run, pictures: int) -> tuple[list[float], list[str]]:
 def responses_report(runs: Sequence[Run], pictures: int = 500) -> list[Part]:
     """In the order of the layers, and by size (He et al. 2015, Fig. 7)."""
     lines = [
-        Depthwise(
-            r.config.spec.name, r.config.spec.is_plain, *responses_of(r, pictures), DASHES[i % len(DASHES)]
-        )
-        for i, r in enumerate(runs)
+        Depthwise(name, run.config.spec.is_plain, *responses_of(run, pictures), DASHES[i % len(DASHES)])
+        for i, (run, name) in enumerate(zip(runs, distinct_names(runs), strict=True))
     ]
     caption = (
         f"Standard deviation after each convolution's BN, before ReLU and addition, {pictures} test pictures."
@@ -120,8 +120,9 @@ class Lesions:
         return median(self.whole - record.accuracy for record in self.found if not record.changes_shape)
 
 
-def lesions_of(run: Run, pictures: int) -> Lesions:
-    """
+def lesions_of(run: Run, pictures: int, name: str = "") -> Lesions:
+    """Of a trained run, called `name` or after its net.
+
     Raises:
         RunError, ValueError: its checkpoint or data cannot be had.
     """
@@ -133,10 +134,10 @@ def lesions_of(run: Run, pictures: int) -> Lesions:
     changes = {place.name for place in blocks(trained.model) if place.changes_shape}
     spec = run.config.spec
     found = [
-        Without(spec.name, spec.is_plain, r.removed, 100 * r.accuracy, r.removed[0] in changes)
+        Without(name or spec.name, spec.is_plain, r.removed, 100 * r.accuracy, r.removed[0] in changes)
         for r in reversed(told)
     ]
-    return Lesions(spec.name, 100 * accuracy(trained.model, images, data.labels), tuple(found))
+    return Lesions(name or spec.name, 100 * accuracy(trained.model, images, data.labels), tuple(found))
 
 
 def lesions_figure(nets: Sequence[Lesions], pictures: int, dark: bool = False) -> Chart:
@@ -149,7 +150,7 @@ def lesions_figure(nets: Sequence[Lesions], pictures: int, dark: bool = False) -
 
 def lesions_report(runs: Sequence[Run], pictures: int = 1000) -> list[Part]:
     """Each block in turn, and what the median one costs."""
-    nets = [lesions_of(run, pictures) for run in runs]
+    nets = [lesions_of(run, pictures, name) for run, name in zip(runs, distinct_names(runs), strict=True)]
     rows = [
         {"net": n.name, "whole": f"{n.whole:.1f} %", "median block costs": f"{n.drop:.1f} points"}
         for n in nets
@@ -160,21 +161,19 @@ def lesions_report(runs: Sequence[Run], pictures: int = 1000) -> list[Part]:
 def surface_report(runs: Sequence[Run], grid: Grid, pictures: int = 500, seed: int = 0) -> list[Part]:
     """From above, one scale for all; in bfloat16 where its loss agrees with float32's."""
     samples: list[Sample] = []
-    for run in runs:
-        trained, spec = load_run_model(run), run.config.spec
+    for run, name in zip(runs, distinct_names(runs), strict=True):
+        trained, plain = load_run_model(run), run.config.spec.is_plain
         data = load_dataset(trained.dataset, split="train", limit=pictures, image_size=trained.image_size)
         images = normalize(data.images, trained.mean, trained.std)
         both = random_direction(trained.model, 2 * seed), random_direction(trained.model, 2 * seed + 1)
 
-        def told(
-            p: Point, name: str = f"{spec.name}, seed {run.config.seed}", plain: bool = spec.is_plain
-        ) -> None:
-            samples.append(Sample(name, plain, p.a, p.b, p.loss, p.accuracy))
-
         near = [(0.0, 0.0), (grid.radius / 4, grid.radius / 4)]
-        sound = agrees(trained.model, images[:100], data.labels[:100], both, near, torch.bfloat16)
+        sound = half_precision(images.device) == "bf16" and agrees(
+            trained.model, images[:100], data.labels[:100], both, near, torch.bfloat16
+        )
         dtype = torch.bfloat16 if sound else torch.float32
-        surface(trained.model, images, data.labels, both, grid.places(), told, dtype=dtype)
+        points = surface(trained.model, images, data.labels, both, grid.places(), dtype)
+        samples += [Sample(name, plain, p.a, p.b, p.loss, p.accuracy) for p in points]
     limits = loss_range(samples)
     caption = (
         f"Mean loss on {pictures} training pictures, logarithmic, one scale; the cross is the net itself. Two "

@@ -23,6 +23,7 @@ from resnet_lab.data import load_dataset, normalize
 from resnet_lab.figures.lesion import Without, each_figure, paths_figure, random_figure
 from resnet_lab.models import ResNet
 from resnet_lab.runs import Run, RunError, load_run_model
+from resnet_lab.runs.names import distinct_names
 from resnet_lab.ui import jobs
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
@@ -38,6 +39,7 @@ MOST_COUNTS = 9  # numbers of blocks in the random series
 class Patient:
     """A trained net with the test pictures it is judged by."""
 
+    run_id: str
     name: str
     plain: bool
     model: ResNet
@@ -85,25 +87,24 @@ def first_pair(runs: list[Run]) -> list[Run]:
 
 def _patients(runs: list[Run]) -> list[Patient]:
     found = []
-    for run in runs:
+    for run, name in zip(runs, distinct_names(runs), strict=True):
         try:
             path = run.best_checkpoint
-            found.append(_patient(run.id, path.stat().st_mtime_ns if path else 0, run))
+            found.append(_patient(run.id, path.stat().st_mtime_ns if path else 0, name, run))
         except (RunError, ValueError) as error:
             st.warning(plain(str(error)))
     return found
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the net …")
-def _patient(run_id: str, changed: int, _run: Run) -> Patient:
+def _patient(run_id: str, changed: int, name: str, _run: Run) -> Patient:
     trained = load_run_model(_run)
     data = load_dataset(trained.dataset, split="test", limit=PICTURES, image_size=trained.image_size)
     images = normalize(data.images, trained.mean, trained.std)
-    spec = _run.config.spec
     whole = 100 * accuracy(trained.model, images, data.labels)
-    name = f"{spec.name}, seed {_run.config.seed}"
+    kind = _run.config.spec.is_plain
     return Patient(
-        name, spec.is_plain, trained.model, images, data.labels, tuple(blocks(trained.model)), whole
+        run_id, name, kind, trained.model, images, data.labels, tuple(blocks(trained.model)), whole
     )
 
 
@@ -122,7 +123,7 @@ def _operate(patient: Patient) -> None:
         )
     swapped = _swapped(patient)
     try:
-        left = 100 * _accuracy(patient.name, tuple(removed), swapped, patient.whole, patient)
+        left = 100 * _accuracy(patient.run_id, tuple(removed), swapped, patient.whole, patient)
     except ValueError as error:
         st.error(plain(f"{str(error)[0].upper()}{str(error)[1:]}."))
         return
@@ -143,7 +144,11 @@ def _swapped(patient: Patient) -> tuple[tuple[str, str], ...]:
 
 @st.cache_data(max_entries=500, show_spinner=False)
 def _accuracy(
-    name: str, removed: tuple[str, ...], swapped: tuple[tuple[str, str], ...], whole: float, _patient: Patient
+    run_id: str,
+    removed: tuple[str, ...],
+    swapped: tuple[tuple[str, str], ...],
+    whole: float,
+    _patient: Patient,
 ) -> float:
     if not removed and not swapped:
         return _patient.whole / 100

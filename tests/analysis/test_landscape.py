@@ -56,9 +56,7 @@ def test_each_point_is_the_loss_of_the_net_that_is_there(family):
     model = trained(FAMILIES[family])
     before = {name: value.clone() for name, value in model.state_dict().items()}
     directions = random_direction(model, 1), random_direction(model, 2)
-    found = []
-    surface(model, X, Y, directions, [(0.0, 0.0), (0.5, -1.0)], found.append)
-    for point in found:
+    for point in surface(model, X, Y, directions, [(0.0, 0.0), (0.5, -1.0)]):
         loss, share = written_out(model, directions, point.a, point.b)
         assert point.loss == pytest.approx(loss, rel=1e-3)
         assert point.accuracy == pytest.approx(share, abs=1 / 150 + 1e-6)
@@ -124,26 +122,25 @@ def test_places_span_the_radius_and_hold_the_net_itself():
 def test_an_overflow_is_reported_as_it_is_and_the_rest_goes_on():
     model = trained(cifar_net(8, "plain"))
     direction = {name: 1e30 * d for name, d in random_direction(model, 1).items()}
-    found = []
-    surface(model, X, Y, (direction, direction), [(1.0, 0.0), (0.0, 0.0)], found.append)
+    found = list(surface(model, X, Y, (direction, direction), [(1.0, 0.0), (0.0, 0.0)]))
     assert not math.isfinite(found[0].loss)
     assert math.isfinite(found[1].loss)
 
 
-def test_a_cancel_stops_between_points():
-    found = []
+def test_points_come_one_by_one_and_the_rest_can_be_left():
     model = trained(cifar_net(8, "A"))
     direction = random_direction(model, 1)
-    surface(model, X, Y, (direction, direction), Grid(3).places(), found.append, lambda: len(found) == 2)
-    assert len(found) == 2
+    points = surface(model, X, Y, (direction, direction), [(0.0, 0.0), (math.nan, 0.0)])
+    assert math.isfinite(next(points).loss)
+    points.close()
+    assert not torch.is_inference_mode_enabled()
 
 
 def test_half_precision_stays_near():
     model = trained(cifar_net(8, "A"))
     directions = random_direction(model, 1), random_direction(model, 2)
-    exact, half = [], []
     places = Grid(3, radius=0.5).places()
-    surface(model, X, Y, directions, places, exact.append)
-    surface(model, X, Y, directions, places, half.append, dtype=torch.bfloat16)
+    exact = surface(model, X, Y, directions, places)
+    half = surface(model, X, Y, directions, places, torch.bfloat16)
     for a, b in zip(exact, half, strict=True):
         assert b.loss == pytest.approx(a.loss, rel=0.03)

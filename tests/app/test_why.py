@@ -119,6 +119,28 @@ def test_the_surface_of_both_nets(open_page, pair, kind):
     assert {sample.name for sample in samples} == {"resnet20, seed 0", "plain20, seed 0"}
 
 
+@pytest.fixture
+def twins(tiny):
+    """Two runs of one net and seed, with other learning rates."""
+    store = RunStore()
+    runs = [store.create(tiny.replace(variant="resnet20", epochs=1, lr=lr)) for lr in (0.05, 0.02)]
+    for run in runs:
+        execute(run)
+    return runs
+
+
+def test_two_runs_of_one_net_and_seed_are_told_apart(open_page, twins):
+    at = open_page("comparison", why="Lesion")
+    at.multiselect(key="runs").set_value([run.id for run in twins]).run()
+    assert not at.exception
+    at.segmented_control(key="why").set_value("Surface").run()
+    at.selectbox(key="surface_count").set_value(5).run()
+    next(b for b in at.button if b.label == "Compute").click().run()
+    at = finish(at, "surface")
+    names = [sample.name for sample in at.session_state["job.surface"].records]
+    assert {names.count(f"resnet20, seed 0 ({run.id[-4:]})") for run in twins} == {25}
+
+
 def test_a_job_tells_what_it_found_how_long_it_takes_and_why_it_failed():
     go = threading.Event()
 

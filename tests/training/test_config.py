@@ -5,7 +5,7 @@ import pytest
 from resnet_lab.data import Augmentation
 from resnet_lab.models import ModelSpec
 from resnet_lab.training import RECIPES, TrainConfig
-from resnet_lab.training.recipes import ABOUT, PAIRS, race
+from resnet_lab.training.recipes import ABOUT
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,3 @@ def test_unknown_field():
 
 def test_every_recipe_is_explained():
     assert ABOUT.keys() == RECIPES.keys()
-
-
-@pytest.mark.parametrize("depth", PAIRS)
-def test_a_race_differs_in_the_shortcut_alone(depth):
-    residual, plain = race(depth, seed=3)
-    assert residual.replace(variant=plain.variant) == plain
-    assert residual.spec.replace(name=plain.spec.name, shortcut="none") == plain.spec

@@ -41,6 +41,13 @@ def test_what_cannot_race_is_said(depths, kinds, says):
         race(depths, kinds)
 
 
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_race_differs_in_the_shortcut_alone(depth):
+    [[residual, plain]] = race([depth], ["A", "plain"], seeds=[3])
+    assert residual.replace(variant=plain.variant) == plain
+    assert residual.spec.replace(name=plain.spec.name, shortcut="none") == plain.spec
+
+
 def test_named_variants_are_used_and_every_net_is_recognised():
     assert cifar_net(56, "plain") is VARIANTS["plain56"]
     for depth in (8, *DEPTHS):
