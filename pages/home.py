@@ -1,4 +1,4 @@
-"""What the lab is, and five guided experiments."""
+"""What the lab is, and six guided experiments."""
 
 import streamlit as st
 
@@ -24,6 +24,7 @@ CARDS = {  # lesson → title, what it is about
         "Where does it look?",
         "A net that learned ten shapes, and the place that convinces it.",
     ),
+    "cheat": ("Catch the cheat", "It scores well in validation, and fails. What has it learned?"),
 }
 ELSEWHERE = {  # page → what can be done there
     "architecture": "Read any net layer by layer",
@@ -42,7 +43,7 @@ def cards() -> None:
         "on nets that you train yourself, and then says why."
     )
     places = [column for _ in range(2) for column in st.columns(3)]
-    for place, (key, (title, text)) in zip(places, CARDS.items(), strict=False):
+    for place, (key, (title, text)) in zip(places, CARDS.items(), strict=True):
         with place.container(border=True, height="stretch"):
             st.markdown(f"**{title}**")
             st.markdown(text)
@@ -50,10 +51,10 @@ def cards() -> None:
             if st.button("Begin", icon=":material/arrow_forward:", key=key):
                 st.query_params["lesson"] = key
                 st.rerun()
-    with places[-1].container(border=True, height="stretch"):
-        st.markdown("**Or look around**")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown("Or look around:", width="content")
         for page, label in ELSEWHERE.items():
-            st.page_link(shell.page_path(page), label=label, icon=shell.PAGES[page][1])
+            st.page_link(shell.page_path(page), label=label, icon=shell.PAGES[page][1], width="content")
 
 
 chosen = st.query_params.get("lesson", "")

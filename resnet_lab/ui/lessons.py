@@ -1,4 +1,4 @@
-"""The five guided experiments of the home page: what each sets up, asks, measures and explains."""
+"""The guided experiments of the home page: what each sets up, asks, measures and explains."""
 
 from __future__ import annotations
 
@@ -129,6 +129,31 @@ def find_lesion(runs: Sequence[Run]) -> Finding:
     return Finding(_choice(residual.drop, (5, 20)), sentence, [lesions_figure(nets, LESIONED, is_dark())])
 
 
+def find_cheat(runs: Sequence[Run]) -> Finding:
+    """Accuracy with the mark and without it, and where Grad-CAM points while it is there."""
+    run = runs[0]
+    with_mark = 100 * max(epoch["accuracy"] for epoch in curve(run).epochs)
+    gap = with_mark - _test(run)
+    trained = load_run_model(run)
+    data = load_dataset("shapes_shortcut", split="train", limit=PICTURES, image_size=trained.image_size)
+    assert data.masks is not None  # the shapes have them
+    maps = attribute(trained.model, normalize(data.images, trained.mean, trained.std))
+    corner = data.masks.new_zeros(data.masks.shape)
+    side = trained.image_size // 4  # twice the mark's, as one place of the last maps is as wide as the mark
+    corner[:, :side, :side] = True
+    hits = [100 * pointing_hits(maps, places).float().mean().item() for places in (corner, data.masks)]
+    rows = [
+        {"pictures": "validation, with the mark", "accuracy": f"{with_mark:.1f} %"},
+        {"pictures": "test, without it", "accuracy": f"{_test(run):.1f} %"},
+    ]
+    sentence = (
+        f"With the mark the net is right on {with_mark:.1f} %, without it on {_test(run):.1f} %. On "
+        f"{len(data)} pictures with the mark the strongest place of Grad-CAM lies in the marked corner in "
+        f"{hits[0]:.1f} %, on the object in {hits[1]:.1f} %."
+    )
+    return Finding(_choice(gap, (5, 30)), sentence, [Table(rows)])
+
+
 def _pair(depths: Sequence[int], kinds: Sequence[str]) -> tuple:
     return tuple(config for group in race(depths, kinds) for config in group)
 
@@ -254,6 +279,25 @@ LESSONS = {
                 "2018, Sec. 5.1): a hit if the strongest place lies on the object. Its last maps are 8 × 8, "
                 "so one place stands for 4 × 4 pixels, and a small shape can be missed by a net that does "
                 "look at it.",
+            ),
+        ),
+        Lesson(
+            key="cheat",
+            title="Catch the cheat",
+            setting="Somebody has put a small mark into the top left corner of every training and validation "
+            "picture, of another colour for each shape. In the test pictures it is missing. Nobody tells the net.",
+            question="How does the net that scored well in validation do on the test pictures?",
+            choices=("As well, within 5 points", "5 to 30 points worse", "More than 30 points worse"),
+            configs=(RECIPES["race-32"].replace(variant="resnet20", dataset="shapes_shortcut", epochs=3),),
+            takes="about half a minute on two CPU cores",
+            watch=("accuracy", "loss"),
+            find=find_cheat,
+            explanation=(
+                "A net learns whatever tells the classes apart, and a coloured corner does so more easily than a "
+                "shape. Validation pictures from the same source carry the same mark, so no curve warns of it. "
+                "Geirhos et al. 2020 call it shortcut learning.",
+                "Asked where it looks, the net gives itself away: the map sits on the corner. This is what "
+                "attribution is for. Look at single pictures on the prediction page, with this run.",
             ),
         ),
     )

@@ -125,3 +125,12 @@ def test_lesions_are_measured_on_both_nets(open_page, tiny, monkeypatch):
     at.radio[0].set_value(lesson.choices[0]).run()
     assert not at.exception
     assert "resnet56 loses" in words(at)
+
+
+def test_the_cheat_is_caught_by_its_map(open_page, tiny):
+    lesson = LESSONS["cheat"]
+    as_if_trained(lesson.configs[0], tiny, 0.1)
+    at = open_page("home", lesson="cheat")
+    at.radio[0].set_value(lesson.choices[0]).run()
+    assert not at.exception
+    assert "in the marked corner" in words(at)
