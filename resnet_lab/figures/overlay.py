@@ -8,19 +8,23 @@ from PIL import Image
 from plotly.colors import hex_to_rgb, sequential
 
 Pixels = NDArray[np.uint8]  # (H, W, 3), RGB
-Heat = NDArray[np.float32]  # (H, W), 0 to 1
+Heat = NDArray[np.float32]  # (H, W), 0 to 1, or -1 to 1
 Mask = NDArray[np.bool_]  # (H, W)
 
 # Inferno: brightness rises evenly from black to pale yellow, so it reads the same without colour vision, and
 # laid over a picture it leaves lit what the net looks at.
 _ANCHORS = np.array([hex_to_rgb(colour) for colour in sequential.Inferno], dtype=np.float64)  # (10, 3)
+_AGAINST = np.array(hex_to_rgb("#56B4E9"), dtype=np.float64)  # sky blue, for what speaks against a class
 
 
 def colourise(heat: Heat) -> Pixels:
-    """Colours for values from 0 (black) to 1 (pale yellow); values beyond are taken as 0 or 1."""
+    """Colours for values from 0 (black) to 1 (pale yellow), and to -1 (blue); values beyond are taken as the ends."""
     places = np.linspace(0, 1, len(_ANCHORS))
     channels = [np.interp(heat, places, _ANCHORS[:, i]) for i in range(3)]
-    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
+    against = np.clip(-heat, 0, 1)[..., None] * _AGAINST
+    return (
+        np.round(np.stack(channels, axis=-1) + against * (heat[..., None] < 0)).clip(0, 255).astype(np.uint8)
+    )
 
 
 def overlay(image: Pixels, heat: Heat, opacity: float) -> Pixels:

@@ -25,11 +25,12 @@ MOST_MAPS = 100  # kept for a session
 
 @dataclass(frozen=True)
 class Question:
-    """A class, a method of `METHODS`, and the stage that it reads if it reads one."""
+    """A class, a method of `METHODS`, the stage that it reads if it reads one, and whether against counts too."""
 
     target: int
     method: str
     stage: str
+    signed: bool
 
 
 def show_answer(net: Net, picture: Picture) -> None:
@@ -61,7 +62,7 @@ def show_answer(net: Net, picture: Picture) -> None:
     if heat.any():
         st.caption(
             f"Bright: the places that speak for {name}{where}, by {method.title} ({method.source}). Black is 0, pale "
-            "yellow the largest."
+            "yellow the largest." + (" Blue: what speaks against it." if question.signed else "")
         )
     else:
         st.caption(f"Nothing{where} speaks for {name}: its map is zero everywhere.")
@@ -97,8 +98,11 @@ def _questions(net: Net, top: list[int]) -> tuple[Question, float]:
             bind="query-params",
             required=True,
         )
+    signed = METHODS[method].signed and st.toggle(
+        "Signed", key="signed", bind="query-params", help="Shows what speaks against the class too, in blue."
+    )
     opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="opacity")
-    return Question(target, method, stage), opacity
+    return Question(target, method, stage, signed), opacity
 
 
 def _tensor(net: Net, pixels: Pixels) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torchvision.models import ResNet18_Weights, resnet18
 
+from resnet_lab.attribution import METHODS
 from resnet_lab.data import load_dataset
 from resnet_lab.runs import RunStore, execute, load_run_model
 from resnet_lab.training import TrainConfig
@@ -248,3 +249,16 @@ def test_imagenet_weights_that_are_here_answer(open_page, tmp_path, monkeypatch)
     assert chances == pytest.approx(expected.values.tolist(), rel=1e-4)
     assert captions(at)[0] == "What the net sees, 224 × 224"
     assert not any(b.label.startswith("Download") for b in at.button)
+
+
+def test_every_method_can_be_asked_and_signed_maps_tell_against_from_for(open_page, lab, monkeypatch):
+    monkeypatch.setattr("resnet_lab.attribution.methods.PATCHES", 4)  # 10 passes of occlusion instead of 226
+    at = open_page("prediction", run=lab.id, source="Test picture")
+    for method, about in METHODS.items():
+        at.selectbox(key="method").set_value(method).run()
+        assert not at.exception
+        said = " ".join(element.value for element in at.caption)
+        assert about.title in said or "its map is zero" in said
+    at.toggle(key="signed").set_value(True).run()
+    assert not at.exception
+    assert any("speaks against" in element.value for element in at.caption)

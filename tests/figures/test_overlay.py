@@ -23,7 +23,7 @@ def test_more_heat_is_always_brighter():
 
 
 def test_values_beyond_the_scale_take_its_ends():
-    assert (colourise(np.array([[-1, 2]], np.float32)) == colourise(np.array([[0, 1]], np.float32))).all()
+    assert (colourise(np.array([[-2, 2]], np.float32)) == colourise(np.array([[-1, 1]], np.float32))).all()
 
 
 def test_opacity_goes_from_the_picture_to_the_map():
@@ -71,3 +71,14 @@ def test_the_outline_stays_inside_the_object_and_leaves_the_rest():
     assert (drawn[3, 3:6] == 0).all()
     assert (drawn[4, 4] == 100).all()
     assert (image == 100).all()
+
+
+def test_what_speaks_against_a_class_is_blue_and_the_rest_as_without_signs():
+    heat = np.array([[-1.0, 0.0, 0.5]], dtype=np.float32)
+    colours = colourise(heat)
+    assert colours[0, 0].tolist() == [
+        0x56 + colours[0, 1, 0],
+        0xB4 + colours[0, 1, 1],
+        0xE9 + colours[0, 1, 2],
+    ]
+    assert (colours[0, 1:] == colourise(heat[:, 1:])[0]).all()
