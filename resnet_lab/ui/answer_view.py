@@ -118,7 +118,7 @@ def _chances(key: str, pixels: Pixels, _net: Net) -> NDArray[np.float32]:
 
 
 def _heat(net: Net, picture: Picture, question: Question) -> NDArray[np.float32]:
-    """A map (H, W), 0 to 1; kept for the session. Slow methods show how far they are; a click elsewhere ends them."""
+    """A map (H, W), kept for the session. Slow methods show how far they are; a click elsewhere ends them."""
     kept: dict[Any, NDArray[np.float32]] = st.session_state.setdefault("maps", {})
     key = (net.key, hash(picture.pixels.tobytes()), question)
     if key in kept:
@@ -133,15 +133,11 @@ def _heat(net: Net, picture: Picture, question: Question) -> NDArray[np.float32]
     def told() -> None:
         nonlocal done
         done += 1
-        if bar is not None:
-            bar.progress(
-                min(done / method.passes, 1.0)
-            )  # Streamlit ends the script here when it is to run anew
+        if bar is not None:  # Streamlit ends the script here when it is to run anew
+            bar.progress(min(done / method.passes, 1.0))
 
-    pixels = _tensor(net, picture.pixels)
-    heat = attribute(net.model, pixels, question.target, question.method, question.stage, on_pass=told)[
-        0
-    ].numpy()
+    asked = (question.target, question.method, question.stage, question.signed)
+    heat = attribute(net.model, _tensor(net, picture.pixels), *asked, on_pass=told)[0].numpy()
     if bar is not None:
         bar.empty()
     if len(kept) >= MOST_MAPS:

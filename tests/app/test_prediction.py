@@ -259,6 +259,10 @@ def test_every_method_can_be_asked_and_signed_maps_tell_against_from_for(open_pa
         assert not at.exception
         said = " ".join(element.value for element in at.caption)
         assert about.title in said or "its map is zero" in said
+    at.selectbox(key="method").set_value("integrated_gradients").run()
     at.toggle(key="signed").set_value(True).run()
     assert not at.exception
     assert any("speaks against" in element.value for element in at.caption)
+    maps = at.session_state["maps"]
+    assert [heat.min() < 0 for question, heat in maps.items() if question[2].signed] == [True]
+    assert all(heat.min() >= 0 for question, heat in maps.items() if not question[2].signed)
