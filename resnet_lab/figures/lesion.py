@@ -30,6 +30,8 @@ def each_figure(
     for name in dict.fromkeys(record.name for record in found):
         mine = {record.removed[0]: record for record in found if record.name == name}
         shown = [mine[block] for block in blocks if block in mine]
+        if not shown:
+            continue
         colour = kind_colour(shown[0].plain, dark)
         figure.add_bar(
             x=[record.removed[0].removeprefix("layer") for record in shown],

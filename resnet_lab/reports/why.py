@@ -11,7 +11,7 @@ import torch
 
 from resnet_lab.analysis.gradients import BATCH, LINES, POINTS, initial_correlation, initial_gradients
 from resnet_lab.analysis.landscape import Grid, agrees, random_direction, surface
-from resnet_lab.analysis.lesion import Lesion, accuracy, blocks, remove_each
+from resnet_lab.analysis.lesion import Prepared, remove_each
 from resnet_lab.analysis.responses import layer_responses
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.figures.curves import DASHES
@@ -129,15 +129,14 @@ def lesions_of(run: Run, pictures: int, name: str = "") -> Lesions:
     trained = load_run_model(run)
     data = load_dataset(trained.dataset, split="test", limit=pictures, image_size=trained.image_size)
     images = normalize(data.images, trained.mean, trained.std)
-    told: list[Lesion] = []
-    remove_each(trained.model, images, data.labels, told.append)
-    changes = {place.name for place in blocks(trained.model) if place.changes_shape}
+    prepared = Prepared(trained.model, images, data.labels)
+    changes = {place.name for place in prepared.places if place.changes_shape}
     spec = run.config.spec
     found = [
         Without(name or spec.name, spec.is_plain, r.removed, 100 * r.accuracy, r.removed[0] in changes)
-        for r in reversed(told)
+        for r in reversed(list(remove_each(prepared)))
     ]
-    return Lesions(name or spec.name, 100 * accuracy(trained.model, images, data.labels), tuple(found))
+    return Lesions(name or spec.name, 100 * prepared.whole, tuple(found))
 
 
 def lesions_figure(nets: Sequence[Lesions], pictures: int, dark: bool = False) -> Chart:

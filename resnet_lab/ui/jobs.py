@@ -18,11 +18,12 @@ Work = Callable[[Report, ShouldStop], None]  # it reports what it finds
 
 
 class Job:
-    """`work` in a thread of its own. It touches no page; the page reads `records`, which only grows."""
+    """`work` about `of` in a thread of its own. It touches no page; the page reads `records`, which only grows."""
 
-    def __init__(self, work: Work, total: int) -> None:
+    def __init__(self, work: Work, total: int, of: Any) -> None:
         self.records: list[Any] = []
         self.total = total
+        self.of = of
         self.error = ""
         self._began = time.monotonic()
         self._cancelled = threading.Event()
@@ -63,17 +64,20 @@ class Job:
         self._thread.join()
 
 
-def start(key: str, work: Work, total: int) -> Job:
-    """Starts a job of this session; one of the same key that still runs is cancelled."""
-    if (before := current(key)) is not None:
+def start(key: str, work: Work, total: int, of: Any) -> None:
+    """Starts a job of this session about `of`; one of the same key that still runs is cancelled."""
+    if (before := st.session_state.get(f"job.{key}")) is not None:
         before.cancel()
-    job = Job(work, total)
-    st.session_state[f"job.{key}"] = job
-    return job
+    st.session_state[f"job.{key}"] = Job(work, total, of)
 
 
-def current(key: str) -> Job | None:
-    return st.session_state.get(f"job.{key}")
+def current(key: str, of: Any) -> Job | None:
+    """The job of that key, if it is about `of`; one about something else is cancelled, as nobody watches it."""
+    job: Job | None = st.session_state.get(f"job.{key}")
+    if job is None or job.of == of:
+        return job
+    job.cancel()
+    return None
 
 
 def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import cast
 
+import plotly.graph_objects as go
 import streamlit as st
-from torch import Tensor
 
 from resnet_lab.analysis.lesion import (
     BlockPlace,
     Lesion,
+    Prepared,
     Series,
-    accuracy,
-    blocks,
-    lesioned,
     path_lengths,
     remove_each,
     remove_random,
 )
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.figures.lesion import Without, each_figure, paths_figure, random_figure
-from resnet_lab.models import ResNet
 from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.runs.names import distinct_names
+from resnet_lab.training.device import device_name, pick_device
 from resnet_lab.ui import jobs
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
@@ -32,31 +32,30 @@ from resnet_lab.ui.text import plain
 PICTURES = 1000
 MOST_NETS = 2
 DRAWS = 3
-MOST_COUNTS = 9  # numbers of blocks in the random series
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Patient:
-    """A trained net with the test pictures it is judged by."""
+    """A trained net with the test pictures it is judged by; `version` changes with its checkpoint."""
 
-    run_id: str
+    version: tuple[str, int]
     name: str
     plain: bool
-    model: ResNet
-    images: Tensor
-    labels: Tensor
-    places: tuple[BlockPlace, ...]
-    whole: float  # accuracy of the whole net, percent
+    prepared: Prepared
 
-    def tell(self, report: jobs.Report) -> Callable[[Lesion], None]:
-        """Reports a lesion as a record of this net."""
-        shapes = {place.name for place in self.places if place.changes_shape}
+    @property
+    def places(self) -> tuple[BlockPlace, ...]:
+        return self.prepared.places
 
-        def told(lesion: Lesion) -> None:
-            changes = not shapes.isdisjoint(lesion.removed)
-            report(Without(self.name, self.plain, lesion.removed, 100 * lesion.accuracy, changes))
+    @property
+    def whole(self) -> float:
+        """Accuracy of the whole net, percent."""
+        return 100 * self.prepared.whole
 
-        return told
+    def record(self, lesion: Lesion) -> Without:
+        """A lesion of this net, as figures have it."""
+        changes = any(place.changes_shape for place in self.places if place.name in lesion.removed)
+        return Without(self.name, self.plain, lesion.removed, 100 * lesion.accuracy, changes)
 
 
 def lesion_view(runs: list[Run]) -> None:
@@ -69,6 +68,11 @@ def lesion_view(runs: list[Run]) -> None:
     for column, patient in zip(st.columns(len(patients), gap="large"), patients, strict=True):
         with column:
             _operate(patient)
+    st.caption(
+        "Without a block, a residual net keeps its shortcut; a plain net passes the block's input on, subsampled and "
+        "zero-padded where the next block wants another shape. No training afterwards. float32 on "
+        f"{plain(device_name(patients[0].prepared.labels.device))}."
+    )
     with st.container(horizontal=True):
         if st.button("Remove each in turn", icon=":material/content_cut:"):
             _start_each(patients)
@@ -90,27 +94,25 @@ def _patients(runs: list[Run]) -> list[Patient]:
     for run, name in zip(runs, distinct_names(runs), strict=True):
         try:
             path = run.best_checkpoint
-            found.append(_patient(run.id, path.stat().st_mtime_ns if path else 0, name, run))
-        except (RunError, ValueError) as error:
+            version = run.id, path.stat().st_mtime_ns if path else 0
+            found.append(Patient(version, name, run.config.spec.is_plain, _prepared(version, run)))
+        except (RunError, ValueError, OSError) as error:
             st.warning(plain(str(error)))
     return found
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the net …")
-def _patient(run_id: str, changed: int, name: str, _run: Run) -> Patient:
-    trained = load_run_model(_run)
+def _prepared(version: tuple[str, int], _run: Run) -> Prepared:
+    trained, device = load_run_model(_run), pick_device("auto")
     data = load_dataset(trained.dataset, split="test", limit=PICTURES, image_size=trained.image_size)
-    images = normalize(data.images, trained.mean, trained.std)
-    whole = 100 * accuracy(trained.model, images, data.labels)
-    kind = _run.config.spec.is_plain
-    return Patient(
-        run_id, name, kind, trained.model, images, data.labels, tuple(blocks(trained.model)), whole
-    )
+    images = normalize(data.images.to(device), trained.mean, trained.std)
+    return Prepared(trained.model.to(device), images, data.labels.to(device))
 
 
 def _operate(patient: Patient) -> None:
-    """The net's blocks to click on, and what is left without them."""
+    """The net's blocks to click on, and above them what is left without them."""
     st.markdown(f"**{plain(patient.name)}**")
+    above = st.container()
     removed: list[str] = []
     for stage in dict.fromkeys(place.stage for place in patient.places):
         names = [place.name for place in patient.places if place.stage == stage]
@@ -122,16 +124,17 @@ def _operate(patient: Patient) -> None:
             key=f"out.{patient.name}.{stage}",
         )
     swapped = _swapped(patient)
-    try:
-        left = 100 * _accuracy(patient.run_id, tuple(removed), swapped, patient.whole, patient)
-    except ValueError as error:
-        st.error(plain(f"{str(error)[0].upper()}{str(error)[1:]}."))
-        return
-    st.metric(
-        f"Accuracy on {len(patient.labels):,} test pictures",
-        f"{left:.1f} %",
-        f"{left - patient.whole:+.1f} points" if removed or swapped else None,
-    )
+    with above:
+        try:
+            left = 100 * _accuracy(patient.version, tuple(removed), swapped, patient.prepared)
+        except ValueError as error:
+            st.error(plain(f"{str(error)[0].upper()}{str(error)[1:]}."))
+            return
+        st.metric(
+            f"Accuracy on {len(patient.prepared.labels):,} test pictures",
+            f"{left:.1f} %",
+            f"{left - patient.whole:+.1f} points" if removed or swapped else None,
+        )
 
 
 def _swapped(patient: Patient) -> tuple[tuple[str, str], ...]:
@@ -142,66 +145,78 @@ def _swapped(patient: Patient) -> tuple[tuple[str, str], ...]:
     return ((first, second),) if first and second and first != second else ()
 
 
-@st.cache_data(max_entries=500, show_spinner=False)
+@st.cache_data(max_entries=500, show_spinner="Asking the net …")
 def _accuracy(
-    run_id: str,
+    version: tuple[str, int],
     removed: tuple[str, ...],
     swapped: tuple[tuple[str, str], ...],
-    whole: float,
-    _patient: Patient,
+    _prepared: Prepared,
 ) -> float:
-    if not removed and not swapped:
-        return _patient.whole / 100
-    return accuracy(lesioned(_patient.model, removed, swapped), _patient.images, _patient.labels)
+    return _prepared.accuracy(removed, swapped)
 
 
 def _start_each(patients: list[Patient]) -> None:
-    def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-        for patient in patients:
-            remove_each(patient.model, patient.images, patient.labels, patient.tell(report), should_stop)
-
-    jobs.start("lesion-each", work, sum(len(p.places) for p in patients))
+    growing = [map(p.record, remove_each(p.prepared)) for p in patients]
+    _start("lesion-each", patients, growing, sum(len(p.places) for p in patients))
 
 
 def _start_random(patients: list[Patient]) -> None:
+    series = [Series(coarse_first(len(p.places)), DRAWS) for p in patients]
+    growing = [map(p.record, remove_random(p.prepared, s)) for p, s in zip(patients, series, strict=True)]
+    _start("lesion-random", patients, growing, sum(DRAWS * len(s.counts) for s in series))
+
+
+def _start(key: str, patients: list[Patient], growing: Sequence[Iterator[Without]], total: int) -> None:
     def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-        for patient in patients:
-            series = Series(tuple(_counts(patient)), DRAWS)
-            remove_random(
-                patient.model, patient.images, patient.labels, series, patient.tell(report), should_stop
-            )
+        for at_once in zip_longest(*growing):  # one of each net in turn, so that they grow together
+            for record in at_once:
+                if record is not None:
+                    report(record)
+            if should_stop():
+                return
 
-    jobs.start("lesion-random", work, sum(DRAWS * len(_counts(p)) for p in patients))
+    jobs.start(key, work, total, _versions(patients))
 
 
-def _counts(patient: Patient) -> list[int]:
-    """1 to n, or a spread of them: each costs a pass of all pictures."""
-    n = len(patient.places)
-    return sorted({round(1 + i * (n - 1) / (MOST_COUNTS - 1)) for i in range(MOST_COUNTS)})
+def _versions(patients: Iterable[Patient]) -> list[tuple[str, int]]:
+    return [patient.version for patient in patients]
+
+
+def coarse_first(n: int) -> tuple[int, ...]:
+    """1 to n, first every 2^i-th of them, then those between, so that a line shows its course early."""
+    steps = [2**i for i in reversed(range(max(1, (n - 1).bit_length() - 1)))]
+    return tuple(dict.fromkeys(count for step in steps for count in range(1, n + 1, step)))
 
 
 def _series(patients: list[Patient]) -> None:
     """Bars and lines, as far as they have grown."""
     whole = {p.name: p.whole for p in patients}
-    longest = max(patients, key=lambda p: len(p.places))
-    names = [place.name for place in longest.places]
-    if (job := jobs.current("lesion-each")) is not None:
-        jobs.follow(
-            job,
-            lambda j: live_chart(each_figure(list(j.records), names, whole, is_dark()), key="lesion-each"),
-        )
-        st.caption(
-            "Each bar: accuracy without that block alone. Hatched: blocks that change the shape, of which the shortcut "
-            "(in a plain net: subsampling and zero-padding) is left. Dashed: the whole net."
-        )
-    if (job := jobs.current("lesion-random")) is not None:
-        jobs.follow(
-            job, lambda j: live_chart(random_figure(list(j.records), whole, is_dark()), key="lesion-random")
-        )
-        st.caption(
-            f"Each mark: {DRAWS} random choices for each number of blocks, the same ones in both nets. Veit et al. "
-            "2016 (Sec. 4.2) find that a residual net's error grows smoothly."
-        )
+    names = [place.name for place in max((p.places for p in patients), key=len)]
+    _follow(
+        "lesion-each",
+        patients,
+        lambda found: each_figure(found, names, whole, is_dark()),
+        "Each bar: accuracy without that block alone. Hatched: blocks that change the shape, whose shortcut subsamples "
+        "and widens. Dashed: the whole net.",
+    )
+    _follow(
+        "lesion-random",
+        patients,
+        lambda found: random_figure(found, whole, is_dark()),
+        f"{DRAWS} random choices of each number of blocks, a mark each, and their mean; nets of one depth lose the "
+        "same blocks. Veit et al. 2016 (Sec. 4.2) find that a residual net's error grows smoothly.",
+    )
+
+
+def _follow(
+    key: str, patients: list[Patient], draw: Callable[[list[Without]], go.Figure], caption: str
+) -> None:
+    """What the job has found."""
+    job = jobs.current(key, _versions(patients))
+    if job is None:
+        return
+    jobs.follow(job, lambda j: live_chart(draw(cast("list[Without]", list(j.records))), key=key))
+    st.caption(caption)
 
 
 def _paths(patients: list[Patient]) -> None:

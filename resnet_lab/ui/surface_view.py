@@ -66,7 +66,7 @@ def surface_view(runs: list[Run]) -> None:
         pressed = st.button("Compute", icon=":material/landscape:", type="primary")
     if pressed:
         _start(pair, Question(Grid(count, radius, kind == "Slice"), seed, pictures))
-    job = jobs.current("surface")
+    job = jobs.current("surface", [run.id for run in pair])
     if job is None:
         st.caption(
             "11 × 11 points on 200 pictures take a pair of 32-layer nets some fifteen seconds on two CPU cores."
@@ -102,8 +102,8 @@ def _start(runs: list[Run], question: Question) -> None:
             if should_stop():
                 return
 
-    job = jobs.start("surface", work, len(subjects) * len(places))
-    st.session_state["surface.asked"] = (job, question)
+    jobs.start("surface", work, len(subjects) * len(places), [run.id for run in runs])
+    st.session_state["surface.question"] = question
 
 
 def _subject(run: Run, name: str, pictures: int) -> Subject:
@@ -130,10 +130,7 @@ def _dtype(subject: Subject, directions: tuple[Direction, Direction], radius: fl
 
 def _draw(job: jobs.Job, from_above: bool) -> None:
     records = cast("list[Sample]", list(job.records))
-    asked = st.session_state.get("surface.asked")
-    if asked is None or asked[0] is not job:
-        return
-    question: Question = asked[1]
+    question: Question = st.session_state["surface.question"]
     if question.grid.is_slice:
         live_chart(slice_figure(records, is_dark()), key="loss-slice")
     else:

@@ -149,7 +149,7 @@ def test_a_job_tells_what_it_found_how_long_it_takes_and_why_it_failed():
         go.wait(10)
         raise ValueError("the net is gone")
 
-    job = Job(work, total=4)
+    job = Job(work, total=4, of="x")
     while not job.records:
         time.sleep(0.01)
     assert job.is_active
@@ -165,7 +165,7 @@ def test_a_cancelled_job_ends_after_its_record():
             report(0)
             time.sleep(0.01)
 
-    job = Job(work, total=10**6)
+    job = Job(work, total=10**6, of="x")
     job.cancel()
     job.wait()
     assert job.is_cancelled

@@ -1,0 +1,208 @@
+"""The lesion view: what it shows is what the nets answer, and it goes on without what is missing."""
+
+import threading
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from resnet_lab.analysis.lesion import accuracy, lesioned
+from resnet_lab.data import load_dataset, normalize
+from resnet_lab.figures.lesion import Without, each_figure
+from resnet_lab.models import draw_model
+from resnet_lab.runs import RunStore, load_run_model
+from resnet_lab.training import TrainConfig
+from resnet_lab.ui import lesion_view as module
+from resnet_lab.ui.jobs import Job
+from resnet_lab.ui.lesion_view import coarse_first
+
+PICTURES = 100
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """resnet20 and plain20 with running statistics of the pictures, and a residual net of another depth."""
+    monkeypatch.setattr(module, "PICTURES", PICTURES)
+    return [saved(name) for name in ("resnet20", "plain20", "resnet32")]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """On a busy machine two threads wait for each other longer than these nets compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def saved(name):
+    """A run with a checkpoint, as if it had been trained."""
+    config = TrainConfig(name)
+    data = load_dataset("shapes", split="test", limit=PICTURES)
+    model = draw_model(config.spec, 0, 10).train()
+    with torch.no_grad():
+        model(normalize(data.images, data.mean, data.std))
+    state = {
+        "spec": model.spec.to_json(),
+        "model": model.state_dict(),
+        "classes": list(data.classes),
+        "image_size": 32,
+        "mean": data.mean,
+        "std": data.std,
+    }
+    run = RunStore().create(config)
+    torch.save(state, run.path / "best.pt")
+    return run
+
+
+def page():
+    import streamlit as st
+
+    from resnet_lab.runs import RunStore
+    from resnet_lab.ui.lesion_view import lesion_view
+
+    lesion_view([RunStore().get(name) for name in st.session_state["chosen"]])
+
+
+def opened(*chosen):
+    at = AppTest.from_function(page, default_timeout=60)
+    at.session_state["chosen"] = [run.id for run in chosen]
+    at.run()
+    assert not at.exception
+    return at
+
+
+def press(at, words):
+    next(b for b in at.button if b.label == words).click().run()
+    assert not at.exception
+    return at
+
+
+def expected(run, **lesion):
+    """Percent, by the plain way."""
+    trained = load_run_model(run)
+    data = load_dataset("shapes", split="test", limit=PICTURES)
+    images = normalize(data.images, trained.mean, trained.std)
+    return 100 * accuracy(lesioned(trained.model, **lesion), images, data.labels)
+
+
+def words(at):
+    elements = [*at.markdown, *at.caption, *at.info, *at.warning, *at.error]
+    return " ".join(element.value for element in elements).replace("\\", "")
+
+
+def test_without_runs_it_says_what_to_do():
+    at = opened()
+    assert len(at.info) == 1
+    assert not at.metric
+
+
+def test_what_is_clicked_is_taken_out_of_that_net_alone(runs):
+    residual, plain, _ = runs
+    at = opened(plain, residual)
+    whole = [expected(residual), expected(plain)]
+    assert [m.value for m in at.metric] == [f"{value:.1f} %" for value in whole]
+    at.get_by_key("out.resnet20, seed 0.1").set_value(["layer1.0", "layer1.2"]).run()
+    at.get_by_key("out.resnet20, seed 0.2").set_value(["layer2.0"]).run()
+    left = expected(residual, removed=["layer1.0", "layer1.2", "layer2.0"])
+    assert at.metric[0].value == f"{left:.1f} %"
+    assert at.metric[0].delta == f"{left - whole[0]:+.1f} points"
+    assert (at.metric[1].value, at.metric[1].delta) == (f"{whole[1]:.1f} %", "")
+
+
+def test_swapped_blocks_change_places(runs):
+    residual, _, _ = runs
+    at = opened(residual)
+    at.selectbox(key="swap1.resnet20, seed 0").set_value("layer3.1").run()
+    at.selectbox(key="swap2.resnet20, seed 0").set_value("layer3.2").run()
+    left = expected(residual, swapped=[("layer3.1", "layer3.2")])
+    assert at.metric[0].value == f"{left:.1f} %"
+    assert at.metric[0].delta
+    assert "layer3.0" not in at.selectbox(key="swap1.resnet20, seed 0").options
+
+
+def test_blocks_that_cannot_change_places_are_one_sentence_and_the_other_net_goes_on(runs):
+    residual, plain, _ = runs
+    at = opened(residual, plain)
+    at.selectbox(key="swap1.resnet20, seed 0").set_value("layer1.1").run()
+    at.selectbox(key="swap2.resnet20, seed 0").set_value("layer2.1").run()
+    assert not at.exception
+    assert "cannot change places" in at.error[0].value.replace("\\", "")
+    assert [m.value for m in at.metric] == [f"{expected(plain):.1f} %"]
+
+
+def test_series_are_what_the_nets_answer_and_both_nets_grow_together(runs):
+    residual, plain, _ = runs
+    at = press(opened(residual, plain), "Remove each in turn")
+    at.session_state["job.lesion-each"].wait()
+    found = at.session_state["job.lesion-each"].records
+    assert [r.plain for r in found] == [False, True] * 9
+    for record in found[:4]:
+        assert record.accuracy == pytest.approx(
+            expected((residual, plain)[record.plain], removed=record.removed)
+        )
+    assert {r.removed[0] for r in found if r.changes_shape} == {"layer2.0", "layer3.0"}
+    at = press(at.run(), "Remove k at random")
+    at.session_state["job.lesion-random"].wait()
+    at.run()
+    assert not at.exception
+    found = at.session_state["job.lesion-random"].records
+    assert sorted(len(r.removed) for r in found if r.plain) == sorted([*range(1, 10)] * 3)
+    assert [r.removed for r in found if r.plain] == [r.removed for r in found if not r.plain]
+
+
+def test_a_series_of_other_nets_is_ended_and_not_shown(runs):
+    residual, plain, deeper = runs
+    at = press(opened(deeper), "Remove each in turn")
+    at.session_state["job.lesion-each"].wait()
+    charts = len(at.run().get("bidi_component"))
+    going, go = threading.Event(), threading.Event()
+
+    def work(report, should_stop):
+        report(Without("resnet32, seed 0", False, ("layer3.4",), 50.0))
+        going.set()
+        go.wait(20)
+
+    job = Job(work, 15, of="other nets")
+    going.wait(20)
+    at.session_state["job.lesion-each"] = job
+    at.session_state["chosen"] = [residual.id, plain.id]
+    at.run()
+    assert not at.exception
+    assert job.is_cancelled
+    assert len(at.get("bidi_component")) == charts - 1
+    go.set()
+    job.wait()
+
+
+def test_bars_of_blocks_that_the_shown_nets_lack_are_left_out():
+    found = [Without("deep", False, ("layer3.4",), 50.0), Without("a", True, ("layer1.0",), 10.0)]
+    assert [bar.name for bar in each_figure(found, ["layer1.0"], {}).data] == ["a"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short"])
+def test_a_run_without_its_checkpoint_is_one_sentence_and_the_other_goes_on(runs, damage):
+    residual, plain, _ = runs
+    for path in residual.path.glob("*.pt"):
+        path.unlink() if damage == "gone" else path.write_bytes(b"PK\x03\x04 half a file")
+    at = opened(residual, plain)
+    assert len(at.warning) == 1
+    assert ("no checkpoint" if damage == "gone" else ".pt") in words(at)
+    assert [m.value for m in at.metric] == [f"{expected(plain):.1f} %"]
+
+
+def test_a_net_that_trained_on_is_asked_anew(runs):
+    residual, _, _ = runs
+    at = opened(residual)
+    for path in residual.path.glob("*.pt"):
+        state = torch.load(path, weights_only=True)
+        state["model"]["fc.bias"] += torch.eye(10)[7] * 1e6
+        torch.save(state, path)
+    assert at.run().metric[0].value == f"{expected(residual):.1f} %" == "10.0 %"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 9, 27, 54])
+def test_numbers_of_blocks_come_coarse_first(n):
+    counts = coarse_first(n)
+    assert sorted(counts) == list(range(1, n + 1))
+    assert max(counts[: min(4, n)]) >= n / 2
