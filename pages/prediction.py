@@ -1,4 +1,4 @@
-"""Ask a net about a picture, and see where it looks."""
+"""Ask a net about pictures, see where it looks, and whether that is true."""
 
 import streamlit as st
 
@@ -7,17 +7,34 @@ from resnet_lab.ui import shell
 shell.begin("Prediction")
 
 from resnet_lab.ui.answer_view import show_answer  # noqa: E402 (torch comes with it)
-from resnet_lab.ui.prediction import choose_net, choose_picture  # noqa: E402
-from resnet_lab.ui.text import plain  # noqa: E402
+from resnet_lab.ui.batch_view import batch_view  # noqa: E402
+from resnet_lab.ui.crops_view import crops_view  # noqa: E402
+from resnet_lab.ui.grid_view import grid_view  # noqa: E402
+from resnet_lab.ui.nets import choose_net  # noqa: E402
+from resnet_lab.ui.pictures import choose_gallery, choose_picture  # noqa: E402
+from resnet_lab.ui.score_view import score_view  # noqa: E402
+from resnet_lab.ui.trust_view import trust_view  # noqa: E402
+from resnet_lab.ui.two_nets_view import two_nets_view  # noqa: E402
+
+OF_ONE = {"Answer": show_answer, "Stages": grid_view, "Crops": crops_view, "Two nets": two_nets_view}
+OF_ALL = {"Scores": score_view, "All pictures": batch_view}
 
 controls, results = st.columns([1, 2.6], gap="medium")
 with controls:
     net = choose_net()
-    picture, problems = choose_picture(net) if net else (None, [])
+    gallery = choose_gallery(net) if net else None
+    picture = choose_picture(gallery, net) if gallery and net else None
 
 with results:
-    for problem in problems:
-        st.error(plain(problem), icon=":material/broken_image:")
+    view = st.segmented_control(
+        "View",
+        [*OF_ONE, "Trust", *OF_ALL],
+        default="Answer",
+        required=True,
+        key="view",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     if net is None and not st.session_state.get("net"):
         st.info(
             "No net has been trained here yet. Train one first, it takes about two minutes on a laptop; "
@@ -25,7 +42,12 @@ with results:
             icon=":material/arrow_back:",
         )
         st.page_link(shell.page_path("training"), label="Train a first net", icon=":material/show_chart:")
-    elif net and picture:
-        show_answer(net, picture)
-    elif net and not problems:
-        st.info("Upload a picture, or choose another source, on the left.", icon=":material/arrow_back:")
+    elif net and gallery is None:
+        st.info("Upload pictures, or choose another source, on the left.", icon=":material/arrow_back:")
+    elif net and gallery and view in OF_ALL:
+        OF_ALL[view](net, gallery)
+    elif net and gallery and picture:
+        if view == "Trust":
+            trust_view(net, picture, gallery)
+        else:
+            OF_ONE[view](net, picture)

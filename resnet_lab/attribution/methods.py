@@ -1,20 +1,22 @@
-"""Heat maps over pictures: one line of `METHODS` a method, most of them computed by Captum."""
+"""Heat maps over pictures: one line of `METHODS` a method. Class activation maps are our own, the rest is Captum's."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from captum.attr import GuidedGradCam, IntegratedGradients, LayerGradCam, Occlusion, Saliency
+from captum.attr import GuidedGradCam, IntegratedGradients, Occlusion, Saliency
 from torch import Tensor, nn
 
+from resnet_lab.attribution.cam import Combine, cams, grad_cam, grad_cam_plus_plus, layer_cam
+from resnet_lab.attribution.layers import Layer, find_layer
 from resnet_lab.attribution.undisturbed import undisturbed
 
-Layer = str | nn.Module | None
 Compute = Callable[[nn.Module, Tensor, Tensor, Layer], Tensor]
+OnPass = Callable[[], None]
 NOISY = 24  # samples of SmoothGrad
 NOISE = 0.15  # its standard deviation, as a part of the picture's range (Smilkov et al. 2017, Sec. 3.1)
 STEPS = 32  # of the path of Integrated Gradients
@@ -31,51 +33,105 @@ def attribute(
     target: int | Tensor | None = None,
     method: str = "grad_cam",
     layer: Layer = None,
-    signed: bool = False,
-    on_pass: Callable[[], None] | None = None,
+    on_pass: OnPass | None = None,
 ) -> Tensor:
     """Where each picture speaks for its class: 1 at the strongest place, 0 where it does not.
 
     `images`: float (N, 3, H, W), normalised, on the model's device. `target`: a class for all, classes int64
-    (N,), or None for the predicted ones. `layer` is what Grad-CAM reads: a stage ("layer3"), any module path,
-    a module, or None for the last stage; methods without a layer take no notice of it. With `signed`, methods that
-    tell for from against give -1 to 1, the strongest place at either end. `on_pass` is called before each pass of
-    the net, `METHODS[method].passes` times or so; what it raises ends the work.
+    (N,), or None for the predicted ones. `layer` is what Grad-CAM and its kin read: a stage ("layer3"), any module
+    path, a module, or None for the last stage; methods without a layer take no notice of it. `on_pass` is called
+    before each pass of the net, `METHODS[method].passes` times or so; what it raises ends the work.
 
     Works for models in train mode too, under no_grad and inference_mode, and leaves the model as it was
     (`undisturbed`). Returns float32 (N, H, W), coarse maps upsampled bilinearly. A map with nothing positive is
-    all zeros, as is a signed one of nothing.
+    all zeros.
 
     Raises:
         ValueError: an unknown method, layer or class, or images of another form; the message says what may be.
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; it may be {', '.join(METHODS)}")
+    # The positive part is taken before the map is enlarged, as the Grad-CAM paper does.
+    return _scaled(_raw(model, images, target, method, layer, on_pass).clamp_min(0), images)
+
+
+def signed_attribute(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Tensor | None = None,
+    method: str = "grad_cam",
+    layer: Layer = None,
+    on_pass: OnPass | None = None,
+) -> Tensor:
+    """As `attribute`, with what speaks against the class below 0: -1 to 1, the strongest place at either end.
+
+    Methods that cannot tell for from against (`METHODS[method].signed`) give what `attribute` gives.
+    """
+    return _scaled(_raw(model, images, target, method, layer, on_pass), images)
+
+
+def class_maps(
+    model: nn.Module, images: Tensor, classes: Tensor, layers: Sequence[Layer], method: str = "grad_cam"
+) -> Tensor:
+    """Maps of several classes at several layers: one forward pass, and one backward pass a class for all layers.
+
+    `images` as in `attribute`; `classes` int64 (K,), the same for all pictures, or (N, K). `method` is a class
+    activation map (one with a `combine`). Returns float32 (N, K, layers, H, W), each map as `attribute` gives it.
+
+    Raises:
+        ValueError: as `attribute`.
+    """
+    combine = METHODS[method].combine if method in METHODS else None
+    if combine is None:
+        cams_only = [name for name, about in METHODS.items() if about.combine]
+        raise ValueError(f"method is {method!r}; it may be {', '.join(cams_only)}")
+    with _lent(model, images, None) as images:
+        asked = classes.to(images.device).expand(len(images), -1)
+        for column in asked.unbind(1):
+            _checked(model, images, column)
+        found = cams(model, images, asked, layers, combine)
+    flat = [_scaled(maps.clamp_min(0).flatten(0, 1)[:, None], images) for maps in found]
+    return torch.stack([maps.unflatten(0, asked.shape) for maps in flat], dim=2)
+
+
+@contextmanager
+def _lent(model: nn.Module, images: Tensor, on_pass: OnPass | None) -> Iterator[Tensor]:
+    """The model, undisturbed, and pictures that can enter a backward pass."""
     if images.ndim != 4 or not images.is_floating_point():
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; they must be float (N, 3, H, W)")
     with undisturbed(model), torch.inference_mode(False), torch.enable_grad():
-        images = images.detach().clone()  # what inference_mode made cannot enter a backward pass
-        classes = _classes(model, images, target)
         if on_pass is not None:
             model.register_forward_pre_hook(lambda *_: on_pass())  # taken away by `undisturbed`
-        maps = METHODS[method].compute(model, images, classes, layer)  # (N, 1, h, w)
-    maps = maps.detach().float()
-    if not (signed and METHODS[method].signed):
-        maps = maps.clamp_min(0)  # before it is enlarged, as the paper does
+        yield images.detach().clone()  # what inference_mode made cannot enter a backward pass
+
+
+def _raw(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Tensor | None,
+    method: str,
+    layer: Layer,
+    on_pass: OnPass | None,
+) -> Tensor:
+    """The method's own maps, float32 (N, 1, h, w)."""
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; it may be {', '.join(METHODS)}")
+    about = METHODS[method]
+    with _lent(model, images, on_pass) as images:
+        classes = None if target is None else _checked(model, images, target)
+        if about.combine is not None:  # finds the predicted class on its way
+            asked = None if classes is None else classes[:, None]
+            return cams(model, images, asked, [layer], about.combine)[0].float()
+        if classes is None:
+            with torch.no_grad():
+                classes = model(images).argmax(1)
+        assert about.compute is not None
+        return about.compute(model, images, classes, layer).detach().float()
+
+
+def _scaled(maps: Tensor, images: Tensor) -> Tensor:
+    """(N, 1, h, w) → (N, H, W), the strongest place of each 1 or -1."""
     maps = F.interpolate(maps, images.shape[-2:], mode="bilinear").squeeze(1)
     peaks = maps.abs().amax(dim=(1, 2), keepdim=True)
     return maps / peaks.where(peaks > 0, 1.0)
-
-
-def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, layer: Layer) -> Tensor:
-    """Feature maps weighted by their mean gradient and summed (Selvaraju et al. 2017, Eq. 1–2; the positive part is
-    taken later). Returns (N, 1, h, w), as large as the layer's feature maps.
-    """
-    cam = LayerGradCam(model, find_layer(model, layer))
-    maps: Tensor = cam.attribute(images, target=classes)
-    if maps.ndim != 4:
-        raise ValueError(f"layer {layer!r} has no feature maps (N, C, h, w); {_stages_in_words(model)}")
-    return maps
 
 
 def saliency(model: nn.Module, images: Tensor, classes: Tensor, layer: Layer) -> Tensor:
@@ -126,68 +182,53 @@ def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Te
 
 @dataclass(frozen=True)
 class Method:
-    """A way to make maps. `passes` is how often the net is run for it, whatever the number of pictures."""
+    """A way to make maps: by `compute`, or, for class activation maps, by how they `combine` features and gradients.
+
+    `passes` is how often the net is run for it, whatever the number of pictures; if it `has_gradient`, a backward
+    pass comes after most of them.
+    """
 
     title: str
     source: str
-    compute: Compute
-    passes: int
+    compute: Compute | None = None
+    combine: Combine | None = None
+    passes: int = 1
     has_layer: bool = False
     signed: bool = False
+    has_gradient: bool = True
 
 
 METHODS: dict[str, Method] = {
-    "grad_cam": Method("Grad-CAM", "Selvaraju et al. 2017", grad_cam, 1, has_layer=True, signed=True),
-    "guided_grad_cam": Method(
-        "Guided Grad-CAM", "Selvaraju et al. 2017", guided_grad_cam, 2, has_layer=True, signed=True
+    "grad_cam": Method("Grad-CAM", "Selvaraju et al. 2017", combine=grad_cam, has_layer=True, signed=True),
+    "grad_cam_plus_plus": Method(
+        "Grad-CAM++", "Chattopadhay et al. 2018", combine=grad_cam_plus_plus, has_layer=True
     ),
-    "saliency": Method("Saliency", "Simonyan et al. 2014", saliency, 1),
-    "smooth_grad": Method("SmoothGrad", "Smilkov et al. 2017", smooth_grad, NOISY),
+    "layer_cam": Method("LayerCAM", "Jiang et al. 2021", combine=layer_cam, has_layer=True),
+    "guided_grad_cam": Method(
+        "Guided Grad-CAM", "Selvaraju et al. 2017", guided_grad_cam, passes=2, has_layer=True, signed=True
+    ),
+    "saliency": Method("Saliency", "Simonyan et al. 2014", saliency),
+    "smooth_grad": Method("SmoothGrad", "Smilkov et al. 2017", smooth_grad, passes=NOISY),
     "integrated_gradients": Method(
-        "Integrated Gradients", "Sundararajan et al. 2017", integrated_gradients, STEPS + 2, signed=True
+        "Integrated Gradients",
+        "Sundararajan et al. 2017",
+        integrated_gradients,
+        passes=STEPS + 2,
+        signed=True,
     ),
     "occlusion": Method(
-        "Occlusion", "Zeiler and Fergus 2014", occlusion, (PATCHES - 1) ** 2 + 1, signed=True
+        "Occlusion",
+        "Zeiler and Fergus 2014",
+        occlusion,
+        passes=(PATCHES - 1) ** 2 + 1,
+        signed=True,
+        has_gradient=False,
     ),
 }
 
 
-def stage_names(model: nn.Module) -> tuple[str, ...]:
-    """The names of the model's stages in order, "layer1" first; none for a net that has no stages."""
-    return tuple(name for name, _ in model.named_children() if re.fullmatch(r"layer\d+", name))
-
-
-def find_layer(model: nn.Module, layer: Layer) -> nn.Module:
-    """The module that `layer` means; see `attribute`."""
-    if isinstance(layer, nn.Module):
-        if not any(layer is module for module in model.modules()):
-            raise ValueError(f"layer is a {type(layer).__name__} of another net; {_stages_in_words(model)}")
-        return layer
-    stages = stage_names(model)
-    if layer is None and not stages:
-        raise ValueError("this net has no stages; give layer a module or its path")
-    name = stages[-1] if layer is None else layer
-    # A pre-activation stage ends in a bare sum, and the norm and ReLU that belong to it come next: in the
-    # stage after it, or before the pooling. Only there does 0 mean "not present", which Grad-CAM's weighted
-    # sum takes for granted, so that is where a stage is read. The module itself gives the bare sum.
-    if name in stages and hasattr(model, "relu_last"):
-        following = stages.index(name) + 1
-        name = f"{stages[following]}.0.relu1" if following < len(stages) else "relu_last"
-    try:
-        return model.get_submodule(name)
-    except AttributeError:
-        raise ValueError(f"layer is {layer!r}; {_stages_in_words(model)}") from None
-
-
-def _stages_in_words(model: nn.Module) -> str:
-    return f"it may be {', '.join(stage_names(model))}, or the path of another module of this net"
-
-
-def _classes(model: nn.Module, images: Tensor, target: int | Tensor | None) -> Tensor:
+def _checked(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
     """One class a picture, int64 (N,)."""
-    if target is None:
-        with torch.no_grad():
-            return model(images).argmax(1)
     classes = torch.as_tensor(target, device=images.device)
     if classes.is_floating_point() or classes.shape not in ((), (len(images),)):
         raise ValueError(

@@ -11,23 +11,27 @@ Pixels = NDArray[np.uint8]  # (H, W, 3), RGB
 Heat = NDArray[np.float32]  # (H, W), 0 to 1, or -1 to 1
 Mask = NDArray[np.bool_]  # (H, W)
 
-# Inferno: brightness rises evenly from black to pale yellow, so it reads the same without colour vision, and
-# laid over a picture it leaves lit what the net looks at.
-_ANCHORS = np.array([hex_to_rgb(colour) for colour in sequential.Inferno], dtype=np.float64)  # (10, 3)
+# Brightness rises evenly in all of them, so they read the same without colour vision. Laid over a picture, Inferno,
+# from black to pale yellow, leaves lit what the net looks at.
+COLOURS = {
+    "Inferno": [hex_to_rgb(colour) for colour in sequential.Inferno],
+    "Viridis": [hex_to_rgb(colour) for colour in sequential.Viridis],
+    "Cividis": [hex_to_rgb(colour) for colour in sequential.Cividis],
+    "Grey": [(0, 0, 0), (255, 255, 255)],
+}
 _AGAINST = np.array(hex_to_rgb("#56B4E9"), dtype=np.float64)  # sky blue, for what speaks against a class
 
 
-def colourise(heat: Heat) -> Pixels:
-    """Colours for values from 0 (black) to 1 (pale yellow), and to -1 (blue); values beyond are taken as the ends."""
-    places = np.linspace(0, 1, len(_ANCHORS))
-    channels = [np.interp(heat, places, _ANCHORS[:, i]) for i in range(3)]
+def colourise(heat: Heat, colours: str = "Inferno") -> Pixels:
+    """Colours of `COLOURS` for values from 0 to 1, and blue mixed in down to -1; values beyond are the ends."""
+    anchors = np.array(COLOURS[colours], dtype=np.float64)
+    places = np.linspace(0, 1, len(anchors))
+    channels = [np.interp(heat, places, anchors[:, i]) for i in range(3)]
     against = np.clip(-heat, 0, 1)[..., None] * _AGAINST
-    return (
-        np.round(np.stack(channels, axis=-1) + against * (heat[..., None] < 0)).clip(0, 255).astype(np.uint8)
-    )
+    return np.round(np.stack(channels, axis=-1) + against).clip(0, 255).astype(np.uint8)
 
 
-def overlay(image: Pixels, heat: Heat, opacity: float) -> Pixels:
+def overlay(image: Pixels, heat: Heat, opacity: float, colours: str = "Inferno") -> Pixels:
     """The coloured `heat` over an `image` of its size; opacity 0 leaves the image, 1 the map.
 
     Raises:
@@ -39,7 +43,7 @@ def overlay(image: Pixels, heat: Heat, opacity: float) -> Pixels:
         )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity is {opacity}; it may be from 0 to 1")
-    blended = (1 - opacity) * image + opacity * colourise(heat)
+    blended = (1 - opacity) * image + opacity * colourise(heat, colours)
     return np.round(blended).astype(np.uint8)
 
 

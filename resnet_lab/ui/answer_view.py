@@ -2,87 +2,110 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from PIL import Image
 
-from resnet_lab.attribution import METHODS, attribute, stage_names, undisturbed
-from resnet_lab.data import normalize
-from resnet_lab.figures.overlay import Pixels, colourise, enlarge, enlarge_heat, outline, overlay
-from resnet_lab.ui.prediction import Net, Picture
+from resnet_lab.attribution import METHODS, stage_names
+from resnet_lab.figures.overlay import (
+    COLOURS,
+    Heat,
+    Pixels,
+    colourise,
+    enlarge,
+    enlarge_heat,
+    outline,
+    overlay,
+)
+from resnet_lab.ui.download import download
+from resnet_lab.ui.heat import Question, chances, heat_of
+from resnet_lab.ui.nets import Net
+from resnet_lab.ui.pictures import Picture
 from resnet_lab.ui.text import percent, plain
 
 SHOWN_SIDE = 448  # pixels; small pictures are enlarged to this, twice what a column of the page is wide
 TOP = 5
-SOME = 10  # passes of the net; a method that takes more shows how far it is
-MOST_MAPS = 100  # kept for a session
+DIVERGED = "The net answers with numbers that are none (NaN): its training diverged. Choose another."
 
 
 @dataclass(frozen=True)
-class Question:
-    """A class, a method of `METHODS`, the stage that it reads if it reads one, and whether against counts too."""
+class Look:
+    """How maps are drawn."""
 
-    target: int
-    method: str
-    stage: str
-    signed: bool
+    opacity: float = 0.5
+    colours: str = "Inferno"
 
 
 def show_answer(net: Net, picture: Picture) -> None:
     """The five likeliest classes; then the picture, the map and both, for a class and a stage."""
-    chances = _chances(net.key, picture.pixels, net)
-    if not np.isfinite(chances).all():
-        st.error("The net answers with numbers that are none (NaN): its training diverged. Choose another.")
+    found = answered(net, picture)
+    if found is None:
         return
-    top = np.argsort(-chances, kind="stable")[:TOP].tolist()
-    st.markdown(_verdict(picture, net.classes[top[0]], chances[top[0]]))
+    top = likeliest(found)
+    st.markdown(verdict(picture, net.classes[top[0]], found[top[0]]))
     answers, questions = st.columns([1.6, 1], gap="medium")
     with answers:
-        st.dataframe(
-            {"class": [net.classes[i] for i in top], "probability": (100 * chances[top]).tolist()},
-            hide_index=True,
-            column_config={
-                "probability": st.column_config.ProgressColumn(
-                    "probability (%)", format="%.1f", min_value=0, max_value=100
-                )
-            },
-        )
+        show_top(net, found, top)
     with questions:
-        question, opacity = _questions(net, top)
-    heat = _heat(net, picture, question)
+        # No key: when other classes come out on top, the likeliest is chosen again.
+        target = st.selectbox("Where does it see", top, format_func=net.classes.__getitem__)
+        question = ask_how(net, target)
+        look = ask_look()
+    heat = heat_of(net, picture, question)
+    if heat is None:
+        return
     method = METHODS[question.method]
-    _show_maps(picture, heat, method.title, opacity)
-    where = f" in stage {question.stage.removeprefix('layer')}" if method.has_layer else ""
-    name = plain(net.classes[question.target])
-    if heat.any():
-        st.caption(
-            f"Bright: the places that speak for {name}{where}, by {method.title} ({method.source}). Black is 0, pale "
-            "yellow the largest." + (" Blue: what speaks against it." if question.signed else "")
-        )
-    else:
-        st.caption(f"Nothing{where} speaks for {name}: its map is zero everywhere.")
+    shown = drawn(picture, heat, look)
+    titles = (f"What the net sees, {picture.pixels.shape[0]} × {picture.pixels.shape[1]}", method.title)
+    captions = (*titles, f"{method.title} over the picture")
+    for column, caption, image in zip(st.columns(3), captions, shown, strict=True):
+        column.image(image, caption, width="stretch", output_format="PNG", alt=caption)
+    _caption(net, question, heat)
+    _downloads(net, picture, question, heat, shown)
 
 
-def _verdict(picture: Picture, answer: str, chance: float) -> str:
+def answered(net: Net, picture: Picture) -> NDArray[np.float32] | None:
+    """The net's probabilities; None, and a sentence, where they are no numbers."""
+    found = chances(net.key, picture.pixels, net)
+    if np.isfinite(found).all():
+        return found
+    st.error(DIVERGED)
+    return None
+
+
+def likeliest(found: NDArray[np.float32]) -> list[int]:
+    """The classes with the largest of these probabilities, the largest first."""
+    return np.argsort(-found, kind="stable")[:TOP].tolist()
+
+
+def show_top(net: Net, found: NDArray[np.float32], top: list[int]) -> None:
+    """A table of classes with bars."""
+    st.dataframe(
+        {"class": [net.classes[i] for i in top], "probability": (100 * found[top]).tolist()},
+        hide_index=True,
+        column_config={
+            "probability": st.column_config.ProgressColumn(
+                "probability (%)", format="%.1f", min_value=0, max_value=100
+            )
+        },
+    )
+
+
+def verdict(picture: Picture, answer: str, chance: float) -> str:
     """The answer in words, beside the truth where it is known."""
     said = f"the net says **{plain(answer)}**, {percent(chance)}"
     if picture.truth is None:
         return f"{plain(picture.name)}: {said}."
-    verdict = (
-        ":material/check_circle: **Right**" if picture.truth == answer else ":material/cancel: **Wrong**"
-    )
-    return f"{verdict}: {said}; {picture.name.lower()} shows **{plain(picture.truth)}**."
+    right = ":material/check_circle: **Right**" if picture.truth == answer else ":material/cancel: **Wrong**"
+    return f"{right}: {said}; {picture.name.lower()} shows **{plain(picture.truth)}**."
 
 
-def _questions(net: Net, top: list[int]) -> tuple[Question, float]:
-    """What is asked of the net, and the opacity of the map."""
-    # No key: when other classes come out on top, the likeliest is chosen again.
-    target = st.selectbox("Where does it see", top, format_func=net.classes.__getitem__)
+def ask_how(net: Net, target: int) -> Question:
+    """The method, the stage that it reads, and whether against is shown."""
     method = st.selectbox("Method", list(METHODS), key="method", bind="query-params")
     stages = stage_names(net.model)
     if st.session_state.get("stage") not in stages:
@@ -101,63 +124,61 @@ def _questions(net: Net, top: list[int]) -> tuple[Question, float]:
     signed = METHODS[method].signed and st.toggle(
         "Signed", key="signed", bind="query-params", help="Shows what speaks against the class too, in blue."
     )
-    opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="opacity")
-    return Question(target, method, stage, signed), opacity
+    return Question(target, method, stage, signed)
 
 
-def _tensor(net: Net, pixels: Pixels) -> Tensor:
-    """float (1, 3, H, W), normalised."""
-    return normalize(torch.from_numpy(pixels).permute(2, 0, 1)[None], net.mean, net.std)
+def ask_look() -> Look:
+    with st.popover("Look", icon=":material/palette:"):
+        opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="opacity")
+        colours = st.selectbox("Colours", list(COLOURS), key="colours", bind="query-params")
+    return Look(opacity, colours)
 
 
-@st.cache_data(max_entries=100, show_spinner=False)
-def _chances(key: str, pixels: Pixels, _net: Net) -> NDArray[np.float32]:
-    """Probabilities (classes,)."""
-    with undisturbed(_net.model), torch.no_grad():  # other sessions share the model
-        return _net.model(_tensor(_net, pixels)).softmax(1)[0].numpy()
-
-
-def _heat(net: Net, picture: Picture, question: Question) -> NDArray[np.float32]:
-    """A map (H, W), kept for the session. Slow methods show how far they are; a click elsewhere ends them."""
-    kept: dict[Any, NDArray[np.float32]] = st.session_state.setdefault("maps", {})
-    key = (net.key, hash(picture.pixels.tobytes()), question)
-    if key in kept:
-        return kept[key]
-    method, done = METHODS[question.method], 0
-    bar = (
-        st.progress(0.0, f"{method.title}: {method.passes} passes of the net")
-        if method.passes > SOME
-        else None
-    )
-
-    def told() -> None:
-        nonlocal done
-        done += 1
-        if bar is not None:  # Streamlit ends the script here when it is to run anew
-            bar.progress(min(done / method.passes, 1.0))
-
-    asked = (question.target, question.method, question.stage, question.signed)
-    heat = attribute(net.model, _tensor(net, picture.pixels), *asked, on_pass=told)[0].numpy()
-    if bar is not None:
-        bar.empty()
-    if len(kept) >= MOST_MAPS:
-        kept.pop(next(iter(kept)))
-    kept[key] = heat
-    return heat
-
-
-def _show_maps(picture: Picture, heat: NDArray[np.float32], title: str, opacity: float) -> None:
-    height, width, _ = picture.pixels.shape
+def drawn(picture: Picture, heat: Heat, look: Look) -> tuple[Pixels, Pixels, Pixels]:
+    """The picture, the map, and the map over the picture, all large; the object outlined where it is asked for."""
     large = enlarge(picture.pixels, SHOWN_SIDE)
     heat = enlarge_heat(heat, *large.shape[:2])
-    over = overlay(large, heat, opacity)
+    over = overlay(large, heat, look.opacity, look.colours)
     if picture.mask is not None:
         mask = enlarge(picture.mask.astype(np.uint8), SHOWN_SIDE).astype(bool)
         large, over = outline(large, mask, 4), outline(over, mask, 4)
-    shown = {
-        f"What the net sees, {height} × {width}": large,
-        title: colourise(heat),
-        f"{title} over the picture": over,
-    }
-    for column, (caption, image) in zip(st.columns(3), shown.items(), strict=True):
-        column.image(image, caption, width="stretch", output_format="PNG", alt=caption)
+    return large, colourise(heat, look.colours), over
+
+
+def _caption(net: Net, question: Question, heat: Heat) -> None:
+    method = METHODS[question.method]
+    where = f" in stage {question.stage.removeprefix('layer')}" if method.has_layer else ""
+    name = plain(net.classes[question.target])
+    if not heat.any():
+        st.caption(f"Nothing{where} speaks for {name}: its map is zero everywhere.")
+        return
+    against = " Blue: what speaks against it." if question.signed else ""
+    st.caption(
+        f"Bright: the places that speak for {name}{where}, by {method.title} ({method.source}), from none to the "
+        f"strongest.{against}"
+    )
+
+
+def _downloads(
+    net: Net, picture: Picture, question: Question, heat: Heat, shown: tuple[Pixels, Pixels, Pixels]
+) -> None:
+    stem = f"{picture.name.rsplit('/')[-1]}-{net.classes[question.target]}-{question.method}".replace(
+        " ", "-"
+    )
+    with st.container(horizontal=True):
+        download("Overlay, PNG", lambda: png(shown[2]), f"{stem}-overlay.png", "image/png")
+        download("Map, PNG", lambda: png(shown[1]), f"{stem}-map.png", "image/png")
+        download("Map, NPY", lambda: npy(heat), f"{stem}.npy", "application/octet-stream")
+
+
+def png(image: Pixels) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "PNG")
+    return data.getvalue()
+
+
+def npy(heat: Heat) -> bytes:
+    """float32 (H, W), for numpy.load."""
+    data = io.BytesIO()
+    np.save(data, heat)
+    return data.getvalue()

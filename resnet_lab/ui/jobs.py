@@ -14,7 +14,22 @@ from resnet_lab.ui.text import duration, plain
 
 Report = Callable[[Any], None]  # takes the next record
 ShouldStop = Callable[[], bool]
+Check = Callable[[], None]
 Work = Callable[[Report, ShouldStop], None]  # it reports what it finds
+
+
+class Ended(Exception):
+    """The reader has cancelled the work."""
+
+
+def ender(should_stop: ShouldStop) -> Check:
+    """Something to call often within the work; it ends it once it is cancelled."""
+
+    def check() -> None:
+        if should_stop():
+            raise Ended
+
+    return check
 
 
 class Job:
@@ -26,6 +41,7 @@ class Job:
         self.of = of
         self.error = ""
         self._began = time.monotonic()
+        self._ended: float | None = None
         self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(work,), name="analysis", daemon=True)
         self._thread.start()
@@ -36,11 +52,14 @@ class Job:
         be_polite()
         try:
             work(self.records.append, self._cancelled.is_set)
+        except Ended:
+            pass
         except ValueError as error:  # written for people, as all of the lab's own
             self.error = str(error)
         except Exception as error:
             traceback.print_exc()
             self.error = f"{type(error).__name__}: {error}"
+        self._ended = time.monotonic()
 
     @property
     def is_active(self) -> bool:
@@ -51,10 +70,15 @@ class Job:
         return self._cancelled.is_set()
 
     @property
+    def seconds(self) -> float:
+        """That it has taken up to now."""
+        return (self._ended or time.monotonic()) - self._began
+
+    @property
     def seconds_left(self) -> float | None:
         """From the records so far; None before the first."""
         done = len(self.records)
-        return (time.monotonic() - self._began) / done * (self.total - done) if done else None
+        return self.seconds / done * (self.total - done) if done else None
 
     def cancel(self) -> None:
         """Asks the work to stop after its current record."""
@@ -107,5 +131,6 @@ def _bar(job: Job) -> None:
     text = f"{done:,} of {job.total:,}" + (f" · {duration(left)} left" if left is not None else "")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(min(done / max(job.total, 1), 1.0), text, width="stretch")
-        if st.button("Cancel", icon=":material/close:", disabled=job.is_cancelled):
+        # The key tells it from the button of another job on the page.
+        if st.button("Cancel", icon=":material/close:", disabled=job.is_cancelled, key=f"cancel {id(job)}"):
             job.cancel()

@@ -13,6 +13,7 @@ from resnet_lab.figures.confusion import NARROW, confusion_figure
 from resnet_lab.figures.overlay import enlarge
 from resnet_lab.runs import Run, RunError
 from resnet_lab.runs.mistakes import Answers, answer_test_set, cell, worst
+from resnet_lab.ui import shell
 from resnet_lab.ui.runs import is_dark
 from resnet_lab.ui.text import duration, percent, plain
 
@@ -39,7 +40,7 @@ def mistakes_view(run: Run) -> None:
             return
         if shelf:
             place.empty()  # the button has done its work
-            _show(shelf[0], key=f"confusion-{run.id}-{changed}")
+            _show(shelf[0], run.id, changed)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -74,7 +75,7 @@ def _ask(run: Run, shelf: list[Answers]) -> None:
     shelf.append(answer_test_set(run, show))
 
 
-def _show(answers: Answers, key: str) -> None:
+def _show(answers: Answers, run_id: str, changed: int) -> None:
     if not np.isfinite(answers.confidences).all():
         st.error("The net answers with numbers that are none (NaN): its training diverged.")
         return
@@ -85,10 +86,14 @@ def _show(answers: Answers, key: str) -> None:
     with matrix:
         figure = confusion_figure(answers.confusion, answers.classes, is_dark())
         event: Any = st.plotly_chart(
-            figure, key=key, on_select="rerun", selection_mode="points", config={"displayModeBar": False}
+            figure,
+            key=f"confusion-{run_id}-{changed}",
+            on_select="rerun",
+            selection_mode="points",
+            config={"displayModeBar": False},
         )
     with pictures:
-        _pictures(answers, _chosen(event), None if wide else figure.layout.height)
+        _pictures(answers, run_id, _chosen(event), None if wide else figure.layout.height)
     st.caption(
         "Rows are the truth, columns the answer. The stronger the colour, the more of that class went wrong "
         "this way; right answers are grey. Click a cell for its pictures, double-click for the worst again."
@@ -101,7 +106,7 @@ def _chosen(event: Any) -> tuple[int, int] | None:
     return (int(points[-1]["y"]), int(points[-1]["x"])) if points else None
 
 
-def _pictures(answers: Answers, chosen: tuple[int, int] | None, height: int | None) -> None:
+def _pictures(answers: Answers, run_id: str, chosen: tuple[int, int] | None, height: int | None) -> None:
     """The pictures of a cell, else the worst mistakes, most confident first; they scroll beyond `height`."""
     if chosen:
         indices, total = cell(answers, *chosen, SHOWN), int(answers.confusion[chosen])
@@ -117,11 +122,17 @@ def _pictures(answers: Answers, chosen: tuple[int, int] | None, height: int | No
         horizontal=True, gap="small", height=height - 40 if height else "content", border=False
     ):
         for i in indices:
-            _picture(answers, i)
+            _picture(answers, run_id, int(i))
 
 
-def _picture(answers: Answers, index: int) -> None:
+def _picture(answers: Answers, run_id: str, index: int) -> None:
+    """With a link to where the net looked in it."""
     truth, answer = (answers.classes[k] for k in (answers.labels[index], answers.predictions[index]))
     caption = f"{truth} → {answer} {percent(float(answers.confidences[index]))}"
     image = enlarge(answers.images[index].transpose(1, 2, 0), 2 * SIDE)
-    st.image(image, plain(caption), width=SIDE, output_format="PNG", alt=caption)
+    with st.container(width=SIDE, gap=None):
+        st.image(image, plain(caption), width=SIDE, output_format="PNG", alt=caption)
+        there = {"run": run_id, "source": "Test picture", "index": str(index)}
+        st.page_link(
+            shell.page_path("prediction"), label="Look", icon=":material/search:", query_params=there
+        )

@@ -16,12 +16,12 @@ from resnet_lab.figures.landscape import Sample, loss_range, slice_figure, surfa
 from resnet_lab.models import ResNet
 from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.runs.names import distinct_names
-from resnet_lab.training.device import half_precision, pick_device
+from resnet_lab.training.device import device_name, half_precision, pick_device
 from resnet_lab.ui import jobs
 from resnet_lab.ui.lesion_view import first_pair
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import duration, plain
 
 NEAR = 0.25  # of the radius: where half precision is checked, beside the net itself
 
@@ -33,6 +33,15 @@ class Question:
     grid: Grid
     seed: int
     pictures: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, the runs that could not be asked and why, and once the work has begun, each net's precision."""
+
+    question: Question
+    problems: list[str]
+    precisions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -75,23 +84,25 @@ def surface_view(runs: list[Run]) -> None:
     above = st.segmented_control(
         "Seen from", ["Above", "The side"], default="Above", required=True, key="surface_view"
     )
+    for problem in st.session_state["surface.asked"].problems:
+        st.warning(plain(problem))
     jobs.follow(job, lambda j: _draw(j, above == "Above"))
 
 
 def _start(runs: list[Run], question: Question) -> None:
-    subjects = []
+    subjects, asked = [], Asked(question, [], {})
     for run, name in zip(runs, distinct_names(runs), strict=True):
         try:
             subjects.append(_subject(run, name, question.pictures))
         except (RunError, ValueError) as error:
-            st.warning(plain(str(error)))
-    if not subjects:
-        return
+            asked.problems.append(str(error))
     places = question.grid.places()
 
     def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
         directions = [_directions(subject, question) for subject in subjects]
         dtypes = [_dtype(s, d, question.grid.radius) for s, d in zip(subjects, directions, strict=True)]
+        for subject, dtype in zip(subjects, dtypes, strict=True):
+            asked.precisions[subject.name] = str(dtype).removeprefix("torch.")
         growing = [
             surface(s.model, s.images, s.labels, d, places, t)
             for s, d, t in zip(subjects, directions, dtypes, strict=True)
@@ -103,7 +114,7 @@ def _start(runs: list[Run], question: Question) -> None:
                 return
 
     jobs.start("surface", work, len(subjects) * len(places), [run.id for run in runs])
-    st.session_state["surface.question"] = question
+    st.session_state["surface.asked"] = asked
 
 
 def _subject(run: Run, name: str, pictures: int) -> Subject:
@@ -130,7 +141,8 @@ def _dtype(subject: Subject, directions: tuple[Direction, Direction], radius: fl
 
 def _draw(job: jobs.Job, from_above: bool) -> None:
     records = cast("list[Sample]", list(job.records))
-    question: Question = st.session_state["surface.question"]
+    asked: Asked = st.session_state["surface.asked"]
+    question = asked.question
     if question.grid.is_slice:
         live_chart(slice_figure(records, is_dark()), key="loss-slice")
     else:
@@ -146,7 +158,8 @@ def _draw(job: jobs.Job, from_above: bool) -> None:
     st.caption(
         f"Mean loss on the first {question.pictures} training pictures, logarithmic, one scale for both nets; the "
         f"cross is the net itself. Two random directions (seed {question.seed}), each filter as long as the net's "
-        "own (Li et al. 2018, Sec. 4); BN's parameters and running statistics stay as trained. In bfloat16 where, "
-        "at the net and a quarter of the radius from it, its loss is within 1 % of float32's on 100 pictures; else in "
-        "float32."
+        "own (Li et al. 2018, Sec. 4); BN's parameters and running statistics stay as trained. "
+        f"{', '.join(f'{name} in {kind}' for name, kind in asked.precisions.items())} (bfloat16 where its loss is "
+        "within 1 % of float32's on 100 pictures, at the net and a quarter of the radius from it); "
+        f"{duration(job.seconds)} on {device_name(pick_device('auto'))}."
     )

@@ -37,6 +37,16 @@ def run(trained, monkeypatch):
     return store.get(trained.id)
 
 
+@pytest.fixture(autouse=True)
+def links(monkeypatch):
+    """The links to other pages, which a page that is a function cannot have."""
+    found = []
+    monkeypatch.setattr(
+        st, "page_link", lambda page, **options: found.append((page, options["query_params"]))
+    )
+    return found
+
+
 def page():
     from resnet_lab.runs import RunStore
     from resnet_lab.ui.mistakes_view import mistakes_view
@@ -104,6 +114,13 @@ def test_a_cell_shows_its_pictures(run, monkeypatch):
     at = asked()
     assert captions(at) == words(answers, cell(answers, row, column, 24))
     assert at.markdown[1].value.startswith(f"**{answers.classes[row]} taken for {answers.classes[column]}**")
+
+
+def test_each_picture_links_to_where_the_net_looks_in_it(run, links):
+    asked()
+    shown = worst(answer_test_set(run), 24)
+    there = {"run": run.id, "source": "Test picture"}
+    assert links == [("pages/prediction.py", {**there, "index": str(i)}) for i in shown]
 
 
 def test_answers_are_kept_until_the_net_changes(run, monkeypatch):

@@ -9,8 +9,15 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
-from resnet_lab.attribution import METHODS, Cancelled, attribute, stage_names, undisturbed
-from resnet_lab.attribution.methods import find_layer
+from resnet_lab.attribution import (
+    METHODS,
+    Cancelled,
+    attribute,
+    signed_attribute,
+    stage_names,
+    undisturbed,
+)
+from resnet_lab.attribution.layers import find_layer
 from resnet_lab.models import VARIANTS, ModelSpec, create_model
 
 
@@ -151,7 +158,7 @@ def test_torchvisions_net_works_too():
         ({"layer": "layer9"}, "layer is 'layer9'; it may be layer1, layer2, layer3"),
         ({"layer": "fc"}, "layer 'fc' has no feature maps"),
         ({"layer": nn.ReLU()}, "layer is a ReLU of another net"),
-        ({"method": "magic"}, "method is 'magic'; it may be grad_cam, guided_grad_cam, saliency"),
+        ({"method": "magic"}, "method is 'magic'; it may be grad_cam, grad_cam_plus_plus, layer_cam, guided"),
         ({"target": 10}, "target is 10; it may be 0 to 9"),
         ({"target": -1}, "target is -1"),
         ({"target": torch.tensor([1, 2])}, "one for each of 4 pictures"),
@@ -306,7 +313,7 @@ def scaled(values):
 
 def test_integrated_gradients_of_a_linear_net_are_weights_times_picture():
     model, picture = linear_case()
-    found = attribute(model, picture, 0, "integrated_gradients", signed=True)
+    found = signed_attribute(model, picture, 0, "integrated_gradients")
     torch.testing.assert_close(found[0], scaled((model.weights * picture[0]).sum(0).detach()))
 
 
@@ -342,7 +349,7 @@ def test_occlusion_of_a_linear_net_by_hand():
         for j in range(15):
             total[i : i + 2, j : j + 2] += falls[i, j]
             count[i : i + 2, j : j + 2] += 1
-    found = attribute(model, picture, 0, "occlusion", signed=True)
+    found = signed_attribute(model, picture, 0, "occlusion")
     torch.testing.assert_close(found[0], scaled(total / count), rtol=1e-3, atol=1e-3)
 
 
@@ -352,17 +359,17 @@ def test_guided_grad_cam_is_guided_backpropagation_times_grad_cam():
     guided = GuidedBackprop(model).attribute(pictures, classes)
     cam = LayerGradCam(model, model.layer3).attribute(pictures, classes, relu_attributions=True)
     expected = (guided * F.interpolate(cam, (32, 32), mode="bilinear")).sum(1)
-    found = attribute(model, pictures, classes, "guided_grad_cam", signed=True)
+    found = signed_attribute(model, pictures, classes, "guided_grad_cam")
     peaks = expected.abs().amax(dim=(1, 2), keepdim=True)
     torch.testing.assert_close(found, expected / peaks.where(peaks > 0, 1), rtol=1e-3, atol=1e-4)
 
 
 def test_signed_maps_tell_against_from_for():
     model, pictures = small_net()
-    signed = attribute(model, pictures, 0, "integrated_gradients", signed=True)
+    signed = signed_attribute(model, pictures, 0, "integrated_gradients")
     assert signed.min() < 0 < signed.max()
     assert torch.equal(signed.abs().amax(dim=(1, 2)), torch.ones(4))
-    assert attribute(model, pictures, 0, "saliency", signed=True).min() >= 0
+    assert signed_attribute(model, pictures, 0, "saliency").min() >= 0
 
 
 @pytest.mark.parametrize("method", METHODS)

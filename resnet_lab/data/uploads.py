@@ -1,0 +1,117 @@
+"""Pictures out of what a person uploads: single files, folders and zip archives, read in memory alone."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePosixPath
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+MEGABYTE = 10**6
+Entry = tuple[str, int, Callable[[], bytes]]  # a picture's name, its bytes by the header, and how to read it
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one upload may hold: pictures, bytes of one of them, bytes of all of them, unpacked."""
+
+    pictures: int = 1000
+    bytes_each: int = 50 * MEGABYTE
+    bytes_all: int = 300 * MEGABYTE
+
+
+@dataclass
+class Uploads:
+    """The pictures' names, which all differ, with their bytes; and a sentence for each thing that was left out."""
+
+    pictures: list[tuple[str, bytes]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Uploads:
+    """Name and content of each picture in `files`, which may be archives; whether it can be read is not asked yet.
+
+    Nothing is written to disk. Pictures beyond the limits, entries whose path leads out of their archive, and what
+    cannot be unpacked are left out; hidden files and folders that systems put there are left out without a word.
+    """
+    found, taken, spent, over = Uploads(), set[str](), 0, 0
+    for name, size, read in _flat(files, limits, found.problems):
+        if len(found.pictures) == limits.pictures or spent + size > limits.bytes_all:
+            over += 1
+            continue
+        try:
+            content = read()
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
+            found.problems.append(f"{name} cannot be unpacked ({error}); pack it again as an ordinary zip file.")
+            continue
+        spent += size
+        found.pictures.append((_unused(name, taken), content))
+    if over:
+        found.problems.append(
+            f"{over:,} pictures were left out: at most {limits.pictures:,} are read at once, and "
+            f"{limits.bytes_all // MEGABYTE:,} MB; upload the rest by itself."
+        )
+    return found
+
+
+def _flat(files: Iterable[tuple[str, bytes]], limits: Limits, problems: list[str]) -> Iterator[Entry]:
+    for name, data in files:
+        if name.lower().endswith(SUFFIXES) or not zipfile.is_zipfile(io.BytesIO(data)):
+            yield name, len(data), partial(bytes, data)
+            continue
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as packed:
+                yield from _unpacked(name, packed, limits, problems)
+        except (zipfile.BadZipFile, NotImplementedError) as error:
+            problems.append(f"{name} cannot be unpacked ({error}); pack it again as an ordinary zip file.")
+
+
+def _unpacked(
+    archive: str, packed: zipfile.ZipFile, limits: Limits, problems: list[str]
+) -> Iterator[Entry]:
+    """The archive's pictures, none of them read yet. Python reads no more of one than its header says."""
+    others = 0
+    for entry in packed.infolist():
+        name = _real_name(entry)
+        path = PurePosixPath(name.replace("\\", "/"))
+        hidden = any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in path.parts)
+        if entry.is_dir() or hidden:
+            continue
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            problems.append(f"{archive}: {name} leads out of the archive and was left out.")
+        elif path.suffix.lower() not in SUFFIXES:
+            others += 1
+        elif entry.flag_bits & 1:
+            problems.append(f"{archive} is encrypted; pack it again without a password.")
+            return
+        elif entry.file_size > limits.bytes_each:
+            megabytes = f"{entry.file_size / MEGABYTE:,.0f} MB, over {limits.bytes_each / MEGABYTE:,.0f}"
+            problems.append(f"{archive}: {name} unpacks to {megabytes}, and was left out.")
+        else:
+            yield str(path), entry.file_size, partial(packed.read, entry)
+    if others:
+        problems.append(f"{archive}: {others:,} files that are no pictures were left out.")
+
+
+def _real_name(entry: zipfile.ZipInfo) -> str:
+    """The name in UTF-8 where it was written so without the flag that says it; Python reads that as code page 437."""
+    if entry.flag_bits & 0x800:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode()
+    except UnicodeError:
+        return entry.filename
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """`name`, or "name (2)" where there is one of that name already."""
+    unused, count = name, 1
+    while unused in taken:
+        count += 1
+        unused = f"{name} ({count})"
+    taken.add(unused)
+    return unused

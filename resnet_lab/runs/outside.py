@@ -1,0 +1,79 @@
+"""A net from a weights file that lies in no run: this lab's checkpoint from elsewhere, or a bare state dict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resnet_lab.data import DatasetInfo
+from resnet_lab.models import ModelSpec, WeightsError, create_model, load_weights
+from resnet_lab.models.weights import read_weights, rename_state, unwrap_state
+from resnet_lab.runs.model import TrainedModel
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | None = None) -> TrainedModel:
+    """The net in the file, in eval mode; no code in it is run.
+
+    A checkpoint of this lab brings all it needs. For a bare state dict `spec` says which net it is; its number of
+    classes is taken from the file. `info` is the data that it was trained on, for class names and normalisation;
+    without, classes have numbers, and pictures are 224 × 224 with ImageNet's normalisation.
+
+    Raises:
+        WeightsError: the file cannot be read, no `spec` is given where one is needed, or the net or the number of
+            classes does not fit.
+    """
+    content = read_weights(path)
+    if isinstance(content, dict) and {"spec", "model", "classes", "image_size"} <= content.keys():
+        return _own(content, path.name)
+    if spec is None:
+        raise WeightsError(f"{path.name} does not say which net it is; add its spec as a JSON file, or choose a net.")
+    head = rename_state(unwrap_state(content, path))[0].get("fc.weight")
+    if head is None or head.ndim != 2:
+        raise WeightsError(f"{path.name} has no 'fc.weight', from which the number of classes is known.")
+    count = len(head)
+    if info is not None and len(info.classes) != count:
+        raise WeightsError(f"{path.name} tells {count:,} classes apart, and {info.title} has {len(info.classes)}.")
+    with torch.device("meta"):
+        model = create_model(spec.replace(num_classes=count))
+    model = model.to_empty(device="cpu")
+    load_weights(model, path)
+    return TrainedModel(
+        model=model.eval(),
+        classes=info.classes if info else tuple(f"class {i}" for i in range(count)),
+        image_size=info.image_size if info else 224,
+        mean=info.mean if info else IMAGENET_MEAN,
+        std=info.std if info else IMAGENET_STD,
+        dataset=info.name if info else "",
+    )
+
+
+def _own(state: dict[str, Any], name: str) -> TrainedModel:
+    try:
+        with torch.device("meta"):
+            model = create_model(ModelSpec.from_json(state["spec"]))
+        weights: dict[str, Tensor] = state["model"]
+        model.load_state_dict(weights, assign=True)
+        classes = tuple(str(c) for c in state["classes"])
+        if len(classes) != model.fc.out_features:
+            raise ValueError(f"it names {len(classes)} classes and its net has {model.fc.out_features}")
+        return TrainedModel(
+            model=model.eval(),
+            classes=classes,
+            image_size=int(state["image_size"]),
+            mean=_triple(state["mean"]),
+            std=_triple(state["std"]),
+            dataset="",
+        )
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        reason = str(error).splitlines()[0].rstrip(".:")
+        raise WeightsError(f"{name} is a damaged checkpoint of this lab: {reason}.") from None
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    red, green, blue = map(float, values)
+    return red, green, blue

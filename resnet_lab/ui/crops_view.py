@@ -1,0 +1,65 @@
+"""One picture tested in three ways: a single crop, ten crops, and several scales."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image
+from torch import Tensor
+
+from resnet_lab.attribution import undisturbed
+from resnet_lab.data.views import pyramid, ten_crops
+from resnet_lab.ui.answer_view import DIVERGED, likeliest, show_top
+from resnet_lab.ui.nets import Net
+from resnet_lab.ui.pictures import Picture
+from resnet_lab.ui.text import percent, plain
+
+SCALES = (224, 256, 384, 480, 640)  # He et al. 2015, Sec. 3.4, of a net that was trained on crops of 224
+
+
+def crops_view(net: Net, picture: Picture) -> None:
+    """Mean probabilities of each way, and what it costs."""
+    side = net.image_size
+    sides = [round(side * scale / 224) for scale in SCALES]
+    about = {
+        "Single crop": f"the middle, {side} × {side}",
+        "Ten crops": f"corners, middle and their mirror images, {side} × {side}",
+        "Five scales": f"the whole picture, short side {', '.join(map(str, sides[:-1]))} and {sides[-1]}",
+    }
+    for column, (title, how) in zip(st.columns(3, gap="medium"), about.items(), strict=True):
+        with column:
+            found, seconds = _answer(net.key, picture.key, title, picture.image, net)
+            if not np.isfinite(found).all():
+                st.error(DIVERGED)
+                return
+            top = likeliest(found)
+            st.markdown(f"**{title}**: {plain(net.classes[top[0]])}, {percent(found[top[0]])}")
+            show_top(net, found, top)
+            st.caption(f"{how[0].upper()}{how[1:]}. {1000 * seconds:,.0f} ms.")
+    known = f" It shows {plain(picture.truth)}." if picture.truth else ""
+    st.caption(
+        "Probabilities are averaged over the crops or scales. Nets that were trained on one size lose at sizes far "
+        f"from it, and small pictures gain nothing by being enlarged.{known}"
+    )
+
+
+def views(net: Net, image: Image.Image, way: str) -> list[Tensor]:
+    """Batches uint8 (N, 3, H, W) of the picture, cut or scaled in one of the ways."""
+    side = net.image_size
+    if way == "Single crop":
+        return [net.prepare(image)[None]]
+    if way == "Ten crops":
+        return [ten_crops(image, side, max(net.short_side, round(side * 256 / 224)))]
+    return pyramid(image, [round(side * scale / 224) for scale in SCALES])
+
+
+@st.cache_data(max_entries=100, scope="session", show_spinner="Asking the net …")
+def _answer(key: str, picture: str, way: str, _image: Image.Image, _net: Net) -> tuple[np.ndarray, float]:
+    """Mean probabilities (classes,), and the seconds that they took."""
+    began = time.perf_counter()
+    with undisturbed(_net.model), torch.no_grad():
+        found = [_net.model(_net.tensor(batch)).softmax(1) for batch in views(_net, _image, way)]
+    return torch.cat(found).mean(0).numpy(), time.perf_counter() - began

@@ -1,0 +1,47 @@
+"""The likeliest classes beside each other, at all stages of the net at once."""
+
+from __future__ import annotations
+
+import streamlit as st
+import torch
+
+from resnet_lab.attribution import METHODS, class_maps, stage_names
+from resnet_lab.figures.overlay import Heat
+from resnet_lab.ui.answer_view import answered, ask_look, drawn, likeliest
+from resnet_lab.ui.nets import Net
+from resnet_lab.ui.pictures import Picture, as_batch
+from resnet_lab.ui.text import percent, plain
+
+CAMS = [name for name, method in METHODS.items() if method.combine]
+
+
+def grid_view(net: Net, picture: Picture) -> None:
+    """Rows are classes, columns the stages from the input to the output."""
+    found = answered(net, picture)
+    if found is None:
+        return
+    top, stages = likeliest(found), stage_names(net.model)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        method = st.selectbox("Method", CAMS, key="grid_method", bind="query-params", width=220)
+        look = ask_look()
+    maps = _maps(net.key, picture.key, picture.pixels, tuple(top), method, net)
+    for row, target in enumerate(top):
+        st.markdown(f"**{plain(net.classes[target])}**, {percent(found[target])}")
+        for stage, column, heat in zip(stages, st.columns(len(stages)), maps[row], strict=True):
+            name = f"stage {stage.removeprefix('layer')}"
+            alt = f"{METHODS[method].title} of {net.classes[target]} in {name}"
+            column.image(drawn(picture, heat, look)[2], name, width="stretch", output_format="PNG", alt=alt)
+    st.caption(
+        f"{METHODS[method].title} ({METHODS[method].source}), each map from none to its own strongest place. Early "
+        "stages see edges and textures, the last one things. One forward pass, and a backward pass a class."
+    )
+
+
+@st.cache_data(max_entries=50, scope="session", show_spinner="Asking the net …")
+def _maps(
+    key: str, picture: str, _pixels: object, classes: tuple[int, ...], method: str, _net: Net
+) -> list[list[Heat]]:
+    """Of each class, of each stage: (H, W)."""
+    images = _net.tensor(as_batch(_pixels))  # type: ignore[arg-type]
+    maps = class_maps(_net.model, images, torch.tensor(classes), stage_names(_net.model), method)[0]
+    return [[heat.numpy() for heat in row] for row in maps]

@@ -1,0 +1,247 @@
+"""Which net the prediction page asks: a run's, torchvision's, or one from a file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+import torch
+from PIL import Image
+from torch import Tensor
+
+from resnet_lab.data import DATASETS, image_to_tensor, normalize
+from resnet_lab.data.views import at_short_side
+from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, imagenet_weights
+from resnet_lab.runs import Run, RunError, TrainedModel, load_run_model
+from resnet_lab.runs.outside import load_outside
+from resnet_lab.ui import shell
+from resnet_lab.ui.runs import remember
+from resnet_lab.ui.text import plain
+
+IMAGENET = [name for name, spec in VARIANTS.items() if spec.stem == "imagenet" and not spec.is_plain]
+FILE = "file"  # a net that the reader uploads
+MOST_MEGABYTES = 600  # of its weights; wide_resnet101_2 has 507
+
+
+@dataclass(frozen=True)
+class Net:
+    """A model in eval mode, with what it takes to show it a picture.
+
+    `key` changes with the weights, and stands for the net in caches. `prepare` turns an RGB picture of any size
+    into uint8 (3, H, W) of `image_size`; before it cuts, the short side is `short_side`. `dataset` is the one it
+    was trained on here, "" for other nets.
+    """
+
+    key: str
+    title: str
+    model: ResNet
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    prepare: Callable[[Image.Image], Tensor]
+    image_size: int
+    short_side: int
+    dataset: str = ""
+
+    def tensor(self, pixels: Tensor) -> Tensor:
+        """uint8 (N, 3, H, W) as the model takes it."""
+        return normalize(pixels, self.mean, self.std)
+
+
+def choose_net(label: str = "Net", key: str = "net") -> Net | None:
+    """Asks which net; None while there is none, or when it cannot be read (which is said)."""
+    runs = {run.id: run for run in shell.store().list() if run.best_checkpoint}
+    options = [*runs, *IMAGENET, FILE]
+    chosen = st.selectbox(
+        label, options, _wanted(options, runs), lambda i: _title(i, runs), key=key, placeholder="Choose a net"
+    )
+    if chosen is None:
+        return None
+    try:
+        if chosen in runs:
+            remember(chosen)
+            return run_net(runs[chosen])
+        st.query_params["run"] = chosen
+        return _uploaded() if chosen == FILE else _choose_imagenet(chosen)
+    except (RunError, WeightsError, OSError) as error:
+        st.error(plain(str(error)))
+        return None
+
+
+def other_net(net: Net) -> Net | None:
+    """Asks for a second net of a run; the first offered is the residual or plain partner of `net`, if there is one."""
+    runs = {run.id: run for run in shell.store().list() if run.best_checkpoint and run.id not in net.key}
+    if not runs:
+        st.info("There is no second trained net yet; train one, or race two on the Comparison page.")
+        return None
+    chosen = st.selectbox(
+        "Beside it", partners(net, runs), format_func=lambda i: _title(i, runs), key="other"
+    )
+    try:
+        return run_net(runs[chosen])
+    except (RunError, OSError) as error:
+        st.error(plain(str(error)))
+        return None
+
+
+def partners(net: Net, runs: Mapping[str, Run]) -> list[str]:
+    """The runs, those first that share most with `net`: classes of the same data, depth, and the other kind."""
+    spec = net.model.spec
+
+    def strange(run_id: str) -> tuple[bool, bool, bool]:
+        config = runs[run_id].config
+        return (
+            config.dataset != net.dataset,
+            config.spec.blocks != spec.blocks,
+            config.spec.is_plain == spec.is_plain,
+        )
+
+    return sorted(runs, key=strange)
+
+
+def _wanted(options: list[str], runs: Mapping[str, Run]) -> int | None:
+    """Where the net of the link or of the session stands, else the newest run; None where nothing was trained."""
+    linked = st.query_params.get("run")
+    if linked and linked not in options:
+        st.warning(plain(f"There is no run {linked!r} with a checkpoint; it may have been deleted."))
+    for wanted in (linked, st.session_state.get("run")):
+        if wanted in options:
+            return options.index(wanted)
+    return 0 if runs else None
+
+
+def _title(option: str, runs: Mapping[str, Run]) -> str:
+    if option == FILE:
+        return "A weights file …"
+    if option not in runs:
+        return f"{option}, ImageNet"
+    created = datetime.fromtimestamp(runs[option].status.created)
+    is_today = created.date() == datetime.now().date()
+    return f"{runs[option].name} · {created.strftime('%H:%M' if is_today else '%d %b')}"  # the box is narrow
+
+
+def run_net(run: Run) -> Net:
+    """The best net of a run.
+
+    Raises:
+        RunError: as `load_run_model`.
+    """
+    path = run.best_checkpoint
+    return _trained(run.id, path.stat().st_mtime_ns if path else 0)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the net …")
+def _trained(run_id: str, changed: int) -> Net:
+    run = shell.store().get(run_id)
+    return _net(f"{run_id} {changed}", run.name, load_run_model(run))
+
+
+def _net(key: str, title: str, trained: TrainedModel) -> Net:
+    return Net(
+        key=key,
+        title=title,
+        model=trained.model,
+        classes=trained.classes,
+        mean=trained.mean,
+        std=trained.std,
+        prepare=partial(image_to_tensor, size=trained.image_size),
+        image_size=trained.image_size,
+        short_side=trained.image_size,
+        dataset=trained.dataset,
+    )
+
+
+def _choose_imagenet(variant: str) -> Net | None:
+    """The net with torchvision's weights; a button asks before they are downloaded, for they are large."""
+    from torchvision.models import get_model_weights
+
+    enum = get_model_weights(variant)
+    tag = enum.DEFAULT.name
+    if len(enum) > 1:
+        tags = [weights.name for weights in enum]
+        if st.session_state.get("weights") not in tags:
+            st.session_state.pop("weights", None)  # the net before this one had others
+        tag = st.selectbox("Weights", tags, tags.index(tag), key="weights", bind="query-params")
+    weights = enum[tag]
+    here = (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).is_file()
+    label = f"Download the weights ({weights.meta['_file_size']:,.0f} MB)"
+    if not here and not st.button(label, icon=":material/download:", type="primary"):
+        st.caption("They are not on this machine yet; afterwards they work without a network.")
+        return None
+    net = _imagenet(variant, tag)
+    if not here:
+        st.rerun()  # without the button
+    return net
+
+
+@st.cache_resource(max_entries=4, show_spinner="Getting torchvision's weights …")
+def _imagenet(variant: str, tag: str) -> Net:
+    found = imagenet_weights(variant, tag)
+    return Net(
+        key=f"{variant} {found.tag}",
+        title=f"{variant}, {found.tag}",
+        model=found.model,
+        classes=found.categories,
+        mean=tuple(found.transform.mean),
+        std=tuple(found.transform.std),
+        prepare=partial(_imagenet_pixels, transform=found.transform),
+        image_size=found.transform.crop_size[0],
+        short_side=found.transform.resize_size[0],
+    )
+
+
+def _imagenet_pixels(image: Image.Image, transform: Any) -> Tensor:
+    """torchvision's preset up to the normalisation: short side to 232 or 256, the middle 224 × 224."""
+    from torchvision.transforms import functional as F
+
+    return F.center_crop(
+        at_short_side(image, transform.resize_size[0], transform.interpolation), transform.crop_size
+    )
+
+
+def _uploaded() -> Net | None:
+    """A net from files of the reader: kept in this session alone."""
+    files = st.file_uploader(
+        "Weights, and if you like their spec (.json)",
+        ["pt", "pth", "th", "safetensors", "json"],
+        accept_multiple_files=True,
+        max_upload_size=MOST_MEGABYTES,
+        key="weights_files",
+    )
+    specs = [file for file in files if file.name.endswith(".json")]
+    weights = [file for file in files if file not in specs]
+    if not weights:
+        st.caption("A checkpoint of this lab says itself which net it is. No code in a file is run.")
+        return None
+    spec = _spec_of(specs)
+    made_for = st.selectbox("Trained on", ["something else", *DATASETS], key="made_for")
+    wanted = (weights[0].file_id, spec, made_for)
+    kept: tuple[Any, Net] | None = st.session_state.get("uploaded_net")
+    if kept is None or kept[0] != wanted:
+        with st.spinner("Reading the weights …"), tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"weights{Path(weights[0].name).suffix}"
+            path.write_bytes(weights[0].getvalue())
+            try:
+                trained = load_outside(path, spec, DATASETS.get(made_for))
+            except WeightsError as error:
+                raise WeightsError(str(error).replace(path.name, weights[0].name)) from None
+        kept = wanted, _net(f"file {hash(wanted)}", f"{weights[0].name} ({trained.model.spec.name})", trained)
+        st.session_state["uploaded_net"] = kept
+    return kept[1]
+
+
+def _spec_of(files: list[Any]) -> ModelSpec | None:
+    """From a spec file, or from a box."""
+    if files:
+        try:
+            return ModelSpec.from_json(files[0].getvalue().decode(errors="replace"))
+        except ValueError as error:
+            raise WeightsError(f"{files[0].name} is no spec of a net: {error}.") from None
+    name = st.selectbox("Which net", list(VARIANTS), None, key="which_net", placeholder="As the file says")
+    return VARIANTS[name] if name else None

@@ -1,0 +1,75 @@
+"""Two nets on the same picture, the residual one first where they are a pair."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from resnet_lab.attribution import METHODS, stage_names
+from resnet_lab.ui.answer_view import (
+    Look,
+    answered,
+    ask_how,
+    ask_look,
+    drawn,
+    likeliest,
+    show_top,
+    verdict,
+)
+from resnet_lab.ui.heat import Question, heat_of
+from resnet_lab.ui.nets import Net, other_net
+from resnet_lab.ui.pictures import Picture
+from resnet_lab.ui.text import plain
+
+
+def two_nets_view(net: Net, picture: Picture) -> None:
+    """Each net's classes, and its map of one class."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        other = other_net(net)
+        if other is None:
+            return
+        found = answered(net, picture)
+        if found is None:
+            return
+        top = likeliest(found)
+        shared = [i for i in top if net.classes[i] in other.classes] or top[:1]
+        target = st.selectbox("Where do they see", shared, format_func=net.classes.__getitem__)
+        question = ask_how(net, target)
+        look = ask_look()
+    pair = sorted((net, other), key=lambda one: one.model.spec.is_plain)
+    for column, one in zip(st.columns(2, gap="large"), pair, strict=True):
+        with column:
+            st.markdown(f"**{plain(one.title)}**")
+            _answer(one, seen_by(one, picture), net.classes[target], question, look)
+    st.caption(
+        f"{METHODS[question.method].title} ({METHODS[question.method].source}) of the same class in both nets, each "
+        "map from none to its own strongest place."
+    )
+
+
+def seen_by(net: Net, picture: Picture) -> Picture:
+    """The picture as `net` sees it; the object's outline stays where the size does."""
+    pixels = net.prepare(picture.image).permute(1, 2, 0).numpy()
+    mask = picture.mask if pixels.shape == picture.pixels.shape else None
+    return replace(picture, pixels=pixels, mask=mask)
+
+
+def _answer(net: Net, picture: Picture, name: str, question: Question, look: Look) -> None:
+    found = answered(net, picture)
+    if found is None:
+        return
+    top = likeliest(found)
+    st.markdown(verdict(picture, net.classes[top[0]], found[top[0]]))
+    show_top(net, found, top)
+    if name not in net.classes:
+        st.info(f"This net does not know {plain(name)}.")
+        return
+    stages = stage_names(net.model)
+    stage = question.stage if question.stage in stages else stages[-1]
+    heat = heat_of(net, picture, replace(question, target=net.classes.index(name), stage=stage))
+    if heat is not None:
+        image = drawn(picture, heat, look)[2]
+        st.image(
+            image, width="stretch", output_format="PNG", alt=f"{METHODS[question.method].title} of {name}"
+        )

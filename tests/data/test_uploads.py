@@ -1,0 +1,115 @@
+"""What people upload: archives good, odd and hostile."""
+
+import io
+import tracemalloc
+import zipfile
+
+import pytest
+
+from resnet_lab.data.uploads import Limits, collect
+
+
+def archive(entries, **options):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, **options) as packed:
+        for name, content in entries:
+            packed.writestr(name, content)
+    return data.getvalue()
+
+
+def names(found):
+    return [name for name, _ in found.pictures]
+
+
+def test_files_and_archives_side_by_side_in_their_order():
+    packed = archive([("cats/a.png", b"A"), ("cats/", b""), ("b.JPG", b"B")])
+    found = collect([("first.png", b"1"), ("pack.zip", packed), ("last.gif", b"2")])
+    assert found.pictures == [("first.png", b"1"), ("cats/a.png", b"A"), ("b.JPG", b"B"), ("last.gif", b"2")]
+    assert found.problems == []
+
+
+def test_names_that_occur_twice_are_told_apart():
+    packed = archive([("a.png", b"2")])
+    found = collect([("a.png", b"1"), ("x.zip", packed), ("y.zip", packed)])
+    assert found.pictures == [("a.png", b"1"), ("a.png (2)", b"2"), ("a.png (3)", b"2")]
+
+
+@pytest.mark.parametrize("name", ["../a.png", "x/../../a.png", "/etc/a.png", "..\\a.png", "C:/a.png"])
+def test_a_path_that_climbs_out_is_left_out_and_the_rest_is_read(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = collect([("bad.zip", archive([(name, b"x"), ("good.png", b"y")]))])
+    assert found.pictures == [("good.png", b"y")]
+    assert len(found.problems) == 1
+    assert "leads out of the archive" in found.problems[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bomb_is_left_out_before_it_is_unpacked():
+    bomb = archive([("bomb.png", b"0" * 60_000_000), ("good.png", b"y")])
+    assert len(bomb) < 100_000
+    tracemalloc.start()
+    found = collect([("b.zip", bomb)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert names(found) == ["good.png"]
+    assert "b.zip: bomb.png unpacks to 60 MB, over 50" in found.problems[0]
+    assert peak < 5_000_000
+
+
+def test_a_bomb_whose_header_lies_is_read_no_further_than_the_limit():
+    bomb = archive([("bomb.png", b"0" * 1_000_000)])
+    size = (1_000_000).to_bytes(4, "little")
+    assert bomb.count(size) == 2  # once before the content, once in the directory at the end
+    liar = bomb.replace(size, (10).to_bytes(4, "little"))
+    found = collect([("b.zip", liar)], Limits(bytes_each=1000))
+    assert found.pictures == []
+    assert "cannot be unpacked" in found.problems[0]
+
+
+def test_ten_thousand_files_are_cut_to_the_limit_and_it_says_so():
+    found = collect([("many.zip", archive([(f"{i}.png", b"x") for i in range(10_000)]))])
+    assert len(found.pictures) == 1000
+    assert "9,000 pictures were left out: at most 1,000" in found.problems[0]
+
+
+def test_too_many_bytes_are_cut_too():
+    found = collect([(f"{i}.png", b"x" * 100) for i in range(5)], Limits(bytes_all=250))
+    assert names(found) == ["0.png", "1.png"]
+    assert "3 pictures were left out" in found.problems[0]
+
+
+def test_names_in_other_scripts_arrive_as_they_were():
+    flagged = archive([("猫/кот.png", b"x")])
+    found = collect([("a.zip", flagged)])
+    assert names(found) == ["猫/кот.png"]
+    # The same bytes without the flag that says UTF-8, as some programs write them: bit 11, in both headers.
+    silent = bytearray(flagged)
+    silent[7] &= ~8
+    silent[silent.index(b"PK\x01\x02") + 9] &= ~8
+    assert zipfile.ZipFile(io.BytesIO(silent)).namelist() != ["猫/кот.png"]
+    assert names(collect([("b.zip", bytes(silent))])) == ["猫/кот.png"]
+
+
+def test_what_systems_add_is_left_out_silently_and_other_files_are_counted():
+    entries = [("__MACOSX/._a.png", b""), (".DS_Store", b""), ("a.png", b"A"), ("notes.txt", b"t"), ("b.csv", b"")]
+    found = collect([("m.zip", archive(entries))])
+    assert names(found) == ["a.png"]
+    assert found.problems == ["m.zip: 2 files that are no pictures were left out."]
+
+
+def test_a_damaged_or_encrypted_archive_is_one_sentence():
+    good = archive([("a.png", b"A" * 1000)])
+    damaged = good.replace(good[40:50], b"0123456789")
+    found = collect([("d.zip", damaged), ("ok.png", b"1")])
+    assert names(found) == ["ok.png"]
+    assert "d.zip cannot be unpacked" in found.problems[0]
+    encrypted = bytearray(good)
+    encrypted[6] |= 1
+    encrypted[good.index(b"PK\x01\x02") + 8] |= 1
+    found = collect([("e.zip", bytes(encrypted))])
+    assert found.pictures == []
+    assert "without a password" in found.problems[0]
+
+
+def test_a_file_that_is_no_archive_is_left_to_the_reader_of_pictures():
+    assert collect([("letter.zip", b"Dear archive")]).pictures == [("letter.zip", b"Dear archive")]
