@@ -27,21 +27,37 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     model therefore wait for each other here, plain predictions too.
     """
     with _lock_of(model):
-        modes = {module: module.training for module in model.modules()}
-        hooks = {(module, name): set(getattr(module, name)) for module in modes for name in HOOKS}
-        needed = {parameter: parameter.requires_grad for parameter in model.parameters()}
+        modules = list(model.modules())
+        training = [module for module in modules if module.training]
+        hooks = {
+            (module, name): set(found)
+            for module in modules
+            for name in HOOKS
+            if (found := getattr(module, name))
+        }
+        parameters = list(model.parameters())
+        learning = [parameter for parameter in parameters if parameter.requires_grad]
         try:
-            model.eval().requires_grad_(False)
+            if training:
+                model.eval()
+            for parameter in learning:
+                parameter.requires_grad_(False)
             yield
         finally:
-            for module, mode in modes.items():
-                module.training = mode  # train() would reach the children, which may differ
-            for (module, name), before in hooks.items():
-                registered = getattr(module, name)
-                for added in set(registered) - before:
-                    del registered[added]
-            for parameter, value in needed.items():
-                parameter.requires_grad_(value)
+            for module in modules:
+                if module.training:
+                    module.training = False
+                for name in HOOKS:
+                    if registered := getattr(module, name):
+                        for added in set(registered) - hooks.get((module, name), set()):
+                            del registered[added]
+            for module in training:
+                module.training = True  # train() would reach the children, which may differ
+            for parameter in parameters:
+                if parameter.requires_grad:
+                    parameter.requires_grad_(False)
+            for parameter in learning:
+                parameter.requires_grad_(True)
 
 
 def _lock_of(model: nn.Module) -> threading.RLock:

@@ -94,7 +94,8 @@ def _unpacked(
         else:
             yield str(path), entry.file_size, partial(packed.read, entry)
     if others:
-        problems.append(f"{archive}: {others:,} files that are no pictures were left out.")
+        what = "1 file that is no picture was" if others == 1 else f"{others:,} files that are no pictures were"
+        problems.append(f"{archive}: {what} left out.")
 
 
 def _real_name(entry: zipfile.ZipInfo) -> str:

@@ -102,7 +102,7 @@ class Kept:
 
 def kept_figure(found: Sequence[Kept], parts: Sequence[str], limit: float, dark: bool = False) -> go.Figure:
     """A line for each method through the parts, from the head down; maps above `limit` at the end are suspect."""
-    figure = base_figure("random from the head down to", "rank correlation with the trained net's map", dark)
+    figure = base_figure("random from the head down to", "rank correlation", dark)
     ink = INK["dark" if dark else "light"][0]
     for i, method in enumerate(dict.fromkeys(record.method for record in found)):
         mine = [record for record in found if record.method == method]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -54,7 +55,8 @@ def show_answer(net: Net, picture: Picture) -> None:
         # No key: when other classes come out on top, the likeliest is chosen again.
         target = st.selectbox("Where does it see", top, format_func=net.classes.__getitem__)
         question = ask_how(net, target)
-        look = ask_look()
+        with st.popover("More", icon=":material/tune:"):
+            question, look = ask_layer(net, question), ask_look()
     heat = heat_of(net, picture, question)
     if heat is None:
         return
@@ -82,16 +84,16 @@ def likeliest(found: NDArray[np.float32]) -> list[int]:
     return np.argsort(-found, kind="stable")[:TOP].tolist()
 
 
-def show_top(net: Net, found: NDArray[np.float32], top: list[int]) -> None:
-    """A table of classes with bars."""
+def show_top(net: Net, found: NDArray[np.float32], top: list[int], narrow: bool = False) -> None:
+    """A table of classes, with bars where there is room for them."""
+    title, form = "probability (%)", "%.1f"
+    column: Any = st.column_config.ProgressColumn(title, format=form, min_value=0, max_value=100)
+    if narrow:
+        column = st.column_config.NumberColumn("%", format=form, width=60)
     st.dataframe(
         {"class": [net.classes[i] for i in top], "probability": (100 * found[top]).tolist()},
         hide_index=True,
-        column_config={
-            "probability": st.column_config.ProgressColumn(
-                "probability (%)", format="%.1f", min_value=0, max_value=100
-            )
-        },
+        column_config={"probability": column},
     )
 
 
@@ -104,7 +106,7 @@ def verdict(picture: Picture, answer: str, chance: float) -> str:
     return f"{right}: {said}; {picture.name.lower()} shows **{plain(picture.truth)}**."
 
 
-def ask_how(net: Net, target: int) -> Question:
+def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:
     """The method, the stage that it reads, and whether against is shown."""
     method = st.selectbox("Method", list(METHODS), key="method", bind="query-params")
     stages = stage_names(net.model)
@@ -121,16 +123,30 @@ def ask_how(net: Net, target: int) -> Question:
             bind="query-params",
             required=True,
         )
-    signed = METHODS[method].signed and st.toggle(
+    signed = (may_sign and METHODS[method].signed) and st.toggle(
         "Signed", key="signed", bind="query-params", help="Shows what speaks against the class too, in blue."
     )
     return Question(target, method, stage, signed)
 
 
+def ask_layer(net: Net, question: Question) -> Question:
+    """Within the stage, any block, convolution or norm; the end of the stage to begin with."""
+    if not METHODS[question.method].has_layer:
+        return question
+    stage = net.model.get_submodule(question.stage)
+    paths = [name for name, module in stage.named_modules() if "." not in name or not [*module.children()]]
+    options = [f"{question.stage}.{name}" for name in paths if name]
+    if st.session_state.get("layer") not in options:
+        st.session_state.pop("layer", None)  # of another stage
+    layer = st.selectbox(
+        "Layer", options, None, key="layer", bind="query-params", placeholder="The end of the stage"
+    )
+    return replace(question, stage=layer or question.stage)
+
+
 def ask_look() -> Look:
-    with st.popover("Look", icon=":material/palette:"):
-        opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="opacity")
-        colours = st.selectbox("Colours", list(COLOURS), key="colours", bind="query-params")
+    opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="opacity")
+    colours = st.selectbox("Colours", list(COLOURS), key="colours", bind="query-params")
     return Look(opacity, colours)
 
 
@@ -147,7 +163,9 @@ def drawn(picture: Picture, heat: Heat, look: Look) -> tuple[Pixels, Pixels, Pix
 
 def _caption(net: Net, question: Question, heat: Heat) -> None:
     method = METHODS[question.method]
-    where = f" in stage {question.stage.removeprefix('layer')}" if method.has_layer else ""
+    stage, _, within = question.stage.partition(".")
+    where = f" in {question.stage}" if within else f" in stage {stage.removeprefix('layer')}"
+    where = where if method.has_layer else ""
     name = plain(net.classes[question.target])
     if not heat.any():
         st.caption(f"Nothing{where} speaks for {name}: its map is zero everywhere.")

@@ -37,7 +37,7 @@ def crops_view(net: Net, picture: Picture) -> None:
                 return
             top = likeliest(found)
             st.markdown(f"**{title}**: {plain(net.classes[top[0]])}, {percent(found[top[0]])}")
-            show_top(net, found, top)
+            show_top(net, found, top, narrow=True)
             st.caption(f"{how[0].upper()}{how[1:]}. {1000 * seconds:,.0f} ms.")
     known = f" It shows {plain(picture.truth)}." if picture.truth else ""
     st.caption(

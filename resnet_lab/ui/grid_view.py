@@ -12,6 +12,7 @@ from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture, as_batch
 from resnet_lab.ui.text import percent, plain
 
+SIDE = 84  # pixels of a map, so that five rows fit a small screen
 CAMS = [name for name, method in METHODS.items() if method.combine]
 
 
@@ -23,14 +24,19 @@ def grid_view(net: Net, picture: Picture) -> None:
     top, stages = likeliest(found), stage_names(net.model)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         method = st.selectbox("Method", CAMS, key="grid_method", bind="query-params", width=220)
-        look = ask_look()
+        with st.popover("Look", icon=":material/palette:"):
+            look = ask_look()
     maps = _maps(net.key, picture.key, picture.pixels, tuple(top), method, net)
     for row, target in enumerate(top):
-        st.markdown(f"**{plain(net.classes[target])}**, {percent(found[target])}")
-        for stage, column, heat in zip(stages, st.columns(len(stages)), maps[row], strict=True):
-            name = f"stage {stage.removeprefix('layer')}"
-            alt = f"{METHODS[method].title} of {net.classes[target]} in {name}"
-            column.image(drawn(picture, heat, look)[2], name, width="stretch", output_format="PNG", alt=alt)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(width=SIDE):
+                st.markdown(f"**{plain(net.classes[target])}**, {percent(found[target])}")
+            for stage, heat in zip(stages, maps[row], strict=True):
+                name = f"stage {stage.removeprefix('layer')}"
+                alt = f"{METHODS[method].title} of {net.classes[target]} in {name}"
+                caption = name if row == len(top) - 1 else None
+                image = drawn(picture, heat, look)[2]
+                st.image(image, caption, width=SIDE, output_format="PNG", alt=alt)
     st.caption(
         f"{METHODS[method].title} ({METHODS[method].source}), each map from none to its own strongest place. Early "
         "stages see edges and textures, the last one things. One forward pass, and a backward pass a class."

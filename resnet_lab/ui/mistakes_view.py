@@ -132,7 +132,7 @@ def _picture(answers: Answers, run_id: str, index: int) -> None:
     image = enlarge(answers.images[index].transpose(1, 2, 0), 2 * SIDE)
     with st.container(width=SIDE, gap=None):
         st.image(image, plain(caption), width=SIDE, output_format="PNG", alt=caption)
-        there = {"run": run_id, "source": "Test picture", "index": str(index)}
+        there = {"run": run_id, "source": "Test", "index": str(index)}
         st.page_link(
             shell.page_path("prediction"), label="Look", icon=":material/search:", query_params=there
         )

@@ -21,12 +21,13 @@ from resnet_lab.data import (
     load_dataset,
     read_image,
 )
-from resnet_lab.data.uploads import SUFFIXES, Uploads, collect
+from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, Uploads, collect
 from resnet_lab.figures.overlay import Mask, Pixels
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.text import plain
 
-SOURCES = ("Upload", "Folder", "Test picture", "Camera")
+SOURCES = ("Upload", "Folder", "Test", "Camera")
+MOST_MEGABYTES = Limits().bytes_all // MEGABYTE  # of a file
 TRIED = 20  # uploaded pictures that are decoded before one is chosen
 FILES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 
@@ -113,7 +114,7 @@ class TestSplit:
 
 def choose_gallery(net: Net) -> Gallery | None:
     """Asks where the pictures come from; says what cannot be used. None while there are none."""
-    sources = [name for name in SOURCES if name != "Test picture" or net.dataset]
+    sources = [name for name in SOURCES if name != "Test" or net.dataset]
     if st.session_state.get("source") not in sources:
         st.session_state.pop("source", None)  # the net before this one had a test split
     source = st.segmented_control(
@@ -124,18 +125,27 @@ def choose_gallery(net: Net) -> Gallery | None:
         bind="query-params",
         required=True,
     )
-    if source == "Test picture":
+    if source == "Test":
         return _test_gallery(net)
     if source == "Camera":
         shot = st.camera_input("Camera", label_visibility="collapsed")
         return Uploaded(shot.file_id, [("The camera's picture", shot.getvalue())]) if shot else None
     if source == "Folder":
         files = st.file_uploader(
-            "Folder", FILES, accept_multiple_files="directory", key="folder", label_visibility="collapsed"
+            "Folder",
+            FILES,
+            accept_multiple_files="directory",
+            key="folder",
+            label_visibility="collapsed",
+            max_upload_size=MOST_MEGABYTES,
         )
     else:
         files = st.file_uploader(
-            "Pictures", [*FILES, "zip"], accept_multiple_files=True, label_visibility="collapsed"
+            "Pictures",
+            [*FILES, "zip"],
+            accept_multiple_files=True,
+            label_visibility="collapsed",
+            max_upload_size=MOST_MEGABYTES,
         )
     if not files:
         return None
@@ -146,7 +156,7 @@ def choose_gallery(net: Net) -> Gallery | None:
     return Uploaded(key, found.pictures) if found.pictures else None
 
 
-@st.cache_data(max_entries=2, scope="session", show_spinner="Reading the files …")
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the files …")
 def _collected(key: str, _files: list[Any]) -> Uploads:
     """The first pictures are decoded, so that a bad one is said at once; the others are when they are asked for."""
     found = collect((file.name, file.getvalue()) for file in _files)

@@ -46,14 +46,14 @@ def trust_view(net: Net, picture: Picture, gallery: Gallery) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         target = st.selectbox("Class", likeliest(found), format_func=net.classes.__getitem__)
-        question = ask_how(net, target)
+        question = ask_how(net, target, may_sign=False)
     _fading(net, picture, question)
     st.markdown("**Does the map depend on what the net has learned?**")
     _sanity(net, gallery)
 
 
 def _fading(net: Net, picture: Picture, question: Question) -> None:
-    heat = heat_of(net, picture, Question(question.target, question.method, question.stage))
+    heat = heat_of(net, picture, question)
     if heat is None:
         return
     about = (net.key, picture.key, question.target, question.method, question.stage)

@@ -22,6 +22,8 @@ from resnet_lab.ui.nets import Net, other_net
 from resnet_lab.ui.pictures import Picture
 from resnet_lab.ui.text import plain
 
+SIDE = 230  # pixels; both nets' maps and tables fit a small screen
+
 
 def two_nets_view(net: Net, picture: Picture) -> None:
     """Each net's classes, and its map of one class."""
@@ -36,7 +38,8 @@ def two_nets_view(net: Net, picture: Picture) -> None:
         shared = [i for i in top if net.classes[i] in other.classes] or top[:1]
         target = st.selectbox("Where do they see", shared, format_func=net.classes.__getitem__)
         question = ask_how(net, target)
-        look = ask_look()
+        with st.popover("Look", icon=":material/palette:"):
+            look = ask_look()
     pair = sorted((net, other), key=lambda one: one.model.spec.is_plain)
     for column, one in zip(st.columns(2, gap="large"), pair, strict=True):
         with column:
@@ -61,7 +64,11 @@ def _answer(net: Net, picture: Picture, name: str, question: Question, look: Loo
         return
     top = likeliest(found)
     st.markdown(verdict(picture, net.classes[top[0]], found[top[0]]))
-    show_top(net, found, top)
+    _map(net, picture, name, question, look)
+    show_top(net, found, top, narrow=True)
+
+
+def _map(net: Net, picture: Picture, name: str, question: Question, look: Look) -> None:
     if name not in net.classes:
         st.info(f"This net does not know {plain(name)}.")
         return
@@ -70,6 +77,5 @@ def _answer(net: Net, picture: Picture, name: str, question: Question, look: Loo
     heat = heat_of(net, picture, replace(question, target=net.classes.index(name), stage=stage))
     if heat is not None:
         image = drawn(picture, heat, look)[2]
-        st.image(
-            image, width="stretch", output_format="PNG", alt=f"{METHODS[question.method].title} of {name}"
-        )
+        alt = f"{METHODS[question.method].title} of {name}"
+        st.image(image, width=SIDE, output_format="PNG", alt=alt)

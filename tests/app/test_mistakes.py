@@ -119,7 +119,7 @@ def test_a_cell_shows_its_pictures(run, monkeypatch):
 def test_each_picture_links_to_where_the_net_looks_in_it(run, links):
     asked()
     shown = worst(answer_test_set(run), 24)
-    there = {"run": run.id, "source": "Test picture"}
+    there = {"run": run.id, "source": "Test"}
     assert links == [("pages/prediction.py", {**there, "index": str(i)}) for i in shown]
 
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torchvision.models import ResNet18_Weights, resnet18
 
-from resnet_lab.attribution import METHODS
-from resnet_lab.data import load_dataset
+from resnet_lab.attribution import METHODS, attribute
+from resnet_lab.data import load_dataset, normalize
 from resnet_lab.runs import RunStore, execute, load_run_model
 from resnet_lab.training import TrainConfig
 
@@ -108,7 +108,7 @@ def test_a_test_picture_is_set_beside_the_truth(open_page, lab):
     chances = net.predict(data.images[:50])
     rights = chances.argmax(1) == data.labels[:50]
     for index, word in ((int(rights.int().argmax()), "Right"), (int(rights.int().argmin()), "Wrong")):
-        at = open_page("prediction", source="Test picture", index=str(index))
+        at = open_page("prediction", source="Test", index=str(index))
         classes, shown = answer(at)
         assert f"**{word}**" in at.markdown[0].value
         assert f"shows **{data.classes[data.labels[index]]}**" in at.markdown[0].value
@@ -117,7 +117,7 @@ def test_a_test_picture_is_set_beside_the_truth(open_page, lab):
 
 
 def test_class_stage_and_opacity_change_the_map(open_page, lab):
-    at = open_page("prediction", source="Test picture")
+    at = open_page("prediction", source="Test")
     classes, _ = answer(at)
     assert at.session_state["stage"] == "layer3"
     maps = [address(at, 1)]
@@ -136,8 +136,31 @@ def test_class_stage_and_opacity_change_the_map(open_page, lab):
     assert not at.exception
 
 
+def test_any_layer_within_the_stage_can_be_read(open_page, lab):
+    at = open_page("prediction", source="Test", stage="2", layer="layer2.1.conv1")
+    answer(at)
+    assert "in layer2.1.conv1, by Grad-CAM" in plain_words(at.caption)[-1]
+    net, data = load_run_model(lab), load_dataset("shapes", "test")
+    images = normalize(data.images[:1], net.mean, net.std)
+    assert attribute(net.model, images, layer="layer2.1.conv1").any()
+    maps = [address(at, 1)]
+    assert {"layer2.0", "layer2.0.bn2"} < set(at.selectbox(key="layer").options)
+    at.selectbox(key="layer").set_value("layer2.0").run()
+    maps.append(address(at, 1))
+    at.segmented_control(key="stage").select("layer1").run()
+    assert at.selectbox(key="layer").value is None
+    assert len({*maps, address(at, 1)}) == 3
+
+
+def test_colours_change_the_map_alone(open_page, lab):
+    at = open_page("prediction", source="Test")
+    before = [address(at, i) for i in range(3)]
+    at.selectbox(key="colours").set_value("Viridis").run()
+    assert [address(at, i) == before[i] for i in range(3)] == [True, False, False]
+
+
 def test_the_object_can_be_outlined(open_page, lab):
-    at = open_page("prediction", source="Test picture")
+    at = open_page("prediction", source="Test")
     bare = [address(at, i) for i in range(3)]
     at.toggle(key="outline").set_value(True).run()
     assert [address(at, i) == bare[i] for i in range(3)] == [False, True, False]
@@ -186,7 +209,7 @@ def test_odd_pictures_are_pictures_and_the_first_opens_first(open_page, lab):
 
 
 def test_a_link_restores_the_view(open_page, lab):
-    at = open_page("prediction", run=lab.id, source="Test picture", index="7", stage="1")
+    at = open_page("prediction", run=lab.id, source="Test", index="7", stage="1")
     assert not at.exception
     assert at.selectbox(key="net").value == lab.id
     assert at.number_input(key="index").value == 7
@@ -224,7 +247,7 @@ def test_the_test_split_of_a_folder_that_is_gone_is_asked_for_once_more(open_pag
     """A run that was trained on another machine, say."""
     run = RunStore().create(TrainConfig("resnet20", "folder:/nowhere", **SETTINGS))
     (run.path / "best.pt").write_bytes(trained.best_checkpoint.read_bytes())
-    at = open_page("prediction", source="Test picture")
+    at = open_page("prediction", source="Test")
     assert not at.error
     next(b for b in at.button if b.label == "Look for its folder again").click().run()
     assert not at.exception
@@ -253,7 +276,7 @@ def test_imagenet_weights_that_are_here_answer(open_page, tmp_path, monkeypatch)
 
 def test_every_method_can_be_asked_and_signed_maps_tell_against_from_for(open_page, lab, monkeypatch):
     monkeypatch.setattr("resnet_lab.attribution.methods.PATCHES", 4)  # 10 passes of occlusion instead of 226
-    at = open_page("prediction", run=lab.id, source="Test picture")
+    at = open_page("prediction", run=lab.id, source="Test")
     for method, about in METHODS.items():
         at.selectbox(key="method").set_value(method).run()
         assert not at.exception
