@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
@@ -24,6 +24,8 @@ from resnet_lab.runs import Run, load_run_model
 from resnet_lab.runs.names import distinct_names
 from resnet_lab.training.device import half_precision
 
+STARTS = 8  # measurements of a `Start`
+
 
 @dataclass(frozen=True)
 class Start:
@@ -39,21 +41,29 @@ class Start:
         return next(line for line in self.correlations if line.name == name)
 
 
-def measure_start(depth: int, seed: int) -> Start:
-    """Eight measurements on the first pictures of `shapes`."""
+def measuring_start(depth: int, seed: int) -> Iterator[Start]:
+    """After each of `STARTS` measurements on the first pictures of `shapes`: what is known by then, norms first."""
     data = load_dataset("shapes", limit=BATCH)
-    norms, correlations = [], []
-    for kind, name in (("A", f"resnet{depth}"), ("plain", f"plain{depth}")):
-        for norm, suffix, dash in (("batch", "", "solid"), ("none", " without BN", "dash")):
-            spec = cifar_net(depth, kind).replace(norm=norm)
-            layers = initial_gradients(spec, data, seed)
-            blocks = initial_correlation(spec, data, seed)
-            named = (name + suffix, kind == "plain")
-            norms.append(Depthwise(*named, [g.norm for g in layers], [g.name for g in layers], dash))
-            correlations.append(
-                Depthwise(*named, [b.correlation for b in blocks], [b.name for b in blocks], dash)
-            )
-    return Start(tuple(norms), tuple(correlations))
+    found = Start((), ())
+    nets = [
+        (cifar_net(depth, kind).replace(norm=norm), name + suffix, dash)
+        for norm, suffix, dash in (("batch", "", "solid"), ("none", " without BN", "dash"))
+        for kind, name in (("A", f"resnet{depth}"), ("plain", f"plain{depth}"))
+    ]
+    for spec, name, dash in nets:
+        layers = initial_gradients(spec, data, seed)
+        line = Depthwise(name, spec.is_plain, [g.norm for g in layers], [g.name for g in layers], dash)
+        yield (found := replace(found, norms=(*found.norms, line)))
+    for spec, name, dash in nets:
+        blocks = initial_correlation(spec, data, seed)
+        line = Depthwise(name, spec.is_plain, [b.correlation for b in blocks], [b.name for b in blocks], dash)
+        yield (found := replace(found, correlations=(*found.correlations, line)))
+
+
+def measure_start(depth: int, seed: int) -> Start:
+    """All that `measuring_start` finds."""
+    *_, found = measuring_start(depth, seed)
+    return found
 
 
 def gradients_report(start: Start, dark: bool = False) -> list[Part]:

@@ -9,8 +9,9 @@ import streamlit as st
 from resnet_lab.analysis.gradients import BATCH, LINES, POINTS
 from resnet_lab.figures.flow import depth_lines, gradient_map, gradient_range
 from resnet_lab.models.cifar import DEPTHS
-from resnet_lab.reports.why import Start, measure_start
+from resnet_lab.reports.why import STARTS, Start, measure_start, measuring_start
 from resnet_lab.runs import Run
+from resnet_lab.ui import jobs
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import curve, is_dark
 from resnet_lab.ui.text import plain
@@ -43,7 +44,23 @@ def gradients_view(runs: list[Run]) -> None:
             "Layers at the start", DEPTHS, index=3, key="start_depth", bind="query-params", width=150
         )
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="start_seed", bind="query-params", width=130)
-    start = start_of(depth, seed)
+    about = depth, seed
+    if jobs.current("start", about) is None:
+
+        def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
+            for start in measuring_start(depth, seed):
+                report(start)
+                if should_stop():
+                    return
+
+        jobs.start("start", work, STARTS, about)
+    job = jobs.current("start", about)
+    assert job is not None
+    jobs.follow(job, lambda j: _start(depth, j.records[-1]), every=0.3)
+    _maps(runs)
+
+
+def _start(depth: int, start: Start) -> None:
     left, right = st.columns(2)
     with left:
         live_chart(depth_lines(start.norms, "layer", "gradient norm", is_dark(), log=True), key="start-norms")
@@ -51,6 +68,8 @@ def gradients_view(runs: list[Run]) -> None:
             f"Before the first step: norm of the loss's gradient for each convolution's weights, {BATCH} pictures of "
             "the shapes, Kaiming initialisation (fan out), float32. Left is the input."
         )
+    if not start.correlations:
+        return
     with right:
         figure = depth_lines(start.correlations, "block", "correlation of neighbours", is_dark())
         live_chart(figure.update_yaxes(range=[-0.1, 1.02]), key="start-correlation")
@@ -58,8 +77,8 @@ def gradients_view(runs: list[Run]) -> None:
             f"Between gradients at neighbouring points of {LINES} lines from picture to picture, {POINTS} points each, "
             "at the input of each block. 0: as white noise; 1: all alike. Closer points would raise all of them."
         )
-    st.markdown(_claims(depth, start))
-    _maps(runs)
+    if len(start.norms) + len(start.correlations) == STARTS:
+        st.markdown(_claims(depth, start))
 
 
 def _claims(depth: int, start: Start) -> str:

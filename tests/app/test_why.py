@@ -73,7 +73,9 @@ def test_a_run_whose_checkpoint_is_gone_is_said_and_the_rest_goes_on(open_page, 
 
 
 def test_claims_stand_beside_what_was_measured(open_page):
-    at = open_page("comparison", why="Gradients", start_depth="20")
+    at = finish(open_page("comparison", why="Gradients", start_depth="20"), "start")
+    starts = at.session_state["job.start"].records
+    assert [len(s.norms) + len(s.correlations) for s in starts] == list(range(1, 9))
     table = next(m.value for m in at.markdown if "He et al. 2015" in m.value)
     assert "plain20 with BN" in table
     assert "Balduzzi" in table
