@@ -12,8 +12,7 @@ from resnet_lab.data import DatasetInfo
 from resnet_lab.models import ModelSpec, WeightsError, create_model, load_weights
 from resnet_lab.models.weights import read_weights, rename_state, unwrap_state
 from resnet_lab.runs.model import TrainedModel
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from resnet_lab.training.start import IMAGENET
 
 
 def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | None = None) -> TrainedModel:
@@ -42,12 +41,13 @@ def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | 
         model = create_model(spec.replace(num_classes=count))
     model = model.to_empty(device="cpu")
     load_weights(model, path)
+    mean, std = (info.mean, info.std) if info else IMAGENET
     return TrainedModel(
         model=model.eval(),
         classes=info.classes if info else tuple(f"class {i}" for i in range(count)),
         image_size=info.image_size if info else 224,
-        mean=info.mean if info else IMAGENET_MEAN,
-        std=info.std if info else IMAGENET_STD,
+        mean=mean,
+        std=std,
         dataset=info.name if info else "",
     )
 

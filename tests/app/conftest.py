@@ -2,9 +2,14 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+import torch
 from streamlit.testing.v1 import AppTest
 
+from resnet_lab.data import load_dataset, normalize
+from resnet_lab.models import draw_model
+from resnet_lab.runs import RunStore
 from resnet_lab.runs import manager as manager_module
+from resnet_lab.training import TrainConfig
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -39,3 +44,21 @@ def open_page():
         return at.switch_page(f"pages/{name}.py").run()
 
     return open_page
+
+
+@pytest.fixture
+def saved():
+    """saved("resnet20") → a run with a checkpoint, as if it had been trained: its BN knows the shapes."""
+
+    def saved(name, pictures=40):
+        config = TrainConfig(name)
+        data = load_dataset("shapes", split="test", limit=pictures)
+        model = draw_model(config.spec, 0, 10).train()
+        with torch.no_grad():
+            model(normalize(data.images, data.mean, data.std))
+        state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list(data.classes)}
+        run = RunStore().create(config)
+        torch.save(state | {"image_size": 32, "mean": data.mean, "std": data.std}, run.path / "best.pt")
+        return run
+
+    return saved

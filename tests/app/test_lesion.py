@@ -9,9 +9,7 @@ from streamlit.testing.v1 import AppTest
 from resnet_lab.analysis.lesion import accuracy, lesioned
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.figures.lesion import Without, each_figure
-from resnet_lab.models import draw_model
-from resnet_lab.runs import RunStore, load_run_model
-from resnet_lab.training import TrainConfig
+from resnet_lab.runs import load_run_model
 from resnet_lab.ui import lesion_view as module
 from resnet_lab.ui.jobs import Job
 from resnet_lab.ui.lesion_view import coarse_first
@@ -20,10 +18,10 @@ PICTURES = 100
 
 
 @pytest.fixture
-def runs(monkeypatch):
+def runs(monkeypatch, saved):
     """resnet20 and plain20 with running statistics of the pictures, and a residual net of another depth."""
     monkeypatch.setattr(module, "PICTURES", PICTURES)
-    return [saved(name) for name in ("resnet20", "plain20", "resnet32")]
+    return [saved(name, PICTURES) for name in ("resnet20", "plain20", "resnet32")]
 
 
 @pytest.fixture(autouse=True)
@@ -33,26 +31,6 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def saved(name):
-    """A run with a checkpoint, as if it had been trained."""
-    config = TrainConfig(name)
-    data = load_dataset("shapes", split="test", limit=PICTURES)
-    model = draw_model(config.spec, 0, 10).train()
-    with torch.no_grad():
-        model(normalize(data.images, data.mean, data.std))
-    state = {
-        "spec": model.spec.to_json(),
-        "model": model.state_dict(),
-        "classes": list(data.classes),
-        "image_size": 32,
-        "mean": data.mean,
-        "std": data.std,
-    }
-    run = RunStore().create(config)
-    torch.save(state, run.path / "best.pt")
-    return run
 
 
 def page():

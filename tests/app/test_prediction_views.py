@@ -18,8 +18,7 @@ from resnet_lab.attribution.fading import fade
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.data.views import ten_crops
 from resnet_lab.models import VARIANTS, create_model, draw_model
-from resnet_lab.runs import RunStore, load_run_model
-from resnet_lab.training import TrainConfig
+from resnet_lab.runs import load_run_model
 from resnet_lab.ui import pictures as pictures_module
 from resnet_lab.ui.batch_view import Row, to_csv
 
@@ -37,21 +36,8 @@ def _small(monkeypatch):
     torch.set_num_threads(before)
 
 
-def saved(name, seed=0):
-    """A run with a checkpoint, as if it had been trained."""
-    config = TrainConfig(name, seed=seed)
-    data = load_dataset("shapes", split="test", limit=COUNT)
-    model = draw_model(config.spec, seed, 10).train()
-    with torch.no_grad():
-        model(normalize(data.images, data.mean, data.std))
-    state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list(data.classes)}
-    run = RunStore().create(config)
-    torch.save(state | {"image_size": 32, "mean": data.mean, "std": data.std}, run.path / "best.pt")
-    return run
-
-
 @pytest.fixture
-def run():
+def run(saved):
     return saved("resnet20")
 
 
@@ -126,7 +112,7 @@ def test_three_ways_to_crop(open_page, run, data):
     assert "32, 37, 55, 69 and 91" in words(at.caption)
 
 
-def test_two_nets_residual_first(open_page, data):
+def test_two_nets_residual_first(open_page, data, saved):
     plain, residual = saved("plain20"), saved("resnet20")
     saved("resnet32")
     for first, second in ((plain, residual), (residual, plain)):
@@ -142,7 +128,7 @@ def test_two_nets_residual_first(open_page, data):
         assert len(at.image) == 2
 
 
-def test_a_second_net_that_does_not_know_the_class_says_so(open_page, run):
+def test_a_second_net_that_does_not_know_the_class_says_so(open_page, run, saved):
     other = saved("plain20")
     state = torch.load(other.path / "best.pt", weights_only=True)
     state["classes"] = [f"thing {i}" for i in range(10)]
