@@ -53,9 +53,9 @@ def _job(button: str) -> Callable[[Any], None]:
     """Presses it, waits until the work beside the page is done, and looks at the charts."""
 
     def act(page: Any) -> None:
-        page.get_by_role("button", name=button).click()
-        page.get_by_role("button", name="Cancel").wait_for(timeout=30_000)
-        page.get_by_role("button", name="Cancel").wait_for(state="detached", timeout=300_000)
+        page.get_by_role("button", name=button, exact=True).click()
+        page.wait_for_timeout(2000)
+        page.get_by_role("button", name="Cancel").first.wait_for(state="detached", timeout=300_000)
         page.mouse.move(700, 400)
         page.mouse.wheel(0, 420)
 
@@ -83,7 +83,15 @@ VIEWS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "lesion": ("comparison?why=Lesion", _job("Remove each in turn")),
     "surface": ("comparison?why=Surface", _job("Compute")),
     "lesson": ("?lesson=shortcut", _predicted),
-    "prediction": ("prediction?run={shapes}&source=Test+picture&index=3", _nothing),
+    "prediction": ("prediction?run={shapes}&source=Test&index=3", _nothing),
+    "stages": ("prediction?run={shapes}&source=Test&index=3&view=Stages", _nothing),
+    "two-nets": ("prediction?run={shapes}&source=Test&index=3&view=Two+nets", _nothing),
+    "trust": ("prediction?run={shapes}&source=Test&index=3&view=Trust", _job("Check with random weights")),
+    "scores": ("prediction?run={shapes}&source=Test&view=Scores", _job("Score")),
+    "all-pictures": (
+        "prediction?run={shapes}&source=Test&view=All+pictures",
+        _job("Ask about 1,000 pictures"),
+    ),
     "upload": ("prediction?run={shapes}", _upload),
     "runs": ("runs", _nothing),
 }

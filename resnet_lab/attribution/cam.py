@@ -21,7 +21,7 @@ def grad_cam(features: Tensor, gradients: Tensor) -> Tensor:
 
 
 def grad_cam_plus_plus(features: Tensor, gradients: Tensor) -> Tensor:
-    """Grad-CAM with weights that count every place of a feature map alike (Chattopadhay et al. 2018, Eq. 19, 10, 2).
+    """Grad-CAM with weights that count every place of a feature map alike (Chattopadhay et al. 2018, Sec. 3).
 
     The score is taken as the exponent of the logit, as in the paper, by which its higher derivatives are powers of
     the first. Shapes as in `grad_cam`.
@@ -35,7 +35,7 @@ def grad_cam_plus_plus(features: Tensor, gradients: Tensor) -> Tensor:
 
 def layer_cam(features: Tensor, gradients: Tensor) -> Tensor:
     """Each place weighted by its own positive gradient, so that early layers keep their detail (Jiang et al. 2021,
-    Eq. 5 and 6). Shapes as in `grad_cam`.
+    Sec. III). Shapes as in `grad_cam`.
     """
     return (gradients.clamp_min(0) * features).sum(1)
 
@@ -52,10 +52,12 @@ def cams(
         ValueError: the net has no such layer, or one has no feature maps.
     """
     modules = [find_layer(model, layer) for layer in layers]
-    features, logits = _forward(model, images, modules)
-    for layer, found in zip(layers, features, strict=True):
-        if found is None or found.ndim != 4:
+    features = []
+    outputs, logits = _forward(model, images, modules)
+    for layer, output in zip(layers, outputs, strict=True):
+        if output is None or output.ndim != 4:
             raise ValueError(f"layer {layer!r} has no feature maps (N, C, h, w); {stages_in_words(model)}")
+        features.append(output)
     asked = logits.argmax(1, keepdim=True) if classes is None else classes
     maps: list[list[Tensor]] = [[] for _ in layers]
     for k in range(asked.shape[1]):
@@ -66,7 +68,9 @@ def cams(
     return [torch.stack(found, dim=1) for found in maps]
 
 
-def _forward(model: nn.Module, images: Tensor, modules: Sequence[nn.Module]) -> tuple[list[Tensor], Tensor]:
+def _forward(
+    model: nn.Module, images: Tensor, modules: Sequence[nn.Module]
+) -> tuple[list[Tensor | None], Tensor]:
     """What comes out of each of `modules`, and the logits."""
     found: dict[nn.Module, Tensor] = {}
 
@@ -82,4 +86,4 @@ def _forward(model: nn.Module, images: Tensor, modules: Sequence[nn.Module]) -> 
     finally:
         for hook in hooks:
             hook.remove()
-    return [found[module] for module in modules], logits
+    return [found.get(module) for module in modules], logits

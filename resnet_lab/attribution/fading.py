@@ -45,7 +45,7 @@ def fade(
     steps: int = STEPS,
     on_pass: Callable[[], None] = lambda: None,
 ) -> Fading:
-    """Deletion and insertion (Petsiuk et al. 2018, RISE, Sec. 4.2), both 0 to all pixels in `steps` equal parts.
+    """Deletion and insertion (Petsiuk et al. 2018, RISE, Sec. 4), both 0 to all pixels in `steps` equal parts.
 
     `images` float (N, 3, H, W), normalised; `maps` (N, H, W), the larger the more important, equal ones in reading
     order; `classes` int64 (N,); all on one device. Deleted pixels become the data's mean colour (0, normalised);

@@ -65,7 +65,8 @@ def signed_attribute(
 
     Methods that cannot tell for from against (`METHODS[method].signed`) give what `attribute` gives.
     """
-    return _scaled(_raw(model, images, target, method, layer, on_pass), images)
+    raw = _raw(model, images, target, method, layer, on_pass)
+    return _scaled(raw if METHODS[method].signed else raw.clamp_min(0), images)
 
 
 def class_maps(
@@ -174,7 +175,7 @@ def integrated_gradients(model: nn.Module, images: Tensor, classes: Tensor, _: L
 @torch.no_grad()
 def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Tensor:
     """How much the score falls when a patch turns mean grey (Zeiler and Fergus 2014, Sec. 4.2); (N, 1, H, W)."""
-    stride = max(images.shape[-1] // PATCHES, 1)
+    stride = -(-images.shape[-1] // PATCHES)
     window = (3, 2 * stride, 2 * stride)
     falls: Tensor = Occlusion(model).attribute(images, window, (3, stride, stride), target=classes)
     return falls.sum(1, keepdim=True)
@@ -184,8 +185,8 @@ def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Te
 class Method:
     """A way to make maps: by `compute`, or, for class activation maps, by how they `combine` features and gradients.
 
-    `passes` is how often the net is run for it, whatever the number of pictures; if it `has_gradient`, a backward
-    pass comes after most of them.
+    `passes` is how often the net is run for it, at most, whatever the number of pictures; if it `has_gradient`, a
+    backward pass comes after most of them.
     """
 
     title: str

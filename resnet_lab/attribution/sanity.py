@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from resnet_lab.attribution.layers import stage_names
 from resnet_lab.attribution.methods import attribute
 from resnet_lab.attribution.scoring import Estimate, bootstrap
+from resnet_lab.attribution.undisturbed import undisturbed
 from resnet_lab.models import ResNet, draw_model
 
 TRUSTED = 0.5  # a map that correlates more than this with the one of a random net says little of the net
@@ -40,7 +41,8 @@ def randomised(model: ResNet, seed: int = SEED) -> Iterator[tuple[str, ResNet]]:
     """The net with its head drawn anew, then its last stage too, and so on down to the stem (Adebayo et al. 2018,
     Sec. 3.1, "cascading"). One copy that changes; `model` stays as it is.
     """
-    net = copy.deepcopy(model)
+    with undisturbed(model):  # or the copy would have the hooks of another thread
+        net = copy.deepcopy(model)
     state = net.state_dict()  # the net's own tensors
     spec = model.spec.replace(zero_init_residual=False)  # blocks that add nothing would not be random
     fresh = draw_model(spec, seed, model.fc.out_features).state_dict()
@@ -72,8 +74,8 @@ def check(
     `images` float (N, 3, H, W), normalised, on the model's device. Methods with a layer are read at the last stage.
     `on_pass` as in `attribute`; what it raises ends the work.
     """
-    with torch.no_grad():
-        classes = torch.cat([copy.deepcopy(model).eval()(x).argmax(1) for x in images.split(BATCH)])
+    with undisturbed(model), torch.no_grad():
+        classes = torch.cat([model(x).argmax(1) for x in images.split(BATCH)])
 
     def maps(net: ResNet, method: str) -> Tensor:
         pairs = zip(images.split(BATCH), classes.split(BATCH), strict=True)
@@ -103,6 +105,6 @@ def _ranks(values: Tensor) -> Tensor:
     return (ends - (counts + 1) / 2)[place]
 
 
-def is_trusted(last: Similarity) -> bool:
-    """Whether the maps changed once all weights were random (`part` is the stem)."""
-    return last.correlation.mean < TRUSTED
+def suspects(found: Iterable[Similarity]) -> list[str]:
+    """The methods whose maps stayed when all weights, down to the stem, were random."""
+    return [s.method for s in found if s.part == "stem" and s.correlation.mean >= TRUSTED]

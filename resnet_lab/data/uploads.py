@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,9 @@ from pathlib import PurePosixPath
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MEGABYTE = 10**6
+# What Python's reader raises for archives that are damaged, or made to do harm.
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, OSError, ValueError)
+KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others are unpacked without a bound
 Entry = tuple[str, int, Callable[[], bytes]]  # a picture's name, its bytes by the header, and how to read it
 
 
@@ -45,7 +49,7 @@ def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Up
             continue
         try:
             content = read()
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
+        except BROKEN as error:
             found.problems.append(f"{name} cannot be unpacked ({error}); pack it again as an ordinary zip file.")
             continue
         spent += size
@@ -66,20 +70,20 @@ def _flat(files: Iterable[tuple[str, bytes]], limits: Limits, problems: list[str
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as packed:
                 yield from _unpacked(name, packed, limits, problems)
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+        except BROKEN as error:
             problems.append(f"{name} cannot be unpacked ({error}); pack it again as an ordinary zip file.")
 
 
 def _unpacked(
     archive: str, packed: zipfile.ZipFile, limits: Limits, problems: list[str]
 ) -> Iterator[Entry]:
-    """The archive's pictures, none of them read yet. Python reads no more of one than its header says."""
+    """The archive's pictures, none of them read yet."""
     others = 0
     for entry in packed.infolist():
         name = _real_name(entry)
         path = PurePosixPath(name.replace("\\", "/"))
         hidden = any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in path.parts)
-        if entry.is_dir() or hidden:
+        if not path.parts or entry.is_dir() or hidden:
             continue
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
             problems.append(f"{archive}: {name} leads out of the archive and was left out.")
@@ -88,14 +92,25 @@ def _unpacked(
         elif entry.flag_bits & 1:
             problems.append(f"{archive} is encrypted; pack it again without a password.")
             return
+        elif entry.compress_type not in KNOWN:
+            problems.append(f"{archive}: {name} is packed in an unusual way; pack it again as an ordinary zip file.")
         elif entry.file_size > limits.bytes_each:
             megabytes = f"{entry.file_size / MEGABYTE:,.0f} MB, over {limits.bytes_each / MEGABYTE:,.0f}"
             problems.append(f"{archive}: {name} unpacks to {megabytes}, and was left out.")
         else:
-            yield str(path), entry.file_size, partial(packed.read, entry)
+            yield str(path), entry.file_size, partial(_read, packed, entry)
     if others:
         what = "1 file that is no picture was" if others == 1 else f"{others:,} files that are no pictures were"
         problems.append(f"{archive}: {what} left out.")
+
+
+def _read(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """No more than the header says, which `ZipFile.read` would unpack first and cut then."""
+    with packed.open(entry) as file:
+        content = file.read(entry.file_size)
+        if file.read(1):
+            raise zipfile.BadZipFile("it is longer than its header says")
+        return content
 
 
 def _real_name(entry: zipfile.ZipInfo) -> str:

@@ -29,5 +29,5 @@ def ten_crops(image: Image.Image, side: int, short_side: int) -> Tensor:
 
 
 def pyramid(image: Image.Image, short_sides: list[int]) -> list[Tensor]:
-    """The whole picture with each of these short sides: uint8 (1, 3, h, w) (He et al. 2015, Sec. 3.4)."""
+    """The whole picture, but for the ends of very long ones, with each of these short sides: uint8 (1, 3, h, w) (He et al. 2015, Sec. 3.4)."""
     return [at_short_side(image, side)[None] for side in short_sides]

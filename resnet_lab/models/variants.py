@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import torch
@@ -75,6 +76,9 @@ def create_model(variant: str | ModelSpec, num_classes: int | None = None, **fie
     return ResNet(get_spec(variant).replace(**fields))
 
 
+_drawing = threading.Lock()  # the generator that it borrows is the process's
+
+
 def draw_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None = None) -> ResNet:
     """A net whose weights are a function of `seed`; the random state of the process stays as it was.
 
@@ -84,7 +88,7 @@ def draw_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None 
     spec = get_spec(variant)
     if num_classes is not None:
         spec = spec.replace(num_classes=num_classes)
-    with torch.random.fork_rng(devices=[]):
+    with _drawing, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         if spec.is_plain or spec.shortcut == "pad":
             return ResNet(spec)

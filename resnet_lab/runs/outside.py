@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.data import DatasetInfo
+from resnet_lab.data.datasets import MAX_SIZE, MIN_SIZE
 from resnet_lab.models import ModelSpec, WeightsError, create_model, load_weights
 from resnet_lab.models.weights import read_weights, rename_state, unwrap_state
 from resnet_lab.runs.model import TrainedModel
@@ -28,7 +29,7 @@ def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | 
     """
     content = read_weights(path)
     if isinstance(content, dict) and {"spec", "model", "classes", "image_size"} <= content.keys():
-        return _own(content, path.name)
+        return _own(content, path.name, info)
     if spec is None:
         raise WeightsError(f"{path.name} does not say which net it is; add its spec as a JSON file, or choose a net.")
     head = rename_state(unwrap_state(content, path))[0].get("fc.weight")
@@ -37,10 +38,15 @@ def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | 
     count = len(head)
     if info is not None and len(info.classes) != count:
         raise WeightsError(f"{path.name} tells {count:,} classes apart, and {info.title} has {len(info.classes)}.")
-    with torch.device("meta"):
-        model = create_model(spec.replace(num_classes=count))
-    model = model.to_empty(device="cpu")
-    load_weights(model, path)
+    try:
+        with torch.device("meta"):
+            model = create_model(spec.replace(num_classes=count))
+        model = model.to_empty(device="cpu")
+        load_weights(model, path)
+    except WeightsError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path.name} does not fit this net: {error}.") from None
     mean, std = (info.mean, info.std) if info else IMAGENET
     return TrainedModel(
         model=model.eval(),
@@ -52,24 +58,28 @@ def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | 
     )
 
 
-def _own(state: dict[str, Any], name: str) -> TrainedModel:
+def _own(state: dict[str, Any], name: str, info: DatasetInfo | None) -> TrainedModel:
     try:
         with torch.device("meta"):
             model = create_model(ModelSpec.from_json(state["spec"]))
         weights: dict[str, Tensor] = state["model"]
-        model.load_state_dict(weights, assign=True)
+        floats = {key: v.float() if v.is_floating_point() else v for key, v in weights.items()}
+        model.load_state_dict(floats, assign=True)
         classes = tuple(str(c) for c in state["classes"])
         if len(classes) != model.fc.out_features:
             raise ValueError(f"it names {len(classes)} classes and its net has {model.fc.out_features}")
+        size, std = int(state["image_size"]), _triple(state["std"])
+        if not MIN_SIZE <= size <= MAX_SIZE or min(std) <= 0:
+            raise ValueError(f"its pictures are of {size} pixels with deviations {std}")
         return TrainedModel(
             model=model.eval(),
             classes=classes,
-            image_size=int(state["image_size"]),
+            image_size=size,
             mean=_triple(state["mean"]),
-            std=_triple(state["std"]),
-            dataset="",
+            std=std,
+            dataset=info.name if info and info.classes == classes else "",
         )
-    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).splitlines()[0].rstrip(".:")
         raise WeightsError(f"{name} is a damaged checkpoint of this lab: {reason}.") from None
 

@@ -18,7 +18,7 @@ from resnet_lab.data import ImageError
 from resnet_lab.ui import jobs
 from resnet_lab.ui.download import download
 from resnet_lab.ui.nets import Net
-from resnet_lab.ui.pictures import Gallery, TestSplit
+from resnet_lab.ui.pictures import Gallery, TestSplit, show_problems
 from resnet_lab.ui.text import percent, plain
 
 MOST = 1000  # pictures at once
@@ -44,22 +44,28 @@ def batch_view(net: Net, gallery: Gallery) -> None:
     count = min(MOST, len(gallery.names))
     about = (net.key, gallery.key)
     job = jobs.current("batch", about)
-    if job is None:
+    if job is None or job.is_broken:
+        if job is not None:
+            what = (
+                plain(job.error)
+                if job.error
+                else f"Cancelled when {len(job.records):,} of {count:,} were asked."
+            )
+            st.warning(what)
         if len(gallery.names) > MOST:
             st.caption(
                 f"The first {MOST:,} of {len(gallery.names):,}. Training shows where a run errs on all of them."
             )
         if not st.button(f"Ask about {count:,} pictures", icon=":material/table_view:", type="primary"):
             return
-        jobs.start("batch", _work(net, gallery, count), count, about)
+        jobs.start("batch", _work(net.apart(), gallery, count), count, about)
         job = jobs.current("batch", about)
         assert job is not None
-    if job.is_active or job.error:
+    if job.is_active:
         jobs.follow(job, lambda _: None)
         return
     problems = [record for record in job.records if isinstance(record, str)]
-    for problem in problems:
-        st.error(plain(problem), icon=":material/broken_image:")
+    show_problems(problems)
     rows = [record for record in job.records if isinstance(record, Row)]
     if rows:
         _table(net, gallery, rows)
@@ -148,10 +154,11 @@ def to_csv(model: str, rows: list[Row]) -> str:
     writer.writerow(["name", "truth", "rank", "class", "probability", "model"])
     for row in rows:
         for rank, (name, chance) in enumerate(zip(row.classes, row.chances, strict=True), 1):
-            writer.writerow([_harmless(row.name), row.truth, rank, name, f"{chance:.6f}", model])
+            cells = (row.name, row.truth, rank, name, f"{chance:.6f}", model)
+            writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in cells])
     return text.getvalue()
 
 
 def _harmless(name: str) -> str:
     """Spreadsheets run cells that begin like a formula."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name
+    return f"'{name}" if name[:1] in tuple("=+-@\t\r\n") else name

@@ -27,7 +27,7 @@ def crops_view(net: Net, picture: Picture) -> None:
     about = {
         "Single crop": f"the middle, {side} × {side}",
         "Ten crops": f"corners, middle and their mirror images, {side} × {side}",
-        "Five scales": f"the whole picture, short side {', '.join(map(str, sides[:-1]))} and {sides[-1]}",
+        "Five scales": f"the whole picture (up to 4 : 1), short side {', '.join(map(str, sides[:-1]))} and {sides[-1]}",
     }
     for column, (title, how) in zip(st.columns(3, gap="medium"), about.items(), strict=True):
         with column:
@@ -59,7 +59,8 @@ def views(net: Net, image: Image.Image, way: str) -> list[Tensor]:
 @st.cache_data(max_entries=100, scope="session", show_spinner="Asking the net …")
 def _answer(key: str, picture: str, way: str, _image: Image.Image, _net: Net) -> tuple[np.ndarray, float]:
     """Mean probabilities (classes,), and the seconds that they took."""
-    began = time.perf_counter()
     with undisturbed(_net.model), torch.no_grad():
+        began = time.perf_counter()
         found = [_net.model(_net.tensor(batch)).softmax(1) for batch in views(_net, _image, way)]
-    return torch.cat(found).mean(0).numpy(), time.perf_counter() - began
+        seconds = time.perf_counter() - began
+    return torch.cat(found).mean(0).numpy(), seconds

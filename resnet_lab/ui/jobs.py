@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import streamlit as st
 
 from resnet_lab.ui.text import duration, plain
 
+UNSEEN = 300.0  # seconds after which work that nobody looks at ends: its reader has gone
 Report = Callable[[Any], None]  # takes the next record
 ShouldStop = Callable[[], bool]
 Check = Callable[[], None]
@@ -43,7 +46,9 @@ class Job:
         self._began = time.monotonic()
         self._ended: float | None = None
         self._cancelled = threading.Event()
+        self.seen = time.monotonic()  # by a page
         self._thread = threading.Thread(target=self._run, args=(work,), name="analysis", daemon=True)
+        _jobs.add(self)
         self._thread.start()
 
     def _run(self, work: Work) -> None:
@@ -51,7 +56,7 @@ class Job:
 
         be_polite()
         try:
-            work(self.records.append, self._cancelled.is_set)
+            work(self.records.append, self._should_stop)
         except Ended:
             pass
         except ValueError as error:  # written for people, as all of the lab's own
@@ -60,6 +65,16 @@ class Job:
             traceback.print_exc()
             self.error = f"{type(error).__name__}: {error}"
         self._ended = time.monotonic()
+
+    def _should_stop(self) -> bool:
+        if time.monotonic() - self.seen > UNSEEN:
+            self._cancelled.set()
+        return self._cancelled.is_set()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it has ended before its time."""
+        return not self.is_active and (self.is_cancelled or bool(self.error))
 
     @property
     def is_active(self) -> bool:
@@ -84,8 +99,20 @@ class Job:
         """Asks the work to stop after its current record."""
         self._cancelled.set()
 
-    def wait(self) -> None:
-        self._thread.join()
+    def wait(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+
+_jobs: WeakSet[Job] = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A thread that is inside torch when the interpreter ends would abort the process."""
+    for job in list(_jobs):
+        job.cancel()
+    for job in list(_jobs):
+        job.wait(timeout=5)
 
 
 def start(key: str, work: Work, total: int, of: Any) -> None:
@@ -99,6 +126,8 @@ def current(key: str, of: Any) -> Job | None:
     """The job of that key, if it is about `of`; one about something else is cancelled, as nobody watches it."""
     job: Job | None = st.session_state.get(f"job.{key}")
     if job is None or job.of == of:
+        if job is not None:
+            job.seen = time.monotonic()
         return job
     job.cancel()
     return None
@@ -111,6 +140,7 @@ def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
     """
 
     def draw(was_active: bool) -> None:
+        job.seen = time.monotonic()
         if job.is_active != was_active:
             st.rerun()
         if job.is_active:

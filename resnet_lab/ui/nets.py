@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from resnet_lab.attribution import undisturbed
 from resnet_lab.data import DATASETS, image_to_tensor, normalize
 from resnet_lab.data.views import at_short_side
 from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, imagenet_weights
@@ -53,13 +56,19 @@ class Net:
         """uint8 (N, 3, H, W) as the model takes it."""
         return normalize(pixels, self.mean, self.std)
 
+    def apart(self) -> Net:
+        """With a copy of the model, for work that would keep others waiting for it."""
+        with undisturbed(self.model):
+            return replace(self, model=copy.deepcopy(self.model))
 
-def choose_net(label: str = "Net", key: str = "net") -> Net | None:
+
+def choose_net() -> Net | None:
     """Asks which net; None while there is none, or when it cannot be read (which is said)."""
     runs = {run.id: run for run in shell.store().list() if run.best_checkpoint}
     options = [*runs, *IMAGENET, FILE]
+    titles = _titles(options, runs)
     chosen = st.selectbox(
-        label, options, _wanted(options, runs), lambda i: _title(i, runs), key=key, placeholder="Choose a net"
+        "Net", options, _wanted(options, runs), titles.__getitem__, key="net", placeholder="Choose a net"
     )
     if chosen is None:
         return None
@@ -80,9 +89,8 @@ def other_net(net: Net) -> Net | None:
     if not runs:
         st.info("There is no second trained net yet; train one, or race two on the Comparison page.")
         return None
-    chosen = st.selectbox(
-        "Beside it", partners(net, runs), format_func=lambda i: _title(i, runs), key="other"
-    )
+    options = partners(net, runs)
+    chosen = st.selectbox("Beside it", options, format_func=_titles(options, runs).__getitem__, key="other")
     try:
         return run_net(runs[chosen])
     except (RunError, OSError) as error:
@@ -114,6 +122,15 @@ def _wanted(options: list[str], runs: Mapping[str, Run]) -> int | None:
         if wanted in options:
             return options.index(wanted)
     return 0 if runs else None
+
+
+def _titles(options: list[str], runs: Mapping[str, Run]) -> dict[str, str]:
+    """What the box shows, all different: it knows its options by these words alone."""
+    titles = {option: _title(option, runs) for option in options}
+    times = Counter(titles.values())
+    return {
+        option: f"{title} ({option[-4:]})" if times[title] > 1 else title for option, title in titles.items()
+    }
 
 
 def _title(option: str, runs: Mapping[str, Run]) -> str:
@@ -214,24 +231,25 @@ def _uploaded() -> Net | None:
         max_upload_size=MOST_MEGABYTES,
         key="weights_files",
     )
-    specs = [file for file in files if file.name.endswith(".json")]
+    specs = [file for file in files if file.name.lower().endswith(".json")]
     weights = [file for file in files if file not in specs]
     if not weights:
         st.caption("A checkpoint of this lab says itself which net it is. No code in a file is run.")
         return None
     spec = _spec_of(specs)
     made_for = st.selectbox("Trained on", ["something else", *DATASETS], key="made_for")
-    wanted = (weights[0].file_id, spec, made_for)
+    file = weights[-1]  # the last one that was dropped there
+    wanted = (file.file_id, spec, made_for)
     kept: tuple[Any, Net] | None = st.session_state.get("uploaded_net")
     if kept is None or kept[0] != wanted:
         with st.spinner("Reading the weights …"), tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"weights{Path(weights[0].name).suffix}"
-            path.write_bytes(weights[0].getvalue())
+            path = Path(folder) / f"weights{Path(file.name).suffix.lower()}"
+            path.write_bytes(file.getvalue())
             try:
                 trained = load_outside(path, spec, DATASETS.get(made_for))
             except WeightsError as error:
-                raise WeightsError(str(error).replace(path.name, weights[0].name)) from None
-        kept = wanted, _net(f"file {hash(wanted)}", f"{weights[0].name} ({trained.model.spec.name})", trained)
+                raise WeightsError(str(error).replace(path.name, file.name)) from None
+        kept = wanted, _net(f"file {hash(wanted)}", f"{file.name} ({trained.model.spec.name})", trained)
         st.session_state["uploaded_net"] = kept
     return kept[1]
 
@@ -240,8 +258,8 @@ def _spec_of(files: list[Any]) -> ModelSpec | None:
     """From a spec file, or from a box."""
     if files:
         try:
-            return ModelSpec.from_json(files[0].getvalue().decode(errors="replace"))
+            return ModelSpec.from_json(files[-1].getvalue().decode(errors="replace"))
         except ValueError as error:
-            raise WeightsError(f"{files[0].name} is no spec of a net: {error}.") from None
+            raise WeightsError(f"{files[-1].name} is no spec of a net: {error}.") from None
     name = st.selectbox("Which net", list(VARIANTS), None, key="which_net", placeholder="As the file says")
     return VARIANTS[name] if name else None

@@ -28,6 +28,7 @@ from resnet_lab.ui.text import plain
 
 SOURCES = ("Upload", "Folder", "Test", "Camera")
 MOST_MEGABYTES = Limits().bytes_all // MEGABYTE  # of a file
+MOST_PROBLEMS = 5  # that are said one by one
 TRIED = 20  # uploaded pictures that are decoded before one is chosen
 FILES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 
@@ -151,9 +152,16 @@ def choose_gallery(net: Net) -> Gallery | None:
         return None
     key = " ".join(file.file_id for file in files)
     found = _collected(key, files)
-    for problem in found.problems:
-        st.error(plain(problem), icon=":material/broken_image:")
+    show_problems(found.problems)
     return Uploaded(key, found.pictures) if found.pictures else None
+
+
+def show_problems(problems: Sequence[str]) -> None:
+    """The first of them, each in a box."""
+    for problem in problems[:MOST_PROBLEMS]:
+        st.error(plain(problem), icon=":material/broken_image:")
+    if len(problems) > MOST_PROBLEMS:
+        st.error(f"And {len(problems) - MOST_PROBLEMS:,} more.")
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the files …")

@@ -62,7 +62,9 @@ def recipe_file(config: TrainConfig | None) -> None:
     with st.popover("Recipe as a file", icon=":material/description:", width="stretch"):
         if config is not None:
             download("Save", config.to_json, "recipe.json", "application/json")
-        upload = st.file_uploader("Open", "json", key=f"recipe-file-{st.session_state.get('opened', 0)}")
+        upload = st.file_uploader(
+            "Open", "json", key=f"recipe-file-{st.session_state.get('opened', 0)}", max_upload_size=1
+        )
         if upload is None:
             return
         try:

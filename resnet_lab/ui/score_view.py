@@ -59,9 +59,10 @@ def _start(net: Net, gallery: TestSplit, asked: list[tuple[str, str]], count: in
     data = gallery.data
     assert data.masks is not None
     images, masks = normalize(data.images[:count], net.mean, net.std), data.masks[:count]
+    model = net.apart().model
 
     def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-        score(net.model, images, masks, asked, report, jobs.ender(should_stop))
+        score(model, images, masks, asked, report, jobs.ender(should_stop))
 
     jobs.start("scores", work, len(asked) + len(BASELINES), about)
 

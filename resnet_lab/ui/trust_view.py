@@ -11,7 +11,7 @@ from torch import Tensor
 
 from resnet_lab.attribution import METHODS
 from resnet_lab.attribution.fading import STEPS, fade
-from resnet_lab.attribution.sanity import TRUSTED, Similarity, check, parts_of
+from resnet_lab.attribution.sanity import TRUSTED, Similarity, check, parts_of, suspects
 from resnet_lab.data import ImageError
 from resnet_lab.figures.trust import Fade, Kept, fading_figure, kept_figure
 from resnet_lab.ui import jobs
@@ -57,14 +57,15 @@ def _fading(net: Net, picture: Picture, question: Question) -> None:
     if heat is None:
         return
     about = (net.key, picture.key, question.target, question.method, question.stage)
-    if jobs.current("fading", about) is None:
-        x, place = net.tensor(as_batch(picture.pixels)), torch.from_numpy(heat)[None]
+    before = jobs.current("fading", about)
+    if before is None or (before.is_broken and st.button("Try again", icon=":material/refresh:")):
+        x, place, apart = net.tensor(as_batch(picture.pixels)), torch.from_numpy(heat)[None], net.apart()
 
         def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
             generator = torch.Generator().manual_seed(0)
             for i in range(1 + RANDOM_ORDERS):
                 order = torch.rand(place.shape, generator=generator) if i else place
-                report(_faded(net, x, order, question.target, jobs.ender(should_stop), bool(i)))
+                report(_faded(apart, x, order, question.target, jobs.ender(should_stop), bool(i)))
 
         jobs.start("fading", work, 1 + RANDOM_ORDERS, about)
     job = jobs.current("fading", about)
@@ -106,7 +107,7 @@ def _draw_fading(found: list[Faded], title: str) -> None:
                 f"Area under the {kind} curve: {percent(mine[0])}{beside}. The {better}, the better the map."
             )
     st.caption(
-        f"The strongest places of the map are changed first, in {STEPS} steps (Petsiuk et al. 2018, Sec. 4.2): taken "
+        f"The strongest places of the map are changed first, in {STEPS} steps (Petsiuk et al. 2018, Sec. 4): taken "
         "away, they become the data's mean colour; brought in, they replace a blurred picture. Thin: "
         f"{RANDOM_ORDERS} random orders."
     )
@@ -125,8 +126,10 @@ def _sanity(net: Net, gallery: Gallery) -> None:
             st.error(plain(str(error)))
             return
 
+        model = net.apart().model
+
         def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-            check(net.model, images, methods, report, jobs.ender(should_stop))
+            check(model, images, methods, report, jobs.ender(should_stop))
 
         jobs.start("sanity", work, len(methods) * len(parts), about)
     job = jobs.current("sanity", about)
@@ -153,15 +156,14 @@ def _draw_sanity(found: list[Similarity], parts: tuple[str, ...], count: int) ->
         for s in found
     ]
     live_chart(kept_figure(kept, list(names.values()), TRUSTED, is_dark()), key="sanity")
-    suspects = [METHODS[s.method].title for s in found if s.part == "stem" and s.correlation.mean >= TRUSTED]
-    if suspects:
+    if doubtful := suspects(found):
         st.warning(
-            f"Not to be trusted here: {', '.join(suspects)}. With all weights random the maps are nearly the same, so "
-            "they show the picture more than the net.",
+            f"Not to be trusted here: {', '.join(METHODS[name].title for name in doubtful)}. With all weights random "
+            f"the maps still correlate by {TRUSTED} or more, so they show the picture more than the net.",
             icon=":material/gpp_maybe:",
         )
     st.caption(
-        f"Spearman's rank correlation of the maps' pixels, without sign, mean over {count} pictures and 95 % "
+        f"Spearman's rank correlation of the maps' positive parts, mean over {count} pictures and 95 % "
         f"interval; methods with a layer read the last stage. Above the dashed line ({TRUSTED}) at the right end, a "
         "map says little of what was learned."
     )

@@ -3,8 +3,10 @@
 import csv
 import io
 import pickle
+import tomllib
 import zipfile
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +21,12 @@ from resnet_lab.data import load_dataset, normalize
 from resnet_lab.data.views import ten_crops
 from resnet_lab.models import VARIANTS, create_model, draw_model
 from resnet_lab.runs import load_run_model
+from resnet_lab.ui import nets as nets_module
 from resnet_lab.ui import pictures as pictures_module
 from resnet_lab.ui.batch_view import Row, to_csv
 
 COUNT = 40  # test pictures
+APP = Path(__file__).parents[2] / "app.py"
 
 
 @pytest.fixture(autouse=True)
@@ -217,6 +221,42 @@ def test_the_file_of_all_answers():
     assert lines[4] == ["ä,b.png", "dog", "2", "cat", "0.000000", "resnet20, seed 0"]
 
 
+def test_cells_that_begin_like_a_formula_are_made_text_in_all_columns():
+    row = Row(0, "a.png", "@sum", "", ('=HYPERLINK("x")',), (1.0,))
+    _, line = csv.reader(io.StringIO(to_csv("+model", [row])))
+    assert line == ["a.png", "'@sum", "1", '\'=HYPERLINK("x")', "1.000000", "'+model"]
+
+
+def test_a_cancelled_batch_says_so_and_can_be_asked_again(open_page, run, monkeypatch):
+    at = open_page("prediction", source="Test", view="All pictures")
+    press(at, f"Ask about {COUNT} pictures")
+    job(at, "batch").wait()
+    job(at, "batch").cancel()
+    at.run()
+    assert not at.exception
+    assert f"Cancelled when {COUNT} of {COUNT} were asked" in words(at.warning)
+    press(at, f"Ask about {COUNT} pictures")
+    job(at, "batch").wait()
+    assert at.run().dataframe
+
+
+def test_runs_that_look_alike_are_told_apart(open_page, saved):
+    runs = [saved("resnet20") for _ in range(3)]
+    for run in runs:
+        at = open_page("prediction", run=run.id)
+        assert at.selectbox(key="net").value == run.id
+        shown = [
+            option for option in at.selectbox(key="net").options if option.startswith("resnet20 on shapes")
+        ]
+        assert len(set(shown)) == 3
+        assert sum(run.id[-4:] in option for option in shown) == 1
+
+
+def test_the_server_lets_in_what_the_boxes_offer():
+    limit = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"]
+    assert limit >= max(nets_module.MOST_MEGABYTES, pictures_module.MOST_MEGABYTES)
+
+
 def test_an_archive_of_good_and_bad_pictures(open_page, run):
     packed = archive(
         **{"a/猫.png": picture(1), "../out.png": picture(2), "b.png": b"no picture", "c.txt": b"x"}
@@ -286,6 +326,22 @@ def evil(path):
     return file.getvalue()
 
 
+def headless():
+    state = create_model("resnet20").state_dict() | {"fc.weight": torch.zeros(0, 64)}
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def own_checkpoint(**changes):
+    model = create_model("resnet20", num_classes=10)
+    state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list("abcdefghij")}
+    state |= {"image_size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
+    file = io.BytesIO()
+    torch.save(state | changes, file)
+    return file.getvalue()
+
+
 BAD_NETS = {
     "bare": ([("w.pt", state_dict())], {}, "w.pt does not say which net it is"),
     "another net": ([("w.pt", state_dict("plain20"))], {"which_net": "resnet32"}, "does not fit this net"),
@@ -296,6 +352,15 @@ BAD_NETS = {
     ),
     "no spec": ([("w.pt", state_dict()), ("s.json", b"[]")], {}, "s.json is no spec of a net"),
     "no weights": ([("w.pt", b"Dear weights")], {}, "w.pt"),
+    "no classes": (
+        [("w.pt", headless())],
+        {"which_net": "resnet20"},
+        "w.pt does not fit this net",
+    ),
+    "odd size": ([("w.pt", own_checkpoint(image_size=100_000))], {}, "its pictures are of 100000 pixels"),
+    "odd deviation": ([("w.pt", own_checkpoint(std=(0, 0, 0)))], {}, "deviations (0.0, 0.0, 0.0)"),
+    "odd classes": ([("w.pt", own_checkpoint(classes=["a"]))], {}, "it names 1 classes and its net has 10"),
+    "odd weights": ([("w.pt", own_checkpoint(model=[1]))], {}, "is a damaged checkpoint"),
 }
 
 
@@ -320,6 +385,19 @@ def test_code_in_a_checkpoint_is_refused_and_does_not_run(open_page, tmp_path):
     assert mark.exists()  # so the file was indeed a trap
     with pytest.raises(pickle.UnpicklingError):
         torch.load(io.BytesIO(data), weights_only=True)
+
+
+def test_a_checkpoint_in_half_precision_answers_and_its_data_gives_test_pictures(open_page, run):
+    state = torch.load(run.path / "best.pt", weights_only=True)
+    state["model"] = {k: v.half() if v.is_floating_point() else v for k, v in state["model"].items()}
+    file = io.BytesIO()
+    torch.save(state, file)
+    at = with_file(open_page("prediction", run="file"), ("half.pt", file.getvalue()))
+    assert "Test" not in at.segmented_control(key="source").options
+    at.selectbox(key="made_for").set_value("shapes").run()
+    at.segmented_control(key="source").select("Test").run()
+    assert not at.exception
+    assert len(at.dataframe[0].value) == 5
 
 
 def test_a_bare_state_dict_with_its_spec(open_page):

@@ -143,6 +143,19 @@ def test_two_runs_of_one_net_and_seed_are_told_apart(open_page, twins):
     assert {names.count(f"resnet20, seed 0 ({run.id[-4:]})") for run in twins} == {25}
 
 
+def test_a_job_that_nobody_looks_at_ends(monkeypatch):
+    monkeypatch.setattr("resnet_lab.ui.jobs.UNSEEN", 0.05)
+
+    def work(report, should_stop):
+        while not should_stop():
+            time.sleep(0.01)
+
+    job = Job(work, total=1, of="x")
+    job.wait(10)
+    assert job.is_broken
+    assert job.is_cancelled
+
+
 def test_a_job_tells_what_it_found_how_long_it_takes_and_why_it_failed():
     go = threading.Event()
 

@@ -353,6 +353,13 @@ def test_occlusion_of_a_linear_net_by_hand():
     torch.testing.assert_close(found[0], scaled(total / count), rtol=1e-3, atol=1e-3)
 
 
+def test_occlusion_takes_no_more_passes_than_it_says_at_any_side():
+    for side in (28, 30, 33):
+        model, passes = Linear(torch.ones(3, side, side)), []
+        attribute(model, torch.randn(1, 3, side, side), 0, "occlusion", on_pass=lambda: passes.append(1))  # noqa: B023
+        assert len(passes) <= METHODS["occlusion"].passes
+
+
 def test_guided_grad_cam_is_guided_backpropagation_times_grad_cam():
     model, pictures = small_net()
     classes = torch.tensor([3, 1, 4, 1])
@@ -362,6 +369,11 @@ def test_guided_grad_cam_is_guided_backpropagation_times_grad_cam():
     found = signed_attribute(model, pictures, classes, "guided_grad_cam")
     peaks = expected.abs().amax(dim=(1, 2), keepdim=True)
     torch.testing.assert_close(found, expected / peaks.where(peaks > 0, 1), rtol=1e-3, atol=1e-4)
+
+
+def test_methods_without_a_sign_have_none_where_features_are_negative(tiny_picture):
+    # LayerCAM takes the positive gradient alone, 0.5 for red: -0.5 * [[1, 2], [3, 4]], nothing positive
+    assert signed_attribute(Tiny(), -tiny_picture, 0, "layer_cam").tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
 
 
 def test_signed_maps_tell_against_from_for():

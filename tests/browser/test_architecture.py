@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import expect
 
+from benchmarks.harness import READY
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 
@@ -69,6 +71,7 @@ def test_a_net_of_ones_own_from_form_to_training(server, visit, page):
     expect(page.get_by_test_id("stAlert").first).to_contain_text(
         "width is 0; it may be a whole number from 1"
     )
+    page.wait_for_selector(READY)  # a value typed while the page is drawn anew is lost
     width.fill("8")
     width.press("Enter")
     expect(page.get_by_test_id("stAlert")).to_have_count(0)

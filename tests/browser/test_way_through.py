@@ -102,6 +102,26 @@ def test_predict_an_uploaded_picture(server, visit, page, tmp_path):
     assert page.get_by_test_id("stException").count() == 0
 
 
+def test_from_all_pictures_and_from_a_mistake_to_where_the_net_looks(server, visit, page, tmp_path):
+    run = RunStore(tmp_path / "runs").create(
+        TrainConfig("resnet20", train_limit=160, epochs=1, batch_size=16)
+    )
+    execute(run)
+    visit(f"{server}/prediction?run={run.id}&source=Test&view=All+pictures")
+    page.get_by_role("button", name="Ask about 1,000 pictures").click()
+    expect(page.get_by_text("of 1,000 right")).to_be_visible()
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    page.mouse.click(box["x"] + 20, box["y"] + 36 + 44 * 4 + 20)  # the fifth row
+    expect(page.get_by_text("test picture 4 shows")).to_be_visible()
+    visit(f"{server}/training?run={run.id}")
+    page.get_by_text("Where it errs").click()
+    page.get_by_role("button", name="Show the confusion matrix").click()
+    page.get_by_role("link", name="Look").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Prediction")
+    expect(page.get_by_text("Wrong", exact=True)).to_be_visible()
+    assert page.get_by_test_id("stException").count() == 0
+
+
 def test_a_run_of_the_command_line_is_shown_live(server, visit, page, tmp_path):
     """The run directory is the interface: here another thread of another process writes it."""
     run = RunStore(tmp_path / "runs").create(

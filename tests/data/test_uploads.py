@@ -66,6 +66,33 @@ def test_a_bomb_whose_header_lies_is_read_no_further_than_the_limit():
     assert "cannot be unpacked" in found.problems[0]
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_can_only_be_unpacked_without_a_bound_is_left_out(method):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", method) as packed:
+        packed.writestr("a.png", b"0" * 1000)
+    found = collect([("b.zip", data.getvalue())])
+    assert found.pictures == []
+    assert "unusual way" in found.problems[0]
+
+
+def test_no_more_than_the_header_says_is_unpacked():
+    bomb = archive([("bomb.png", b"0" * 60_000_000)])
+    liar = bomb.replace((60_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    tracemalloc.start()
+    found = collect([("b.zip", liar)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.pictures == []
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("name", [".", "./", "//"])
+def test_names_that_are_no_names_do_no_harm(name):
+    found = collect([("n.zip", archive([(name, b"x"), ("a.png", b"A")]))])
+    assert names(found) == ["a.png"]
+
+
 def test_ten_thousand_files_are_cut_to_the_limit_and_it_says_so():
     found = collect([("many.zip", archive([(f"{i}.png", b"x") for i in range(10_000)]))])
     assert len(found.pictures) == 1000
