@@ -20,6 +20,11 @@ OF_ONE = {"Answer": show_answer, "Stages": grid_view, "Crops": crops_view, "Two 
 OF_ALL = {"Scores": score_view, "All pictures": batch_view}
 
 controls, results = st.columns([1, 2.6], gap="medium")
+with controls:
+    net = choose_net()
+    gallery = choose_gallery(net) if net else None
+    picture = choose_picture(gallery, net) if gallery and net else None
+
 with results:
     view = st.segmented_control(
         "View",
@@ -30,13 +35,6 @@ with results:
         bind="query-params",
         label_visibility="collapsed",
     )
-
-with controls:
-    net = choose_net()
-    gallery = choose_gallery(net) if net else None
-    picture = choose_picture(gallery, net) if gallery and net and view not in OF_ALL else None
-
-with results:
     if net is None and not st.session_state.get("net"):
         st.info(
             "No net has been trained here yet. Train one first, it takes about two minutes on a laptop; "

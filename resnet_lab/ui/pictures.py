@@ -196,8 +196,13 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     except ImageError as error:
         st.error(plain(str(error)), icon=":material/broken_image:")
         return None
-    pixels = net.prepare(image).permute(1, 2, 0).numpy()
-    return Picture(key, name, pixels, image)
+    return Picture(key, name, _seen(net.key, key, net, image), image)
+
+
+@st.cache_data(max_entries=50, scope="session", show_spinner=False)
+def _seen(net_key: str, key: str, _net: Net, _image: Image.Image) -> Pixels:
+    """What the net sees of a picture; scaling a large one takes a while."""
+    return _net.prepare(_image).permute(1, 2, 0).numpy()
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the picture …")
