@@ -24,9 +24,13 @@ class Level:
     is_baseline: bool = False
 
 
-def levels_figure(levels: Sequence[Level], title: str, dark: bool = False) -> go.Figure:
-    """A mark and its interval for each, the first on top; baselines are hollow, the best of them a dashed line."""
-    figure = base_figure(title, "", dark, height=90 + 30 * len(levels))
+def levels_figure(levels: Sequence[Level], title: str, dark: bool = False, rows: int = 0) -> go.Figure:
+    """A mark and its interval for each, the first on top; baselines are hollow, the best of them a dashed line.
+
+    The figure is as high as `rows` of them need, so that it stays in place while they grow.
+    """
+    rows = max(rows, len(levels))
+    figure = base_figure(title, "", dark, height=90 + 28 * rows)
     colour, grey = kind_colour(False, dark), INK["dark" if dark else "light"][0]
     for is_baseline in (False, True):
         mine = [level for level in levels if level.is_baseline is is_baseline]
@@ -52,7 +56,12 @@ def levels_figure(levels: Sequence[Level], title: str, dark: bool = False) -> go
     if chance := [level.mean for level in levels if level.is_baseline]:
         figure.add_vline(max(chance), line={"color": grey, "width": 1, "dash": "dash"})
     names = [level.name for level in levels]
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
+    figure.update_yaxes(
+        categoryorder="array",
+        categoryarray=names[::-1],
+        range=[len(names) - rows - 0.5, len(names) - 0.5],
+        automargin=True,
+    )
     figure.update_xaxes(range=[-1, 101])
     return figure.update_layout(hovermode="closest", showlegend=False)
 

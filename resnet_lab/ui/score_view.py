@@ -52,7 +52,7 @@ def score_view(net: Net, gallery: Gallery) -> None:
     measure = st.segmented_control(
         "Measure", list(MEASURES), default="Pointing game", required=True, key="measure"
     )
-    jobs.follow(job, lambda j: _draw(cast("list[Score]", list(j.records)), measure))
+    jobs.follow(job, lambda j: _draw(cast("list[Score]", list(j.records)), measure, j.total))
 
 
 def _start(net: Net, gallery: TestSplit, asked: list[tuple[str, str]], count: int, about: object) -> None:
@@ -67,10 +67,10 @@ def _start(net: Net, gallery: TestSplit, asked: list[tuple[str, str]], count: in
     jobs.start("scores", work, len(asked) + len(BASELINES), about)
 
 
-def _draw(found: list[Score], measure: str) -> None:
+def _draw(found: list[Score], measure: str, total: int) -> None:
     axis, source = MEASURES[measure]
     levels = [_level(record, measure) for record in found]
-    live_chart(levels_figure(levels, axis, is_dark()), key=f"scores-{len(found)}")
+    live_chart(levels_figure(levels, axis, is_dark(), total), key=f"scores-{total}")
     table = [
         {
             "method": _title(record),

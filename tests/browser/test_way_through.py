@@ -143,6 +143,12 @@ def test_bad_recipes_are_refused_in_words(server, visit, page):
     expect(page.get_by_role("button", name="Train", exact=True)).to_be_disabled()
 
 
+def test_the_first_visitor_of_a_fresh_server_has_the_narrow_menu_too(server, visit, page):
+    visit(f"{server}/comparison")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Comparison")
+    page.wait_for_function("document.querySelector('[data-testid=stSidebar]').offsetWidth === 210")
+
+
 def test_nothing_is_asked_of_another_host(server, visit, page):
     hosts = set()
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
