@@ -31,8 +31,9 @@ def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> list[LayerG
     `images` float (N, 3, H, W), normalised; `labels` int64 (N,). Cross-entropy, mean over the batch, in train mode: BN
     takes the batch's statistics, as in the first step of a run. `model` stays as it is.
     """
-    net = copy.deepcopy(model).requires_grad_(True).train()
+    net = copy.deepcopy(model).requires_grad_(True).train().to(memory_format=torch.channels_last)
     net.zero_grad()
+    images = images.contiguous(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
     F.cross_entropy(net(images), labels).backward()
     return [
         LayerGradient(name, conv.weight.grad.norm().item())  # type: ignore[union-attr, operator]
