@@ -23,6 +23,15 @@ def _two_threads():
 
 
 @pytest.fixture
+def one_thread():
+    """On a busy machine two threads wait for each other longer than small nets compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def store(tmp_path):
     return RunStore(tmp_path / "runs")
 

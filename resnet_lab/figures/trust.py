@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -43,13 +44,7 @@ def levels_figure(levels: Sequence[Level], title: str, dark: bool = False, rows:
                 "size": 10,
                 "symbol": "circle-open" if is_baseline else "circle",
             },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [round(level.high - level.mean, 2) for level in mine],
-                "arrayminus": [round(level.mean - level.low, 2) for level in mine],
-                "thickness": 2,
-            },
+            error_x=_intervals(mine, thickness=2),
             customdata=[f"{level.low:.1f}–{level.high:.1f}" for level in mine],
             hovertemplate="%{y}: %{x:.1f} % (%{customdata})<extra></extra>",
         )
@@ -124,15 +119,20 @@ def kept_figure(found: Sequence[Kept], parts: Sequence[str], limit: float, dark:
             mode="lines+markers",
             line={"color": colour, "width": 2},
             marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "size": 9},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [round(record.high - record.mean, 3) for record in mine],
-                "arrayminus": [round(record.mean - record.low, 3) for record in mine],
-                "thickness": 1,
-            },
+            error_y=_intervals(mine, thickness=1),
             hovertemplate=f"{method}, %{{x}}: %{{y:.2f}}<extra></extra>",
         )
     figure.add_hline(limit, line={"color": ink, "width": 1, "dash": "dash"})
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(parts))
     return figure.update_yaxes(range=[-1.02, 1.05]).update_layout(hovermode="closest")
+
+
+def _intervals(records: Sequence[Level] | Sequence[Kept], thickness: int) -> dict[str, Any]:
+    """Plotly's error bars of the records' intervals."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [round(record.high - record.mean, 3) for record in records],
+        "arrayminus": [round(record.mean - record.low, 3) for record in records],
+        "thickness": thickness,
+    }

@@ -14,6 +14,7 @@ from resnet_lab.ui import lesion_view as module
 from resnet_lab.ui.jobs import Job
 from resnet_lab.ui.lesion_view import coarse_first
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 PICTURES = 100
 
 
@@ -22,15 +23,6 @@ def runs(monkeypatch, saved):
     """resnet20 and plain20 with running statistics of the pictures, and a residual net of another depth."""
     monkeypatch.setattr(module, "PICTURES", PICTURES)
     return [saved(name, PICTURES) for name in ("resnet20", "plain20", "resnet32")]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """On a busy machine two threads wait for each other longer than these nets compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def page():

@@ -30,14 +30,10 @@ APP = Path(__file__).parents[2] / "app.py"
 
 
 @pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    """A small test split, one thread, and slow methods in few passes."""
+def _small(monkeypatch, one_thread):
+    """A small test split, whose answers no other test has left behind."""
     monkeypatch.setattr(pictures_module, "load_dataset", partial(load_dataset, limit=COUNT))
     st.cache_data.clear()
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

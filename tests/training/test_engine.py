@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from resnet_lab.data import load_dataset, normalize, split_validation
+from resnet_lab.data import Augmentation, load_dataset, normalize, split_validation
 from resnet_lab.models import create_model
 from resnet_lab.training import TrainConfig, TrainingError, engine, evaluate, fit
 from resnet_lab.training.events import Checkpoint, EpochEvent, Started, StepEvent, TestEvent
@@ -87,12 +87,15 @@ def test_first_step_equals_a_plain_loop(tiny):
 
 
 def test_it_learns():
-    config = TrainConfig("resnet20", train_limit=400, epochs=20, batch_size=32, lr=0.05)
+    """Without augmentation, so that no rounding decides: over 3 seeds in float32 and bf16 the loss fell to 0.03 to
+    0.19 of the first epoch's, and accuracy rose to 0.90 to 1.00.
+    """
+    still = Augmentation(crop_padding=0, flip=False)
+    config = TrainConfig("resnet20", train_limit=400, epochs=20, batch_size=32, lr=0.05, augmentation=still)
     _, events = record(config)
     epochs = events.of(EpochEvent)
-    # 4 seeds, 2 precisions: the loss fell to 0.57 to 0.73 of the first epoch's, accuracy was 0.39 to 0.52.
-    assert epochs[-1].train_loss < 0.85 * epochs[0].train_loss
-    assert epochs[-1].train_accuracy > 0.25  # chance is 0.1
+    assert epochs[-1].train_loss < 0.7 * epochs[0].train_loss
+    assert epochs[-1].train_accuracy > 0.4  # chance is 0.1
 
 
 def test_same_seed_same_curve_other_seed_other_curve(tiny):
