@@ -23,7 +23,7 @@ def build_optimizer(config: TrainConfig, model: ResNet) -> torch.optim.Optimizer
     if config.backbone_lr < 1:
         groups = [{"params": backbone, "scale": config.backbone_lr}, {"params": head, "scale": 1.0}]
         groups = [group for group in groups if group["params"]]
-    shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.nesterov, **shared)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
