@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,7 +26,7 @@ from torchvision.datasets import ImageFolder
 from resnet_lab.data import Augmentation, load_dataset
 from resnet_lab.models import VARIANTS, ModelSpec, create_model
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.device import device_name, pick_device, synchronize
+from resnet_lab.training.device import device_name, kept_memory, pick_device, synchronize
 from resnet_lab.training.engine import Trainer
 from resnet_lab.training.events import Chosen, Event
 
@@ -76,7 +77,9 @@ def _compare(name: str, config: TrainConfig, folder: Path, rounds: int) -> None:
     speeds: dict[str, list[float]] = {label: [] for label in loops}
     for _ in range(rounds):
         for label, loop in loops.items():
-            speeds[label].append(_images_per_second(loop))
+            memory = nullcontext() if "plain" in label else kept_memory()  # `fit` keeps its memory, as a rule
+            with memory:
+                speeds[label].append(_images_per_second(loop))
     limits = _limits(config, device)
     plain = median(next(iter(speeds.values())))
     for label, values in speeds.items():

@@ -20,6 +20,7 @@ from resnet_lab.training.device import (
     deterministic,
     device_name,
     device_use,
+    kept_memory,
     memory_mb,
     pick_device,
 )
@@ -95,7 +96,7 @@ def step_by_step(
     world: World = ALONE,
 ) -> Steps[FitResult]:
     """`fit` that hands back control after each step, so that several nets can take turns on one device."""
-    with deterministic() if config.deterministic else nullcontext():
+    with deterministic() if config.deterministic else nullcontext(), kept_memory():
         try:
             trainer = Trainer(config, emit, should_stop, resume, world)
         except Interrupted:  # while the data were being loaded
