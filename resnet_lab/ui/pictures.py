@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import randrange
-from typing import Any, Protocol
+from typing import Any
 
 import streamlit as st
 import torch
@@ -48,26 +48,9 @@ class Picture:
     mask: Mask | None = None
 
 
-class Gallery(Protocol):
-    """Pictures to ask about; `key` changes with them."""
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def names(self) -> Sequence[str]: ...
-
-    @property
-    def truths(self) -> Sequence[str] | None: ...
-
-    def pixels(self, index: int, net: Net) -> Tensor:
-        """uint8 (3, H, W), as `net` sees it. Raises ImageError."""
-        ...
-
-
 @dataclass(frozen=True)
 class Uploaded:
-    """Pictures of the reader, with their bytes."""
+    """Pictures of the reader, with their bytes; `key` changes with them, as in `TestSplit`."""
 
     key: str
     files: list[tuple[str, bytes]]
@@ -82,6 +65,7 @@ class Uploaded:
         return read_image(data, name)
 
     def pixels(self, index: int, net: Net) -> Tensor:
+        """uint8 (3, H, W), as `net` sees it. Raises ImageError."""
         return net.prepare(self.image(index))
 
 
@@ -111,6 +95,9 @@ class TestSplit:
         if self.data.images.shape[-1] == net.image_size:
             return self.data.images[index]
         return net.prepare(self.image(index))
+
+
+Gallery = Uploaded | TestSplit
 
 
 def choose_gallery(net: Net) -> Gallery | None:
@@ -181,7 +168,6 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     """The one to look at; None when it cannot be read, which is said."""
     if isinstance(gallery, TestSplit):
         return _test_picture(gallery)
-    assert isinstance(gallery, Uploaded)
     index = 0
     if len(gallery.files) > 1:
         names = gallery.names
