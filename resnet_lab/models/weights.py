@@ -44,13 +44,17 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadReport:
     """
     path = Path(path)
     state, renamed = rename_state(unwrap_state(read_weights(path), path))
-    skipped = _load_all(model, state, path.name)
+    skipped = load_all(model, state, path.name)
     matched = tuple(name for name in model.state_dict() if name in state)
     return LoadReport(matched, renamed, skipped)
 
 
-def _load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> tuple[str, ...]:
-    """Every tensor of `state` into `model`, or none; returns the counters that old files lack."""
+def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> tuple[str, ...]:
+    """Every tensor of `state` into `model`, or none; returns the counters that old files lack.
+
+    Raises:
+        WeightsError: they do not fit; `source` names the file.
+    """
     wanted = model.state_dict()
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # absent in old files
     missing = [name for name in wanted if name not in state and name not in counters]
@@ -80,7 +84,7 @@ def load_backbone(model: ResNet, source: Path | dict[str, Tensor], name: str = "
     state = {k: v for k, v in state.items() if same_head or not k.startswith("fc.")}
     if not same_head:
         state |= own
-    _load_all(model, state, name)
+    load_all(model, state, name)
 
 
 def read_weights(path: Path) -> Any:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from resnet_lab.data import DatasetInfo
 from resnet_lab.data.datasets import MAX_SIZE, MIN_SIZE
-from resnet_lab.models import ModelSpec, WeightsError, create_model, load_weights
-from resnet_lab.models.weights import read_weights, rename_state, unwrap_state
+from resnet_lab.models import ModelSpec, WeightsError, create_model
+from resnet_lab.models.weights import load_all, read_weights, rename_state, unwrap_state
 from resnet_lab.runs.model import TrainedModel
 from resnet_lab.training.start import IMAGENET
 
@@ -32,7 +32,8 @@ def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | 
         return _own(content, path.name, info)
     if spec is None:
         raise WeightsError(f"{path.name} does not say which net it is; add its spec as a JSON file, or choose a net.")
-    head = rename_state(unwrap_state(content, path))[0].get("fc.weight")
+    weights, _ = rename_state(unwrap_state(content, path))
+    head = weights.get("fc.weight")
     if head is None or head.ndim != 2:
         raise WeightsError(f"{path.name} has no 'fc.weight', from which the number of classes is known.")
     count = len(head)
@@ -42,7 +43,7 @@ def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | 
         with torch.device("meta"):
             model = create_model(spec.replace(num_classes=count))
         model = model.to_empty(device="cpu")
-        load_weights(model, path)
+        load_all(model, weights, path.name)
     except WeightsError:
         raise
     except (RuntimeError, ValueError) as error:
