@@ -15,6 +15,7 @@ from resnet_lab.models import ResNet
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import autocast, is_out_of_memory
 from resnet_lab.training.distributed import ALONE, World, without_sync
+from resnet_lab.training.fused import fuse
 from resnet_lab.training.interrupt import Interrupted, interruptible
 
 
@@ -38,6 +39,7 @@ class Choice:
     precision: str
     channels_last: bool = False
     compile: bool = False
+    fused: bool = False  # norms and ReLUs at once; of one process, channels last, on the CPU
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -45,7 +47,9 @@ class Choice:
 
     def __str__(self) -> str:
         layout = "channels last" if self.channels_last else "channels first"
-        return f"{self.precision}, {layout}{', compiled' if self.compile else ''}"
+        return (
+            f"{self.precision}, {layout}{', compiled' if self.compile else ', fused' if self.fused else ''}"
+        )
 
 
 class Stepper:
@@ -59,7 +63,7 @@ class Stepper:
     def __init__(
         self,
         config: TrainConfig,
-        model: nn.Module,
+        model: ResNet,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
         on_shrink: Callable[[int], None],
@@ -82,7 +86,11 @@ class Stepper:
         if choice.channels_last != self.choice.channels_last:
             self.model.to(memory_format=choice.memory_format)
             _convert(self.optimizer.state, choice.memory_format)
-        self.step_model = torch.compile(self.eager) if choice.compile else self.eager  # type: ignore[assignment]
+        self.step_model = self.eager
+        if choice.compile:
+            self.step_model = torch.compile(self.eager)  # type: ignore[assignment]
+        elif choice.fused:
+            self.step_model = fuse(self.model)
         self.choice = choice
 
     def take(
@@ -198,7 +206,7 @@ class Stepper:
 
         if should_stop is None or self.choice.compile:
             return compute()
-        with interruptible(self.model, should_stop):
+        with interruptible(self.step_model, should_stop):
             return compute()
 
     def _shrink(self, batch: int) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import half_precision, synchronize
 from resnet_lab.training.distributed import World
+from resnet_lab.training.fused import kernels
 from resnet_lab.training.stepper import Choice, Stepper, StepResult
 
 TRIES = 3  # steps for each candidate; the first, which allocates and plans, is not counted
@@ -30,16 +31,33 @@ COMPILE_SECONDS = 3.0  # for each convolution, with a cold cache
 COMPILE_GAIN = 0.2  # the part of a step's time that compiling must save to be tried
 
 
-def candidates(config: TrainConfig, device: torch.device) -> list[Choice]:
-    """Every way that `config` leaves open on `device`, the likeliest first; one where it leaves nothing open."""
+def candidates(config: TrainConfig, device: torch.device, can_fuse: bool = False) -> list[Choice]:
+    """Every way that `config` leaves open on `device`, the likeliest first; one where it leaves nothing open.
+
+    Where norms can be fused, they are in every way that allows it: that is never slower.
+    """
     half = half_precision(device)
     precisions: list[str] = [config.precision]
     layouts = [bool(config.channels_last)]
     if config.precision == "auto":
         precisions = ["float32"] if half is None or config.deterministic else [half, "float32"]
     if config.channels_last is None and not config.deterministic:
-        layouts = [True, False] if device.type == "cuda" else [False, True]
-    return [Choice(p, layout, bool(config.compile)) for p, layout in product(precisions, layouts)]
+        layouts = [True, False] if device.type == "cuda" or can_fuse else [False, True]
+    compiled = bool(config.compile)
+    return [
+        Choice(precision, layout, compiled, fused=can_fuse and layout and not compiled)
+        for precision, layout in product(precisions, layouts)
+    ]
+
+
+def can_fuse(config: TrainConfig, device: torch.device, world: World) -> bool:
+    """Whether this process trains alone on a CPU for which the kernels can be compiled.
+
+    A deterministic run does without, so that its curve is the same with and without a compiler at hand.
+    """
+    if device.type != "cpu" or world.size > 1 or config.deterministic or config.spec.norm != "batch":
+        return False
+    return kernels() is not None
 
 
 class Trial:
@@ -103,7 +121,7 @@ class Tuner:
     ) -> None:
         self.stepper, self.steps_left, self.world = stepper, steps, world
         self.on_choice, self.before_compiling = on_choice, before_compiling
-        options = candidates(config, stepper.device)
+        options = candidates(config, stepper.device, can_fuse(config, stepper.device, world))
         fits = stepper.device.type in COMPILED_ON and not config.deterministic
         self.may_compile = config.compile is None and fits
         self.is_compiling = False  # as a trial, not because the recipe says so

@@ -1,0 +1,210 @@
+"""Fused norm, addition and ReLU beside torch's own, one after the other."""
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from resnet_lab.models import create_model
+from resnet_lab.training import TrainConfig, fused
+from resnet_lab.training.engine import Trainer
+from resnet_lab.training.fused import NormReLU, fuse
+from resnet_lab.training.interrupt import Interrupted
+from resnet_lab.training.stepper import Choice
+from resnet_lab.training.tuning import candidates
+
+COMPILER = sys.platform == "linux" and (shutil.which("c++") or shutil.which("g++"))
+pytestmark = pytest.mark.skipif(not COMPILER, reason="no C++ compiler")
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
+NETS = ("resnet20", "plain20", "preact_resnet20", "resnet18", "resnet50", "tutorial_resnet50", "plain18")
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Nothing compiled so far in this process."""
+    for function in (fused.prepare, fused._library):
+        function.cache_clear()
+    yield
+    for function in (fused.prepare, fused._library):
+        function.cache_clear()
+
+
+def norm_of(channels):
+    bn = nn.BatchNorm2d(channels)
+    nn.init.normal_(bn.weight)
+    nn.init.normal_(bn.bias)
+    return bn
+
+
+def pictures(*shape, dtype=torch.float32, offset=0.0):
+    values = (torch.randn(shape) + offset).to(dtype)
+    return values.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+def gradients(net, own, x):
+    """Of all weights of `own` in one vector, float64, of a loss that `net` computes."""
+    own.zero_grad()
+    F.cross_entropy(net(x).double(), torch.arange(len(x)) % 10).backward()
+    return torch.cat([p.grad.flatten().double() for p in own.parameters()])
+
+
+def error(values, truth):
+    return ((values - truth).norm() / truth.norm()).item()
+
+
+def test_where_there_is_a_compiler_there_are_kernels():
+    assert fused.kernels() is not None
+
+
+@pytest.mark.parametrize("shape", [(4, 16, 9, 7), (3, 48, 1, 1), (2, 160, 5, 40)])
+@pytest.mark.parametrize(("dtype", "has_shortcut"), product(TOLERANCE, (False, True)))
+def test_values_gradients_and_statistics_are_those_of_torch(shape, dtype, has_shortcut):
+    torch.manual_seed(0)
+    bn = norm_of(shape[1])
+    exact = copy.deepcopy(bn).double()
+    tensors = [pictures(*shape, dtype=dtype, offset=0.5), *([pictures(*shape, dtype=dtype)] * has_shortcut)]
+    doubles = [t.detach().double().requires_grad_() for t in tensors]
+    y = NormReLU(bn)(*tensors)
+    before = exact(doubles[0]) + (doubles[1] if has_shortcut else 0)
+    assert y.dtype == dtype
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y.double(), before.relu(), atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+    for name, value in bn.named_buffers():
+        torch.testing.assert_close(value.double(), exact.get_buffer(name).double(), atol=1e-5, rtol=1e-5)
+
+    slope = torch.randn(shape, dtype=torch.float64)
+    slope[before.abs() < 1e-3] = 0  # there, rounding decides whether ReLU passes the gradient on
+    found = torch.autograd.grad(y, [*tensors, bn.weight, bn.bias], slope.to(dtype))
+    wanted = torch.autograd.grad(
+        before.relu(), [*doubles, exact.weight, exact.bias], slope.to(dtype).double()
+    )
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert error(mine.double(), theirs) < TOLERANCE[dtype]
+
+
+def test_a_mean_far_from_zero_does_not_drown_the_variance():
+    torch.manual_seed(0)
+    x = pictures(8, 16, 16, 16, offset=3000.0)
+    bn = nn.BatchNorm2d(16)
+    truth = copy.deepcopy(bn).double()(x.detach().double()).relu()
+    assert error(NormReLU(bn)(x).double(), truth) < 1e-3
+
+
+def test_nan_is_not_hidden_by_relu():
+    x = pictures(2, 16, 4, 4)
+    with torch.no_grad():
+        x[0, 3, 1, 1] = torch.nan
+    y = NormReLU(nn.BatchNorm2d(16))(x)
+    assert y[:, 3].isnan().all()
+    assert y[:, :3].isfinite().all()
+
+
+def test_the_same_threads_give_the_same_bits():
+    torch.manual_seed(0)
+    x, s, bn = pictures(16, 32, 16, 16), pictures(16, 32, 16, 16), norm_of(32)
+    slope = torch.randn(x.shape)
+
+    def once():
+        y = NormReLU(bn)(x, s)
+        return [y.detach(), *torch.autograd.grad(y, [x, s, bn.weight, bn.bias], slope)]
+
+    first = once()
+    assert all(torch.equal(a, b) for _ in range(5) for a, b in zip(first, once(), strict=True))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_fused_net_has_the_gradients_of_the_net(name):
+    """Of one in float64. Depth magnifies rounding: the net itself is off by 0.0003 (plain20) to 0.02 (resnet50)."""
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=10).to(memory_format=torch.channels_last).train()
+    exact, twin = copy.deepcopy(model).double(), fuse(model)
+    x = torch.randn(16, 3, 32, 32)
+    truth = gradients(exact, exact, x.double())
+    assert error(gradients(twin, model, x), truth) < 0.05
+    for key, value in model.named_buffers():
+        torch.testing.assert_close(value.double(), exact.get_buffer(key).double(), atol=1e-3, rtol=1e-3)
+    assert sum(isinstance(m, NormReLU) for m in twin.modules()) >= len(model.convolutions) - 1
+    assert not any(isinstance(m, NormReLU) for m in model.modules())
+    assert {id(p) for p in twin.parameters()} == {id(p) for p in model.parameters()}
+    model.eval()
+    assert torch.equal(twin(x), model(x))
+
+
+@pytest.mark.parametrize("changes", [{"width": 8}, {"norm": "group"}, {"norm": "none"}, {"stem": "deep"}])
+def test_what_the_kernels_cannot_do_is_done_as_before(changes):
+    torch.manual_seed(0)
+    spec = TrainConfig("resnet20").spec.replace(name="odd", num_classes=10, **changes)
+    model = create_model(spec).train()
+    x = torch.randn(4, 3, 64, 64)
+    expected = gradients(model, model, x)
+    assert error(gradients(fuse(model), model, x), expected) < 1e-3
+
+
+def test_a_step_of_a_run_is_the_same_and_can_be_left_half_way(tiny):
+    results = []
+    for is_fused in (False, True):
+        trainer = Trainer(tiny.replace(channels_last=True), lambda event: None)
+        trainer.stepper.use(Choice("float32", channels_last=True, fused=is_fused))
+        x, labels = trainer.feed.batch(0)
+        before = copy.deepcopy(trainer.model.state_dict())
+        asked = iter([False] * 12)
+        with pytest.raises(Interrupted):
+            trainer.stepper.take(x, labels, 0.1, lambda asked=asked: next(asked, True))
+        assert all(torch.equal(v, before[k]) for k, v in trainer.model.state_dict().items())
+        results.append(trainer.stepper.take(x, labels, 0.1, None))
+    torch.testing.assert_close(results[0].loss, results[1].loss, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(results[0].norm, results[1].norm, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{"deterministic": True}, {"compile": True}, {"channels_last": False}])
+def test_a_run_of_one_way_is_left_as_it_is(tiny, changes):
+    trainer = Trainer(tiny.replace(channels_last=None).replace(**changes), lambda event: None)
+    assert not trainer.stepper.choice.fused
+
+
+def test_fused_comes_with_channels_last():
+    config = TrainConfig("resnet20", precision="float32", channels_last=None)
+    ways = candidates(config, torch.device("cpu"), can_fuse=True)
+    assert [(way.channels_last, way.fused) for way in ways] == [(True, True), (False, False)]
+
+
+@pytest.mark.parametrize("trouble", ["no compiler", "an error", "no folder"])
+def test_without_a_compiler_the_run_goes_its_old_way(fresh, tiny, monkeypatch, tmp_path, trouble):
+    if trouble == "no compiler":
+        monkeypatch.setattr(fused.shutil, "which", lambda name: None)
+    elif trouble == "an error":
+        monkeypatch.setattr(fused, "FLAGS", ("--no-such-flag",))
+    else:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setattr(fused, "data_root", lambda: tmp_path / "file")
+    assert fused.kernels() is None
+    trainer = Trainer(tiny.replace(channels_last=True), lambda event: None)
+    assert trainer.stepper.choice == Choice("float32", channels_last=True)
+    trainer.stepper.use(
+        Choice("float32", channels_last=True, fused=True)
+    )  # resumed from a machine that could
+    assert torch.isfinite(trainer.train_step().loss)
+
+
+def test_it_is_compiled_once_and_again_when_damaged(fresh, monkeypatch, tmp_path):
+    monkeypatch.setattr(fused, "data_root", lambda: tmp_path)
+    code = "from resnet_lab.training.fused import kernels, prepare; print(prepare()[1] is None, kernels() is None)"
+
+    def other_process():
+        command = [sys.executable, "-c", code]
+        environment = {"RESNET_LAB_DATA": str(tmp_path), "PATH": os.environ["PATH"]}
+        return subprocess.check_output(command, text=True, env=environment).split()
+
+    assert other_process() == ["False", "False"]
+    assert other_process() == ["True", "False"]
+    (library,) = (tmp_path / "cache").iterdir()
+    library.write_bytes(library.read_bytes()[:100])
+    assert other_process() == ["True", "True"]
+    assert other_process() == ["False", "False"]
