@@ -126,6 +126,7 @@ class Tuner:
         self.may_compile = config.compile is None and fits
         self.is_compiling = False  # as a trial, not because the recipe says so
         self.unchecked = {"bf16", "fp16"} if config.precision == "auto" else set()
+        self.is_first = True
         is_open = len(options) > 1 or self.may_compile
         self.trial = Trial(options if is_open and steps >= WORTH * TRIES * len(options) else [])
         stepper.use(options[0])
@@ -134,11 +135,12 @@ class Tuner:
         """Goes on in the way that an earlier part of the run had chosen, if it had on such a device."""
         if state and state["device"] == self.stepper.device.type:
             self.trial.left.clear()
+            self.unchecked.clear()  # that part has seen to it
             self.stepper.use(Choice(**state["choice"]))
 
     def state(self) -> dict[str, Any] | None:
-        """What `restore` takes; None while the trial goes on."""
-        if self.trial.is_running:
+        """What `restore` takes; None while the trial goes on, or the check is to come."""
+        if self.trial.is_running or self.stepper.choice.precision in self.unchecked:
             return None
         return {"device": self.stepper.device.type, "choice": asdict(self.stepper.choice)}
 
@@ -148,6 +150,8 @@ class Tuner:
         """As `Stepper.take`."""
         self.steps_left -= 1
         if self.stepper.choice.precision in self.unchecked:
+            if self.is_first:
+                return self._take_first(x, labels, lr, should_stop)
             self._check(x, labels)
         if not self.trial.is_running:
             return self.stepper.take(x, labels, lr, should_stop)
@@ -164,6 +168,17 @@ class Tuner:
         if not self.trial.is_running:
             self._decide()
         return result
+
+    def _take_first(
+        self, x: Tensor, labels: Tensor, lr: float, should_stop: Callable[[], bool] | None
+    ) -> StepResult:
+        """In float32, which needs no check: two more gradients would keep the first figures waiting."""
+        self.is_first, choice = False, self.stepper.choice
+        self.stepper.use(replace(choice, precision="float32", compile=False))
+        try:
+            return self.stepper.take(x, labels, lr, should_stop)
+        finally:
+            self.stepper.use(choice)
 
     def _check(self, x: Tensor, labels: Tensor) -> None:
         """Once for a half precision: does its gradient point where float32's does?"""

@@ -67,6 +67,31 @@ def test_a_gradient_that_points_elsewhere_is_refused_whatever_its_speed(tiny, ti
     assert "cosine 0.30" in told[0].text
 
 
+def test_the_first_step_does_not_wait_for_the_check_and_a_resumed_run_has_none(tiny, times, monkeypatch):
+    log = []
+    take, agreement = Stepper.take, Stepper.agreement
+
+    def logged(self, *arguments):
+        log.append(self.choice.precision)
+        return take(self, *arguments)
+
+    def checked(self, x, labels):
+        log.append("check")
+        return agreement(self, x, labels)
+
+    monkeypatch.setattr(Stepper, "take", logged)
+    monkeypatch.setattr(Stepper, "agreement", checked)
+    _, events = chosen(tiny.replace(precision="auto"), stop_at=3)  # too short for a trial
+    assert log == ["float32", "check", "bf16", "bf16"]
+    log.clear()
+    chosen(
+        tiny.replace(precision="auto"),
+        stop_at=3,
+        resume=[e for e in events if isinstance(e, Checkpoint)][-1].state,
+    )
+    assert log == ["bf16"] * 3
+
+
 def test_gradients_of_a_deep_plain_net_do_not_survive_bf16(tiny):
     """Measured, not simulated: at the start those of resnet20 do, those of plain56 do not."""
     from resnet_lab.training.engine import Trainer
