@@ -1,16 +1,13 @@
-"""Norm, addition and ReLU as one operation for training on a CPU; docs/decisions/fused-norms.md has the reasons."""
+"""The operations of a net that kernels.py computes faster than torch does, for training on a CPU.
+
+Norm, addition and ReLU are one operation, and 3×3 convolutions in bfloat16 find their weights' gradient in their own
+way; docs/decisions/fused-norms.md has the reasons.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import shutil
-import subprocess
-import sys
-import threading
 from copy import copy
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -18,99 +15,18 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from resnet_lab.data.cache import cache_path
-from resnet_lab.data.datasets import data_root
 from resnet_lab.models import ResNet
 from resnet_lab.models.blocks import Block, PreActivationBlock
+from resnet_lab.training.kernels import Norm, Shape, kernels
 
 M = TypeVar("M", bound=nn.Module)
 
 WIDTH = 16  # channels that the kernels compute together
 KINDS = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
-_compiling = threading.Lock()
+WIDEST = 128  # channels up to which our gradient of a convolution's weights is quicker than torch's
 
 
-class _Norm(ctypes.Structure):
-    """`Norm` of fused.cpp."""
-
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in ("rows", "channels")),
-        *((name, ctypes.c_void_p) for name in ("weight", "bias", "stats")),
-    ]
-
-
-@cache
-def prepare() -> tuple[Path, subprocess.Popen[bytes] | None] | None:
-    """Begins to compile fused.cpp for this processor, beside whatever comes next, unless that was done before.
-
-    Returns where the library will be, and the compiler at work, if there is one; None where it cannot be compiled.
-    """
-    compiler = shutil.which("c++") or shutil.which("g++")
-    if sys.platform != "linux" or compiler is None:
-        return None
-    source = Path(__file__).with_suffix(".cpp")
-    key = source.read_bytes(), FLAGS, os.path.realpath(compiler), _openmp_of_torch(), _processor()
-    target = cache_path(data_root(), "kernels", *key).with_suffix(".so")
-    if target.exists():
-        return target, None
-    command = [compiler, *FLAGS, str(source), "-o", str(_unfinished(target)), *_openmp_of_torch()]
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    except OSError:
-        return None
-
-
-def kernels() -> ctypes.CDLL | None:
-    """What fused.cpp exports; None where it cannot be compiled. Waits for what `prepare` began, about a second."""
-    with _compiling:
-        return _library()
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    prepared = prepare()
-    if prepared is None:
-        return None
-    target, compiler = prepared
-    try:
-        if compiler is not None:
-            if compiler.wait() != 0:
-                return None
-            os.replace(_unfinished(target), target)
-        library = ctypes.CDLL(str(target.resolve()))  # lets other Python threads run meanwhile
-    except OSError:
-        target.unlink(missing_ok=True)  # damaged; the next process compiles it again
-        return None
-    pointer, number = ctypes.c_void_p, ctypes.c_double
-    for kind in KINDS.values():
-        getattr(library, f"forward_{kind}").argtypes = [pointer] * 6 + [number] * 2
-        getattr(library, f"backward_{kind}").argtypes = [pointer] * 8
-    return library
-
-
-def _unfinished(target: Path) -> Path:
-    return target.with_suffix(f".{os.getpid()}.tmp")
-
-
-def _openmp_of_torch() -> list[str]:
-    """The library whose threads torch uses: a second set of threads would be in the way of the first."""
-    lines = Path("/proc/self/maps").read_text().splitlines()
-    names = "libgomp", "libiomp", "libomp"
-    found = {line.split()[-1] for line in lines if line.split("/")[-1].startswith(names)}
-    return sorted(found, key=lambda path: ("torch" not in path, path))[:1]  # scikit-learn brings one too
-
-
-def _processor() -> list[str]:
-    """Name and instructions, for a folder that machines share."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return sorted(
-        {line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}
-    )
-
-
-class _Function(torch.autograd.Function):
+class _NormFunction(torch.autograd.Function):
     """relu(batch_norm(x) + shortcut); x, shortcut and the result (B, C, H, W), channels last."""
 
     @staticmethod
@@ -148,7 +64,7 @@ def _pointer(tensor: Tensor | None) -> int | None:
 
 def _norm(x: Tensor, weights: Any, stats: Tensor) -> Any:
     channels = x.shape[1]
-    return ctypes.byref(_Norm(x.numel() // channels, channels, *(t.data_ptr() for t in (*weights, stats))))
+    return ctypes.byref(Norm(x.numel() // channels, channels, *(t.data_ptr() for t in (*weights, stats))))
 
 
 class NormReLU(nn.Module):
@@ -167,7 +83,7 @@ class NormReLU(nn.Module):
         if shortcut is not None:
             shortcut = shortcut.to(x.dtype).contiguous(memory_format=torch.channels_last)
         x = x.contiguous(memory_format=torch.channels_last)
-        return _Function.apply(x, shortcut, bn, bn.weight, bn.bias)
+        return _NormFunction.apply(x, shortcut, bn, bn.weight, bn.bias)
 
 
 def _fits(bn: nn.BatchNorm2d, x: Tensor) -> bool:
@@ -180,14 +96,65 @@ def _fits(bn: nn.BatchNorm2d, x: Tensor) -> bool:
     )
 
 
+class _ConvolutionFunction(torch.autograd.Function):
+    """conv2d(x, weight, padding=1); x and the result (B, C, H, W) in bfloat16, weight (O, C, 3, 3) in any precision."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        weight = weight.to(x.dtype)
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight, padding=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g_y: Tensor) -> tuple[Tensor | None, Tensor]:
+        x, weight = ctx.saved_tensors
+        g_y = g_y.contiguous(memory_format=torch.channels_last)
+        g_x = None
+        if ctx.needs_input_grad[0]:
+            ones, only_x = [1, 1], [True, False, False]
+            g_x = torch.ops.aten.convolution_backward(
+                g_y, x, weight, None, ones, ones, ones, False, [0, 0], 1, only_x
+            )[0]
+        g_weight = torch.empty_like(weight, dtype=torch.float32, memory_format=torch.channels_last)
+        shape = Shape(len(x), *x.shape[2:], *reversed(weight.shape[:2]))
+        kernels().convolution_weights(  # type: ignore[union-attr]
+            x.data_ptr(), g_y.data_ptr(), g_weight.data_ptr(), ctypes.byref(shape)
+        )
+        return g_x, g_weight
+
+
+class Convolution(nn.Module):
+    """`conv`, a convolution 3×3; in bfloat16 with the kernel's gradient of its weights."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    @staticmethod
+    def of(module: nn.Module) -> nn.Module:
+        """A `Convolution` where the kernel computes what `module` does, and sooner; otherwise `module`."""
+        if not isinstance(module, nn.Conv2d) or not hasattr(kernels(), "convolution_weights"):
+            return module
+        channels = module.in_channels, module.out_channels
+        plain = nn.Conv2d(*channels, kernel_size=3, padding=1, bias=False, device="meta")
+        fits = repr(module) == repr(plain) and all(c % WIDTH == 0 and c <= WIDEST for c in channels)
+        return Convolution(module) if fits else module
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.bfloat16:
+            return self.conv(x)
+        return _ConvolutionFunction.apply(x.contiguous(memory_format=torch.channels_last), self.conv.weight)
+
+
 class FusedBlock(Block):
-    """A block of the modules of another one, each norm at once with the ReLU after it."""
+    """A block of the modules of another one, each norm at once with the ReLU after it, `Convolution` where it fits."""
 
     def __init__(self, block: Block) -> None:
         nn.Module.__init__(self)
         self.depth, self.has_shortcut, self.downsample = block.depth, block.has_shortcut, block.downsample
         for i in range(1, self.depth + 1):
-            self.add_module(f"conv{i}", getattr(block, f"conv{i}"))
+            self.add_module(f"conv{i}", Convolution.of(getattr(block, f"conv{i}")))
             self.add_module(f"bn{i}", NormReLU(getattr(block, f"bn{i}")))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -199,7 +166,7 @@ class FusedBlock(Block):
 
 
 def fuse(model: ResNet) -> ResNet:
-    """`model`, made of the same modules, with `NormReLU` wherever a norm comes before a ReLU.
+    """`model`, made of the same modules, with `NormReLU` and `Convolution` wherever they fit.
 
     For training on a CPU, channels last. Gradients are those of `model` up to rounding; there is no second derivative.
     """
@@ -217,9 +184,11 @@ def _fused_block(block: nn.Module) -> nn.Module:
 
 
 def _with_fused_pairs(module: M, *pairs: tuple[str, str]) -> M:
-    """A shallow copy in which norm and ReLU of each pair, where there is one, are one module."""
+    """A shallow copy with `Convolution` where it fits, and one module for norm and ReLU of each pair there is."""
     twin = copy(module)
     twin._modules = dict(module._modules)
+    for name, child in module.named_children():
+        setattr(twin, name, Convolution.of(child))
     for norm, relu in pairs:
         if isinstance(getattr(module, relu, None), nn.ReLU):
             setattr(twin, norm, NormReLU(getattr(module, norm)))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import half_precision, synchronize
 from resnet_lab.training.distributed import World
-from resnet_lab.training.fused import kernels
+from resnet_lab.training.kernels import kernels
 from resnet_lab.training.stepper import Choice, Stepper, StepResult
 
 TRIES = 3  # steps for each candidate; the first, which allocates and plans, is not counted

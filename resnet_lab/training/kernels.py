@@ -1,0 +1,112 @@
+"""The C++ kernels for training on a CPU: norm.cpp and convolution.cpp, compiled for the processor at hand.
+
+docs/decisions/fused-norms.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from functools import cache
+from pathlib import Path
+
+from resnet_lab.data.cache import cache_path
+from resnet_lab.data.datasets import data_root
+
+SOURCES = [Path(__file__).with_name(name) for name in ("norm.cpp", "convolution.cpp")]
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
+_compiling = threading.Lock()
+
+
+class Norm(ctypes.Structure):
+    """`Norm` of norm.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("rows", "channels")),
+        *((name, ctypes.c_void_p) for name in ("weight", "bias", "stats")),
+    ]
+
+
+class Shape(ctypes.Structure):
+    """`Shape` of convolution.cpp."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("images", "height", "width", "inputs", "outputs")]
+
+
+@cache
+def prepare() -> tuple[Path, subprocess.Popen[bytes] | None] | None:
+    """Begins to compile the kernels for this processor, beside whatever comes next, unless that was done before.
+
+    Returns where the library will be, and the compiler at work, if there is one; None where it cannot be compiled.
+    """
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if sys.platform != "linux" or compiler is None:
+        return None
+    code = [source.read_bytes() for source in SOURCES]
+    key = *code, FLAGS, os.path.realpath(compiler), _openmp_of_torch(), _processor()
+    target = cache_path(data_root(), "kernels", *key).with_suffix(".so")
+    if target.exists():
+        return target, None
+    command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(_unfinished(target)), *_openmp_of_torch()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
+
+
+def kernels() -> ctypes.CDLL | None:
+    """What the sources export; None where they cannot be compiled. Waits for what `prepare` began, some two seconds.
+
+    `convolution_weights` is there if the processor has AVX512_BF16.
+    """
+    with _compiling:
+        return _library()
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    prepared = prepare()
+    if prepared is None:
+        return None
+    target, compiler = prepared
+    try:
+        if compiler is not None:
+            if compiler.wait() != 0:
+                return None
+            os.replace(_unfinished(target), target)
+        library = ctypes.CDLL(str(target.resolve()))  # lets other Python threads run meanwhile
+    except OSError:
+        target.unlink(missing_ok=True)  # damaged; the next process compiles it again
+        return None
+    pointer, number = ctypes.c_void_p, ctypes.c_double
+    for kind in ("float32", "bfloat16"):
+        getattr(library, f"forward_{kind}").argtypes = [pointer] * 6 + [number] * 2
+        getattr(library, f"backward_{kind}").argtypes = [pointer] * 8
+    if hasattr(library, "convolution_weights"):
+        library.convolution_weights.argtypes = [pointer] * 4
+    return library
+
+
+def _unfinished(target: Path) -> Path:
+    return target.with_suffix(f".{os.getpid()}.tmp")
+
+
+def _openmp_of_torch() -> list[str]:
+    """The library whose threads torch uses: a second set of threads would be in the way of the first."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    names = "libgomp", "libiomp", "libomp"
+    found = {line.split()[-1] for line in lines if line.split("/")[-1].startswith(names)}
+    return sorted(found, key=lambda path: ("torch" not in path, path))[:1]  # scikit-learn brings one too
+
+
+def _processor() -> list[str]:
+    """Name and instructions, for a folder that machines share."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return sorted(
+        {line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}
+    )
