@@ -1,7 +1,7 @@
 """The operations of a net that kernels.py computes faster than torch does, for training on a CPU.
 
-Norm, addition and ReLU are one operation, and 3×3 convolutions in bfloat16 find their weights' gradient in their own
-way; docs/decisions/fused-norms.md has the reasons.
+Norm, addition and ReLU are one operation, and 3×3 convolutions in bfloat16 are our own;
+docs/decisions/fused-norms.md has the reasons.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ M = TypeVar("M", bound=nn.Module)
 
 WIDTH = 16  # channels that the kernels compute together
 KINDS = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
-WIDEST = 128  # channels up to which our gradient of a convolution's weights is quicker than torch's
+WIDEST = 128  # channels up to which our convolution is quicker than torch's
 
 
 class _NormFunction(torch.autograd.Function):
@@ -101,31 +101,36 @@ class _ConvolutionFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        weight = weight.to(x.dtype)
+        weight = weight.to(x.dtype, memory_format=torch.channels_last)
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, padding=1)
+        return _convolve(x, weight, is_gradient=False)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_y: Tensor) -> tuple[Tensor | None, Tensor]:
         x, weight = ctx.saved_tensors
         g_y = g_y.contiguous(memory_format=torch.channels_last)
-        g_x = None
-        if ctx.needs_input_grad[0]:
-            ones, only_x = [1, 1], [True, False, False]
-            g_x = torch.ops.aten.convolution_backward(
-                g_y, x, weight, None, ones, ones, ones, False, [0, 0], 1, only_x
-            )[0]
-        g_weight = torch.empty_like(weight, dtype=torch.float32, memory_format=torch.channels_last)
-        shape = Shape(len(x), *x.shape[2:], *reversed(weight.shape[:2]))
-        kernels().convolution_weights(  # type: ignore[union-attr]
-            x.data_ptr(), g_y.data_ptr(), g_weight.data_ptr(), ctypes.byref(shape)
-        )
+        g_x = _convolve(g_y, weight, is_gradient=True) if ctx.needs_input_grad[0] else None
+        g_weight = torch.empty_like(weight, dtype=torch.float32)
+        tensors = x, g_y, g_weight
+        kernels().convolution_weight(*map(_pointer, tensors), _shape(x, g_y))  # type: ignore[union-attr]
         return g_x, g_weight
 
 
+def _convolve(x: Tensor, weight: Tensor, is_gradient: bool) -> Tensor:
+    """As the kernel `convolution`."""
+    size = len(x), weight.shape[is_gradient], *x.shape[2:]
+    y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+    kernels().convolution(*map(_pointer, (x, weight, y)), _shape(x, y), is_gradient)  # type: ignore[union-attr]
+    return y
+
+
+def _shape(x: Tensor, y: Tensor) -> Any:
+    return ctypes.byref(Shape(len(x), *x.shape[2:], x.shape[1], y.shape[1]))
+
+
 class Convolution(nn.Module):
-    """`conv`, a convolution 3×3; in bfloat16 with the kernel's gradient of its weights."""
+    """`conv`, a convolution 3×3, in bfloat16 by the kernels."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -133,8 +138,8 @@ class Convolution(nn.Module):
 
     @staticmethod
     def of(module: nn.Module) -> nn.Module:
-        """A `Convolution` where the kernel computes what `module` does, and sooner; otherwise `module`."""
-        if not isinstance(module, nn.Conv2d) or not hasattr(kernels(), "convolution_weights"):
+        """A `Convolution` where the kernels compute what `module` does, and sooner; otherwise `module`."""
+        if not isinstance(module, nn.Conv2d) or not hasattr(kernels(), "convolution"):
             return module
         channels = module.in_channels, module.out_channels
         plain = nn.Conv2d(*channels, kernel_size=3, padding=1, bias=False, device="meta")

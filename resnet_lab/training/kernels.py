@@ -62,7 +62,7 @@ def prepare() -> tuple[Path, subprocess.Popen[bytes] | None] | None:
 def kernels() -> ctypes.CDLL | None:
     """What the sources export; None where they cannot be compiled. Waits for what `prepare` began, some two seconds.
 
-    `convolution_weights` is there if the processor has AVX512_BF16.
+    Convolutions are there if the processor has AVX512_BF16.
     """
     with _compiling:
         return _library()
@@ -87,8 +87,9 @@ def _library() -> ctypes.CDLL | None:
     for kind in ("float32", "bfloat16"):
         getattr(library, f"forward_{kind}").argtypes = [pointer] * 6 + [number] * 2
         getattr(library, f"backward_{kind}").argtypes = [pointer] * 8
-    if hasattr(library, "convolution_weights"):
-        library.convolution_weights.argtypes = [pointer] * 4
+    if hasattr(library, "convolution"):
+        library.convolution.argtypes = [pointer] * 4 + [ctypes.c_int]
+        library.convolution_weight.argtypes = [pointer] * 4
     return library
 
 

@@ -3,8 +3,9 @@
 // on a CPU, they take five and seven, and on small nets that costs as much as the convolutions.
 //
 // Activations are (rows, channels), channels contiguous and a multiple of WIDTH: NHWC with rows = N·H·W.
-
-#include <omp.h>
+//
+// Work is shared out in shrinking portions (`guided`): where another program takes time from one core, the other takes
+// over, and no result depends on who computed it.
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr int64_t WIDTH = 16;  // channels computed together
 constexpr int64_t BLOCK = 128;  // rows summed in float32, before float64 takes over
+constexpr int64_t PARTS = 32;  // of a sum over all rows; fixed, so that any number of threads finds the same one
 
 typedef float Floats __attribute__((vector_size(4 * WIDTH)));
 typedef uint32_t Words __attribute__((vector_size(4 * WIDTH)));
@@ -61,6 +63,7 @@ struct Norm {
     float *invstd() const { return stats + channels; }
     float *scale() const { return stats + 2 * channels; }
     float *offset() const { return stats + 3 * channels; }
+    int64_t blocks() const { return (rows + BLOCK - 1) / BLOCK; }
 };
 
 struct Part {  // WIDTH channels of BLOCK rows: places in the activations
@@ -76,31 +79,29 @@ void each_part(const Norm &norm, int64_t block, Visit visit) {
 
 template <typename Visit>
 void each_part(const Norm &norm, Visit visit) {
-#pragma omp parallel for schedule(static)
-    for (int64_t block = 0; block < (norm.rows + BLOCK - 1) / BLOCK; block++) each_part(norm, block, visit);
+#pragma omp parallel for schedule(guided)
+    for (int64_t block = 0; block < norm.blocks(); block++) each_part(norm, block, visit);
 }
 
-// Two sums over all rows for each channel, which `add` finds for a part. The threads' sums are added in their order,
-// so that the same threads give the same result each time.
+// Two sums over all rows for each channel, which `add` finds for a part.
 template <typename Add>
 std::vector<double> sum(const Norm &norm, Add add) {
-    int64_t channels = norm.channels, threads = omp_get_max_threads();
-    std::vector<double> totals(threads * 2 * channels);  // zeros
-#pragma omp parallel
-    {
-        double *mine = &totals[omp_get_thread_num() * 2 * channels];
-#pragma omp for schedule(static)
-        for (int64_t block = 0; block < (norm.rows + BLOCK - 1) / BLOCK; block++)
+    int64_t size = 2 * norm.channels;
+    std::vector<double> totals(PARTS * size);  // zeros
+#pragma omp parallel for schedule(guided)
+    for (int64_t i = 0; i < PARTS; i++)
+        for (int64_t block = i * norm.blocks() / PARTS; block < (i + 1) * norm.blocks() / PARTS; block++)
             each_part(norm, block, [&](Part part) {
                 Floats first = {}, second = {};
                 add(part, first, second);
-                for (int64_t i = 0; i < WIDTH; i++) {
-                    mine[part.channel + i] += first[i];
-                    mine[channels + part.channel + i] += second[i];
+                double *to = &totals[i * size + part.channel];
+                for (int64_t c = 0; c < WIDTH; c++) {
+                    to[c] += first[c];
+                    to[c + norm.channels] += second[c];
                 }
             });
-    }
-    for (int64_t i = 2 * channels; i < threads * 2 * channels; i++) totals[i % (2 * channels)] += totals[i];
+    for (int64_t i = 1; i < PARTS; i++)
+        for (int64_t c = 0; c < size; c++) totals[c] += totals[i * size + c];
     return totals;
 }
 
