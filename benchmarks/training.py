@@ -37,18 +37,16 @@ NETS: dict[str, tuple[str | ModelSpec, int, int]] = {  # name → net, side, bat
     "resnet18-cifar": (CIFAR_STEM, 32, 128),
     "resnet50": ("resnet50", 224, 32),
 }
-SECONDS = 3.0  # of steps that are counted, a round
+SECONDS = 2.0  # of steps that are counted, a round; short, so that a busy moment falls on all
 PICTURES = 2048
 
 
-def main(rounds: str = "5", *names: str) -> None:
+def main(rounds: str = "9", *names: str) -> None:
     device = pick_device("auto")
-    print(
-        f"{device_name(device)}, torch {torch.__version__}; {rounds} rounds in turn, median (slowest–fastest)\n"
-    )
-    print(
-        f"{'net':>16}{'side':>6}{'batch':>7}  {'loop':<36}{'images a second':>24}{'× plain':>9}{'of limit':>10}"
-    )
+    print(f"{device_name(device)}, torch {torch.__version__}; {rounds} rounds in turn, median (least–most)")
+    print("× plain: of each round by itself\n")
+    head = f"{'net':>16}{'side':>6}{'batch':>7}  {'loop':<36}{'images a second':>24}{'× plain':>22}"
+    print(f"{head}{'of limit':>10}")
     for name in names or NETS:
         net, side, batch = NETS[name]
         with tempfile.TemporaryDirectory() as folder:
@@ -81,16 +79,19 @@ def _compare(name: str, config: TrainConfig, folder: Path, rounds: int) -> None:
             with memory:
                 speeds[label].append(_images_per_second(loop))
     limits = _limits(config, device)
-    plain = median(next(iter(speeds.values())))
+    plain = next(iter(speeds.values()))
     for label, values in speeds.items():
-        middle = median(values)
-        spread = f"{middle:,.0f} ({min(values):,.0f}–{max(values):,.0f})"
+        ratios = [value / beside for value, beside in zip(values, plain, strict=True)]
         limit = limits["bf16" if "auto" in label or "bf16" in label else "float32"]
         print(
-            f"{name:>16}{side:>6}{config.batch_size:>7}  {label:<36}{spread:>24}{middle / plain:>9.2f}"
-            f"{middle / limit[0]:>9.0%}  {limit[1]}",
+            f"{name:>16}{side:>6}{config.batch_size:>7}  {label:<36}{_spread(values, ',.0f'):>24}"
+            f"{_spread(ratios, '.2f'):>22}{median(values) / limit[0]:>9.0%}  {limit[1]}",
             flush=True,
         )
+
+
+def _spread(values: list[float], form: str) -> str:
+    return f"{median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
 
 
 def _write_pictures(folder: Path, side: int) -> None:
