@@ -59,6 +59,7 @@ class RunWriter:
                 self._update(
                     0, message="", step=event.step, total_steps=event.total_steps, device=event.device
                 )
+                self._beat = 0.0  # the first step is told at once
             case StepEvent():
                 self._update(HEARTBEAT, step=event.step)
             case EpochEvent():

@@ -4,10 +4,10 @@
 //
 // x and y are NHWC with channels that are multiples of WIDTH, the weight is OHWI.
 //
-// vdpbf16ps multiplies pairs of values: each of 16 lanes, one for an output channel, adds two products. What limits a
-// kernel is loading and spreading the other factor over the lanes, so each that is loaded serves 24 or more sums,
-// which stay in registers. Work is shared out in shrinking portions (`guided`): where another program takes time from
-// one core, the other takes over, and no result depends on who computed it.
+// vdpbf16ps multiplies pairs of values: each of 16 lanes, one for an output channel, adds two products. What takes time
+// besides is loading the other factor, a pair that all lanes share, so each that is loaded serves the three columns of
+// the weight, and the sums stay in registers meanwhile. Work is shared out in shrinking portions (`guided`): where
+// another program takes time from one core, the other takes over, and no result depends on who computed it.
 
 #ifdef __AVX512BF16__
 

@@ -1,7 +1,7 @@
 """The operations of a net that kernels.py computes faster than torch does, for training on a CPU.
 
 Norm, addition and ReLU are one operation, and 3×3 convolutions in bfloat16 are our own;
-docs/decisions/fused-norms.md has the reasons.
+docs/decisions/cpu-kernels.md has the reasons.
 """
 
 from __future__ import annotations

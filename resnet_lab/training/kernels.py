@@ -1,6 +1,6 @@
 """The C++ kernels for training on a CPU: norm.cpp and convolution.cpp, compiled for the processor at hand.
 
-docs/decisions/fused-norms.md has the reasons.
+docs/decisions/cpu-kernels.md has the reasons.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from resnet_lab.runs import RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.store import SILENT_AFTER
 from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.events import Checkpoint, EpochEvent
+from resnet_lab.training.events import Checkpoint, EpochEvent, Started, StepEvent
 
 
 def test_a_new_run_is_queued_and_found(store, tiny):
@@ -157,6 +157,16 @@ def test_writer_keeps_the_best_accuracy(store, tiny):
     for epoch, accuracy in enumerate([0.3, 0.5, 0.4], start=1):
         writer(EpochEvent(epoch, epoch, 1.0, 0.1, 1.0, accuracy, 1.0))
     assert run.status.val_accuracy == 0.5
+
+
+def test_the_first_step_is_told_at_once_and_the_next_ones_now_and_then(store, tiny):
+    run = store.create(tiny)
+    writer = RunWriter(run)
+    writer(Started(0, 9, 9, 90, 10, 1000, "cpu", "float32"))
+    for step in range(1, 5):
+        writer(StepEvent(step, step / 9, 2.0, 0.1, 0.1, 1.0, 50.0, 1.0, 9.0, 100.0, None))
+        assert run.status.step == 1  # the file of events has them all
+    assert len(run.events()[0]) == 5
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "foreign"])
