@@ -37,30 +37,13 @@ class Shape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("images", "height", "width", "inputs", "outputs")]
 
 
-@cache
-def prepare() -> tuple[Path, subprocess.Popen[bytes] | None] | None:
-    """Begins to compile the kernels for this processor, beside whatever comes next, unless that was done before.
-
-    Returns where the library will be, and the compiler at work, if there is one; None where it cannot be compiled.
-    """
-    compiler = shutil.which("c++") or shutil.which("g++")
-    if sys.platform != "linux" or compiler is None:
-        return None
-    code = [source.read_bytes() for source in SOURCES]
-    key = *code, FLAGS, os.path.realpath(compiler), _openmp_of_torch(), _processor()
-    target = cache_path(data_root(), "kernels", *key).with_suffix(".so")
-    if target.exists():
-        return target, None
-    command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(_unfinished(target)), *_openmp_of_torch()]
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    except OSError:
-        return None
+def prepare() -> None:
+    """Begins to compile the kernels for this processor, beside whatever comes next, unless that was done before."""
+    threading.Thread(target=kernels, daemon=True).start()
 
 
 def kernels() -> ctypes.CDLL | None:
-    """What the sources export; None where they cannot be compiled. Waits for what `prepare` began, some two seconds.
+    """What the sources export; None where they cannot be compiled. Takes some two seconds for the first time.
 
     Convolutions are there if the processor has AVX512_BF16.
     """
@@ -70,15 +53,15 @@ def kernels() -> ctypes.CDLL | None:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    prepared = prepare()
-    if prepared is None:
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if sys.platform != "linux" or compiler is None:
         return None
-    target, compiler = prepared
+    code = [source.read_bytes() for source in SOURCES]
+    key = *code, FLAGS, os.path.realpath(compiler), _openmp_of_torch(), _processor()
+    target = cache_path(data_root(), "kernels", *key).with_suffix(".so")
+    if not (target.exists() or _compile(compiler, target)):
+        return None
     try:
-        if compiler is not None:
-            if compiler.wait() != 0:
-                return None
-            os.replace(_unfinished(target), target)
         library = ctypes.CDLL(str(target.resolve()))  # lets other Python threads run meanwhile
     except OSError:
         target.unlink(missing_ok=True)  # damaged; the next process compiles it again
@@ -93,8 +76,17 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
-def _unfinished(target: Path) -> Path:
-    return target.with_suffix(f".{os.getpid()}.tmp")
+def _compile(compiler: str, target: Path) -> bool:
+    """Whether it worked. Processes that compile at the same time do not see each other's unfinished files."""
+    unfinished = target.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(unfinished), *_openmp_of_torch()]
+        subprocess.run(command, check=True, capture_output=True)
+        os.replace(unfinished, target)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
 
 
 def _openmp_of_torch() -> list[str]:
