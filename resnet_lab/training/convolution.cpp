@@ -183,7 +183,10 @@ void convolution(const uint16_t *x, const uint16_t *weight, uint16_t *y, const S
             for (int64_t r = -1; r <= tile.rows; r++) {
                 uint32_t *to = padded.words() + ((r + 1) * line + 1) * inputs;
                 const uint16_t *row = tile.row(shape, x, shape.inputs, r);
-                row ? std::memcpy(to, row, size) : std::memset(to, 0, size);
+                if (row)
+                    std::memcpy(to, row, size);
+                else
+                    std::memset(to, 0, size);
             }
             auto compute = is_wide ? convolve<8, 2> : convolve<16, 1>;
             compute(shape, padded.words(), line, arranged.words(), tile.rows, tile.row(shape, y, shape.outputs, 0));
@@ -194,7 +197,8 @@ void convolution(const uint16_t *x, const uint16_t *weight, uint16_t *y, const S
 // The gradient of the weight in float32.
 void convolution_weight(const uint16_t *x, const uint16_t *g_y, float *g_weight, const Shape *of) {
     const Shape shape = *of;
-    int64_t row = shape.pairs(), size = 9 * shape.inputs * shape.outputs, parts = std::min(PARTS, shape.tiles());
+    int64_t row = shape.pairs(), size = 9 * shape.inputs * shape.outputs;
+    int64_t parts = std::clamp<int64_t>(shape.tiles(), 1, PARTS);
     std::unique_ptr<float[]> totals(new float[parts * size]);
 #pragma omp parallel
     {

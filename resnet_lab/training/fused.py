@@ -107,13 +107,16 @@ class _ConvolutionFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g_y: Tensor) -> tuple[Tensor | None, Tensor]:
+    def backward(ctx: Any, g_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         g_y = g_y.contiguous(memory_format=torch.channels_last)
-        g_x = _convolve(g_y, weight, is_gradient=True) if ctx.needs_input_grad[0] else None
-        g_weight = torch.empty_like(weight, dtype=torch.float32)
-        tensors = x, g_y, g_weight
-        kernels().convolution_weight(*map(_pointer, tensors), _shape(x, g_y))  # type: ignore[union-attr]
+        g_x = g_weight = None
+        if ctx.needs_input_grad[0]:
+            g_x = _convolve(g_y, weight, is_gradient=True)
+        if ctx.needs_input_grad[1]:
+            g_weight = torch.empty_like(weight, dtype=torch.float32)
+            tensors = x, g_y, g_weight
+            kernels().convolution_weight(*map(_pointer, tensors), _shape(x, g_y))  # type: ignore[union-attr]
         return g_x, g_weight
 
 

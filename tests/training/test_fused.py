@@ -168,6 +168,17 @@ def test_a_convolution_is_the_same_on_any_number_of_threads():
     assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
 
 
+@needs_bf16
+def test_a_frozen_convolution_passes_the_gradient_on():
+    torch.manual_seed(0)
+    conv = convolution().requires_grad_(False)
+    x = pictures(2, 16, 8, 8, dtype=torch.bfloat16)
+    Convolution.of(conv)(x).sum().backward()
+    assert conv.weight.grad is None
+    wanted = torch.nn.grad.conv2d_input(x.shape, conv.weight, torch.ones(2, 32, 8, 8), padding=1)
+    assert error(x.grad.double(), wanted.double()) < 5e-3
+
+
 def test_a_convolution_that_the_kernel_does_not_compute_stays():
     plain = convolution()
     others = [
