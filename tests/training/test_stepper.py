@@ -176,3 +176,23 @@ def test_processes_agree_on_a_size_before_the_first_step(tiny, memory, room, tol
 def test_micro_batch_is_checked():
     with pytest.raises(ValueError, match="micro_batch is 0; it may be a whole number from 1, or None"):
         TrainConfig(micro_batch=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_whose_memory_is_full_is_survived_and_told(tiny):
+    """A real error: the second time, this process may take three quarters of what the first run took."""
+    config = tiny.replace(train_limit=1280, batch_size=1024, epochs=3, device="cuda")
+    torch.cuda.reset_peak_memory_stats()
+    undisturbed = run(config)[1]
+    whole = torch.cuda.max_memory_allocated() / torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.75 * whole)
+    try:
+        result, events = run(config)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    told = [e for e in events if isinstance(e, Adjusted)]
+    assert told
+    assert told[-1].micro_batch in (128, 256, 512)
+    assert (result.outcome, result.step) == ("completed", 3)
+    assert len(steps(events)) == len(steps(undisturbed))
