@@ -39,7 +39,7 @@ class Choice:
     precision: str
     channels_last: bool = False
     compile: bool = False
-    fused: bool = False  # norms and ReLUs at once; of one process, channels last, on the CPU
+    fused: bool = False  # with kernels of our own; of one process, channels last, on the CPU
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -34,7 +34,7 @@ COMPILE_GAIN = 0.2  # the part of a step's time that compiling must save to be t
 def candidates(config: TrainConfig, device: torch.device, can_fuse: bool = False) -> list[Choice]:
     """Every way that `config` leaves open on `device`, the likeliest first; one where it leaves nothing open.
 
-    Where norms can be fused, they are in every way that allows it: that is never slower.
+    Where kernels of our own can be used, they are in every way that allows it: that is never slower.
     """
     half = half_precision(device)
     precisions: list[str] = [config.precision]
@@ -121,7 +121,8 @@ class Tuner:
     ) -> None:
         self.stepper, self.steps_left, self.world = stepper, steps, world
         self.on_choice, self.before_compiling = on_choice, before_compiling
-        options = candidates(config, stepper.device, can_fuse(config, stepper.device, world))
+        self.can_fuse = can_fuse(config, stepper.device, world)
+        options = candidates(config, stepper.device, self.can_fuse)
         fits = stepper.device.type in COMPILED_ON and not config.deterministic
         self.may_compile = config.compile is None and fits
         self.is_compiling = False  # as a trial, not because the recipe says so
@@ -136,7 +137,8 @@ class Tuner:
         if state and state["device"] == self.stepper.device.type:
             self.trial.left.clear()
             self.unchecked.clear()  # that part has seen to it
-            self.stepper.use(Choice(**state["choice"]))
+            choice = Choice(**state["choice"])
+            self.stepper.use(replace(choice, fused=choice.fused and self.can_fuse))
 
     def state(self) -> dict[str, Any] | None:
         """What `restore` takes; None while the trial goes on, or the check is to come."""

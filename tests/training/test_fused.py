@@ -12,12 +12,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_lab.models import create_model
-from resnet_lab.training import TrainConfig
+from resnet_lab.training import TrainConfig, fit
+from resnet_lab.training.distributed import ALONE, World
 from resnet_lab.training.engine import Trainer
+from resnet_lab.training.events import Checkpoint
 from resnet_lab.training.fused import Convolution, NormReLU, fuse
 from resnet_lab.training.interrupt import Interrupted
 from resnet_lab.training.stepper import Choice
-from resnet_lab.training.tuning import candidates
+from resnet_lab.training.tuning import Tuner, can_fuse, candidates
 
 COMPILER = sys.platform == "linux" and (shutil.which("c++") or shutil.which("g++"))
 pytestmark = pytest.mark.skipif(not COMPILER, reason="no C++ compiler")
@@ -265,3 +267,19 @@ def test_fused_comes_with_channels_last():
     config = TrainConfig("resnet20", precision="float32", channels_last=None)
     ways = candidates(config, torch.device("cpu"), can_fuse=True)
     assert [(way.channels_last, way.fused) for way in ways] == [(True, True), (False, False)]
+
+
+def test_a_run_resumed_where_kernels_cannot_be_used_goes_without(tiny):
+    """On several processes above all: a fused net knows nothing of the others' gradients."""
+    events = []
+    config = tiny.replace(epochs=1, channels_last=True)
+    fit(config, events.append)
+    state = [e for e in events if isinstance(e, Checkpoint)][-1].state
+    assert state["tuner"]["choice"]["fused"]
+    trainer = Trainer(config, lambda event: None)
+    assert can_fuse(config, trainer.device, ALONE)
+    pair = World(0, 2)
+    assert not can_fuse(config, trainer.device, pair)
+    tuner = Tuner(config, trainer.stepper, 100, pair, print, print)
+    tuner.restore(state["tuner"])
+    assert trainer.stepper.choice == Choice("float32", channels_last=True)
