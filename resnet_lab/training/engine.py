@@ -13,7 +13,6 @@ import torch
 
 from resnet_lab.data import Dataset, load_dataset, split_validation
 from resnet_lab.models import ResNet
-from resnet_lab.training import kernels
 from resnet_lab.training.checkpoint import describe, differences
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import (
@@ -119,8 +118,6 @@ class Trainer:
         self.config, self.emit, self.should_stop, self.world = config, emit, should_stop, world
         self.device = pick_device(world.device(config.device))
         check_precision(config.precision, self.device)
-        if self.device.type == "cpu" and world.size == 1:
-            kernels.prepare()
         with world.one_after_the_other():
             self._load_data()
         self.model = build_model(config, self.train.num_classes, self.device, fresh=resume is None)

@@ -15,7 +15,6 @@ from resnet_lab.models import ResNet
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import autocast, is_out_of_memory
 from resnet_lab.training.distributed import ALONE, World, without_sync
-from resnet_lab.training.fused import fuse
 from resnet_lab.training.interrupt import Interrupted, interruptible
 
 
@@ -39,7 +38,6 @@ class Choice:
     precision: str
     channels_last: bool = False
     compile: bool = False
-    fused: bool = False  # with kernels of our own; of one process, channels last, on the CPU
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -47,9 +45,7 @@ class Choice:
 
     def __str__(self) -> str:
         layout = "channels last" if self.channels_last else "channels first"
-        return (
-            f"{self.precision}, {layout}{', compiled' if self.compile else ', fused' if self.fused else ''}"
-        )
+        return f"{self.precision}, {layout}{', compiled' if self.compile else ''}"
 
 
 class Stepper:
@@ -89,8 +85,6 @@ class Stepper:
         self.step_model = self.eager
         if choice.compile:
             self.step_model = torch.compile(self.eager)  # type: ignore[assignment]
-        elif choice.fused:
-            self.step_model = fuse(self.model)
         self.choice = choice
 
     def take(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from itertools import product
 from typing import Any
 
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import half_precision, synchronize
 from resnet_lab.training.distributed import World
-from resnet_lab.training.kernels import kernels
 from resnet_lab.training.stepper import Choice, Stepper, StepResult
 
 TRIES = 3  # steps for each candidate; the first, which allocates and plans, is not counted
@@ -31,33 +30,18 @@ COMPILE_SECONDS = 3.0  # for each convolution, with a cold cache
 COMPILE_GAIN = 0.2  # the part of a step's time that compiling must save to be tried
 
 
-def candidates(config: TrainConfig, device: torch.device, can_fuse: bool = False) -> list[Choice]:
-    """Every way that `config` leaves open on `device`, the likeliest first; one where it leaves nothing open.
-
-    Where kernels of our own can be used, they are in every way that allows it: that is never slower.
-    """
+def candidates(config: TrainConfig, device: torch.device) -> list[Choice]:
+    """Every way that `config` leaves open on `device`, the likeliest first; one where it leaves nothing open."""
     half = half_precision(device)
     precisions: list[str] = [config.precision]
     layouts = [bool(config.channels_last)]
     if config.precision == "auto":
         precisions = ["float32"] if half is None or config.deterministic else [half, "float32"]
     if config.channels_last is None and not config.deterministic:
-        layouts = [True, False] if device.type == "cuda" or can_fuse else [False, True]
-    compiled = bool(config.compile)
+        layouts = [True, False] if device.type == "cuda" else [False, True]
     return [
-        Choice(precision, layout, compiled, fused=can_fuse and layout and not compiled)
-        for precision, layout in product(precisions, layouts)
+        Choice(precision, layout, bool(config.compile)) for precision, layout in product(precisions, layouts)
     ]
-
-
-def can_fuse(config: TrainConfig, device: torch.device, world: World) -> bool:
-    """Whether this process trains alone on a CPU for which the kernels can be compiled.
-
-    A deterministic run does without, so that its curve is the same with and without a compiler at hand.
-    """
-    if device.type != "cpu" or world.size > 1 or config.deterministic or config.spec.norm != "batch":
-        return False
-    return kernels() is not None
 
 
 class Trial:
@@ -121,8 +105,7 @@ class Tuner:
     ) -> None:
         self.stepper, self.steps_left, self.world = stepper, steps, world
         self.on_choice, self.before_compiling = on_choice, before_compiling
-        self.can_fuse = can_fuse(config, stepper.device, world)
-        options = candidates(config, stepper.device, self.can_fuse)
+        options = candidates(config, stepper.device)
         fits = stepper.device.type in COMPILED_ON and not config.deterministic
         self.may_compile = config.compile is None and fits
         self.is_compiling = False  # as a trial, not because the recipe says so
@@ -137,8 +120,8 @@ class Tuner:
         if state and state["device"] == self.stepper.device.type:
             self.trial.left.clear()
             self.unchecked.clear()  # that part has seen to it
-            choice = Choice(**state["choice"])
-            self.stepper.use(replace(choice, fused=choice.fused and self.can_fuse))
+            known = {f.name for f in fields(Choice)}  # older checkpoints hold a way that is no more
+            self.stepper.use(Choice(**{k: v for k, v in state["choice"].items() if k in known}))
 
     def state(self) -> dict[str, Any] | None:
         """What `restore` takes; None while the trial goes on, or the check is to come."""

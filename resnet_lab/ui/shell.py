@@ -73,19 +73,15 @@ def _navigate() -> st.Page:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> threading.Thread:
-    """Imports the heavy packages while the reader looks at the first page, and compiles what a CPU trains with."""
+    """Imports the heavy packages while the reader looks at the first page."""
 
     def load() -> None:
         import captum.attr  # noqa: F401
-        import torch._dynamo  # a second's worth, which the first optimizer would load
+        import torch._dynamo  # noqa: F401 (a second's worth, which the first optimizer would load)
         import torchvision  # noqa: F401
-
-        from resnet_lab.training.kernels import kernels
 
         gc.collect()
         gc.freeze()  # so that later collections do not walk a million objects of torch
-        if not torch.cuda.is_available():
-            kernels()
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
     thread.start()
