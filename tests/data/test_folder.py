@@ -67,7 +67,7 @@ def test_a_limit_is_balanced_and_reproducible(pictures):
 def test_the_second_load_decodes_nothing_and_a_change_is_noticed(pictures, monkeypatch):
     first = load(pictures)
     with monkeypatch.context() as patch:
-        patch.setattr("resnet_lab.data.folder.read_image", None)  # decoding would now fail
+        patch.setattr("resnet_lab.data.folder.decoded_image", None)  # decoding would now fail
         assert torch.equal(load(pictures).images, first.images)
     Image.new("RGB", (32, 32), (9, 9, 9)).save(pictures / "train" / "red" / "0.png")
     assert (load(pictures).images == 9).any()
