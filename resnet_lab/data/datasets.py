@@ -1,5 +1,6 @@
 """The data sets by name."""
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -141,7 +142,9 @@ def folder_of(name: str, root: str | Path | None = None) -> Path | None:
         return None
     if not (path := name.removeprefix("folder:")):
         raise DatasetError("There is no path behind 'folder:'; name a folder.")
-    folder = Path(os.path.expanduser(path))
+    with contextlib.suppress(ValueError):  # a null byte behind a ~
+        path = os.path.expanduser(path)
+    folder = Path(path)
     inside = data_root(root) / folder
     return inside if not os.path.exists(folder) and os.path.isdir(inside) else folder
 

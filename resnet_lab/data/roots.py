@@ -36,11 +36,19 @@ def require_inside(roots: Roots, dataset: str, weights: str | None) -> None:
     """
     paths = [folder_of(dataset), Path(weights) if weights not in (None, "imagenet") else None]
     for path in paths:
-        if path is not None and not any(_resolved(path).is_relative_to(root) for root in roots):
+        if path is not None and not _is_inside(path, roots):
             raise DatasetError(
                 f"{printable(str(path))} lies outside the folders that this server reads; whoever starts it can name "
                 "more in RESNET_LAB_IMAGES."
             )
+
+
+def _is_inside(path: Path, roots: Roots) -> bool:
+    try:
+        resolved = _resolved(path)
+    except ValueError:  # no path at all: it has a null byte, say
+        return False
+    return any(resolved.is_relative_to(root) for root in roots)
 
 
 def _resolved(path: str | Path) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from resnet_lab.data import DatasetError
+from resnet_lab.data.roots import Roots, require_inside
 from resnet_lab.runs.files import RunError
 from resnet_lab.runs.model import read_first
 from resnet_lab.runs.store import Run, RunStore, mine
@@ -117,6 +118,8 @@ class RunManager:
     Stopping goes through the run's directory, so it works alike for runs of other processes.
     """
 
+    roots: Roots | None = None  # where new runs may read; None: anywhere. The app sets it, for its visitors
+
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self._queue: deque[tuple[list[Run], int | None]] = deque()  # with the number of steps, None for all
@@ -129,16 +132,30 @@ class RunManager:
         """Queues a run and returns its id at once.
 
         Raises:
-            RunError: the run folder cannot be written.
+            RunError: the run folder cannot be written, or as `admit`.
         """
         return self.race([config], name)[0]
+
+    def admit(self, config: TrainConfig) -> None:
+        """Asks whether `config` reads within `roots` alone; runs that exist are not asked again.
+
+        Raises:
+            RunError: it names a folder or a weights file that lies outside.
+        """
+        if self.roots is not None:
+            try:
+                require_inside(self.roots, config.dataset, config.weights)
+            except DatasetError as error:
+                raise RunError(str(error)) from error
 
     def race(self, configs: Sequence[TrainConfig], name: str = "") -> list[str]:
         """Queues runs that take turns, a step each, so that their curves grow together; returns their ids at once.
 
         Raises:
-            RunError: the run folder cannot be written.
+            RunError: the run folder cannot be written, or as `admit`; then none is queued.
         """
+        for config in configs:
+            self.admit(config)
         runs = [self.store.create(config, name) for config in configs]
         self._enqueue(runs)
         return [run.id for run in runs]

@@ -96,6 +96,9 @@ def store() -> RunStore:
 @st.cache_resource(show_spinner=False)
 def manager() -> RunManager:
     """The one manager of this process; its worker threads outlive pages and sessions."""
+    from resnet_lab.data.roots import roots_from_environment
     from resnet_lab.runs import RunManager, RunStore
 
-    return RunManager(RunStore())
+    manager = RunManager(RunStore())
+    manager.roots = roots_from_environment()
+    return manager
