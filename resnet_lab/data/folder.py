@@ -3,8 +3,9 @@
 import contextlib
 import hashlib
 import os
-from collections import Counter, defaultdict
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
@@ -124,69 +125,92 @@ def _key(listing: Listing, split: str, count: int, size: int) -> tuple[object, .
     return DECODER_VERSION, str(listing.folder.resolve()), listing.classes, size, count, digest.hexdigest()
 
 
+class _Rows:
+    """What images are decoded into: each into a row of its own, in any thread."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self.size = size
+        self.images = torch.empty(count, 3, size, size, dtype=torch.uint8)
+        self.resized = torch.zeros(count, dtype=torch.bool)
+        self.lost = torch.zeros(count)  # share of the area that the centre crop cut off
+        self.readable = torch.ones(count, dtype=torch.bool)
+
+    def read(self, files: Mapping[int, ImageFile]) -> dict[int, str]:
+        """Decode a file into each of these rows; returns what is wrong with those that cannot be read."""
+        problems = {}
+        for row, file in files.items():
+            path = Path(file.path)
+            try:
+                with decoded_image(path, path.name) as image:
+                    self.images[row] = image_to_tensor(image, self.size)
+                    self.resized[row] = image.size != (self.size, self.size)
+                    self.lost[row] = 1 - min(image.size) / max(image.size)
+            except ImageError as error:
+                problems[row] = str(error)
+        return problems
+
+
 def _decode(listing: Listing, split: str, count: int, size: int, progress: Progress | None) -> Record:
     """The first `count` images of a split; in the place of an unreadable one, another of its class if there is one.
 
     Returns `images` uint8 (N, 3, size, size) and `labels` int64 (N,); `resized`, how many had another size; `lost`
     float32 (N,), the share of each image's area that the centre crop cut off; `unreadable` int64 (classes,), and
-    `reason`, what is wrong with the first of those. Pillow lets go of the interpreter lock while it decodes.
+    `reason`, what is wrong with the first of those.
 
     Raises:
         DatasetError: none is readable, or they take too much memory.
     """
     _require_memory(count, size)
-    labels = listing.labels[split][:count]
-    tries = _tries(listing, split, count)
-    images = torch.empty(count, 3, size, size, dtype=torch.uint8)
-    resized, lost = torch.zeros(count, dtype=torch.bool), torch.zeros(count)
-    problems: list[list[str]] = [[] for _ in range(count)]
-
-    def decode_chunk(start: int) -> None:
-        for row in range(start, min(start + CHUNK, count)):
-            for file in tries[row]:
-                try:
-                    with decoded_image(Path(file.path), os.path.basename(file.path)) as image:
-                        images[row] = image_to_tensor(image, size)
-                        resized[row] = image.size != (size, size)
-                        lost[row] = 1 - min(image.size) / max(image.size)
-                    break
-                except ImageError as error:
-                    problems[row].append(str(error))
-
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
-        _wait([pool.submit(decode_chunk, start) for start in range(0, count, CHUNK)], count, progress)
-    finally:
-        pool.shutdown(cancel_futures=True)  # when `progress` raises to cancel, the rest is dropped
-    failures = torch.tensor([len(of_row) for of_row in problems])
-    readable = failures < torch.tensor([len(of_row) for of_row in tries])
-    reason = next((of_row[0] for of_row in problems if of_row), "")
-    if not readable.any():
-        raise DatasetError(
-            f"None of the {count:,} pictures in {printable(str(listing.folder))} is readable: {reason}"
-        )
+    files, labels = listing.files[split], listing.labels[split].tolist()
+    rows = _Rows(count, size)
+    spares: dict[int, deque[ImageFile]] = defaultdict(deque)  # by label
+    for file, label in zip(files[count:], labels[count:], strict=True):
+        spares[label].append(file)
+    unreadable, reason = torch.zeros(len(listing.classes), dtype=torch.int64), ""
+    todo = dict(enumerate(files[:count]))
+    while todo:
+        problems = _in_threads(rows.read, todo, count, progress)
+        todo = {}
+        for row, problem in sorted(problems.items()):
+            unreadable[labels[row]] += 1
+            reason = reason or problem
+            if spare := spares[labels[row]]:
+                todo[row] = spare.popleft()
+            else:
+                rows.readable[row] = False
+    if not rows.readable.any():
+        folder = printable(str(listing.folder))
+        raise DatasetError(f"None of the {count:,} pictures in {folder} is readable: {reason}")
     return {
-        "images": images if readable.all() else images[readable],
-        "labels": labels[readable],
-        "resized": int(resized[readable].sum()),
-        "lost": lost[readable],
-        "unreadable": torch.zeros(len(listing.classes), dtype=torch.int64).index_add(0, labels, failures),
+        "images": rows.images if rows.readable.all() else rows.images[rows.readable],
+        "labels": listing.labels[split][:count][rows.readable],
+        "resized": int(rows.resized[rows.readable].sum()),
+        "lost": rows.lost[rows.readable],
+        "unreadable": unreadable,
         "reason": reason,
     }
 
 
-def _tries(listing: Listing, split: str, count: int) -> list[list[ImageFile]]:
-    """For each of the first `count` images itself, then the files of its class that are not among them, dealt out."""
-    of_class: dict[int, list[ImageFile]] = defaultdict(list)
-    for file, label in zip(listing.files[split], listing.labels[split].tolist(), strict=True):
-        of_class[label].append(file)
-    chosen = listing.labels[split][:count].tolist()
-    share, turn = Counter(chosen), Counter[int]()
-    tries = []
-    for label in chosen:
-        tries.append(of_class[label][turn[label] :: share[label]])
-        turn[label] += 1
-    return tries
+def _in_threads(
+    read: Callable[[dict[int, ImageFile]], dict[int, str]],
+    files: dict[int, ImageFile],
+    count: int,
+    progress: Progress | None,
+) -> dict[int, str]:
+    """`read` for all files, in chunks. Pillow lets go of the interpreter lock while it decodes."""
+    items = list(files.items())
+    chunks = [dict(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)]
+    problems = {}
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        for done, task in enumerate(as_completed([pool.submit(read, chunk) for chunk in chunks]), 1):
+            problems.update(task.result())
+            if progress:
+                pictures = min(done * CHUNK, count)
+                progress(pictures / count, f"Reading pictures: {pictures:,} of {count:,}")
+    finally:
+        pool.shutdown(cancel_futures=True)  # when `progress` raises to cancel, the rest is dropped
+    return problems
 
 
 def _require_memory(count: int, size: int) -> None:
@@ -196,14 +220,6 @@ def _require_memory(count: int, size: int) -> None:
             f"{count:,} pictures of {size} × {size} would take {gigabytes:.0f} GB of memory; choose a smaller "
             "picture size or fewer pictures."
         )
-
-
-def _wait(tasks: list[Future[None]], count: int, progress: Progress | None) -> None:
-    for done, task in enumerate(as_completed(tasks), 1):
-        task.result()
-        if progress:
-            pictures = min(done * CHUNK, count)
-            progress(pictures / count, f"Reading pictures: {pictures:,} of {count:,}")
 
 
 def _statistics(images: Tensor) -> Record:

@@ -187,6 +187,7 @@ def _read_parts(
         )
     scan = _scan(parts["train"])
     train, notes = _require_classes(scan), list(scan.notes())
+    notes += Scan([folder], loose=sum(map(is_image_name, os.listdir(folder)))).notes()
     unused = {printable(path.name): count for path in beside if (count := sum(1 for _ in _images(path)))}
     if unused:
         notes.append(f"{_were(sum(unused.values()))} left out for lying beside the parts: {name_counts(unused)}.")
