@@ -86,8 +86,8 @@ def _unpacked(
     """The archive's pictures, none of them read yet."""
     others = 0
     for entry in packed.infolist():
-        name = printable(_real_name(entry))
-        path = PurePosixPath(name.replace("\\", "/"))
+        path = PurePosixPath(_real_name(entry).replace("\\", "/"))
+        name = printable(str(path))
         hidden = any(is_hidden(part) for part in path.parts if part != "..")
         if not path.parts or entry.is_dir() or hidden:
             continue
@@ -104,7 +104,7 @@ def _unpacked(
             megabytes = f"{entry.file_size / MEGABYTE:,.0f} MB, over {limits.bytes_each / MEGABYTE:,.0f}"
             problems.append(f"{archive}: {name} unpacks to {megabytes}, and was left out.")
         else:
-            yield str(path), entry.file_size, partial(_read, packed, entry)
+            yield name, entry.file_size, partial(_read, packed, entry)
     if others:
         what = "1 file that is no picture was" if others == 1 else f"{others:,} files that are no pictures were"
         problems.append(f"{archive}: {what} left out.")
