@@ -87,12 +87,12 @@ def list_folder(folder: Path) -> Listing:
     """Find the classes and files of a folder: class folders, or parts (train with test or val) that hold them.
 
     What counts is what torchvision's ImageFolder takes: each folder is a class, with all its sub-folders, also
-    those behind links; but hidden ones (`.name`, `__MACOSX`) are not. Each real folder is read once a class, so
-    that links in a circle end, and no image is in two splits by way of a link.
+    those behind links; but hidden ones (`.name`, `__MACOSX`) are not, and a folder that is reached twice in one
+    class, by a link, is read once. A class with nothing that can be opened to train on is left out of both splits.
 
     Raises:
-        DatasetError: the folder is missing or cannot be read, or has images of fewer than two classes, or other
-            classes to test than to train.
+        DatasetError: the folder is missing or cannot be read, or fewer than two classes are left, or there are
+            other classes to test with than to train on.
     """
     shown = printable(str(folder))
     try:
@@ -129,8 +129,8 @@ def why_unreadable(files: Iterable[ImageFile]) -> str:
 
 def name_counts(counts: Mapping[str, int]) -> str:
     """'owls' 30, 'cats' 2: the most first."""
-    named = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    text = ", ".join(f"'{name}' {count:,}" for name, count in named[:MOST_CLASSES_NAMED] if count)
+    named = sorted(((name, n) for name, n in counts.items() if n), key=lambda item: (-item[1], item[0]))
+    text = ", ".join(f"'{name}' {count:,}" for name, count in named[:MOST_CLASSES_NAMED])
     rest = len(named) - MOST_CLASSES_NAMED
     return text + (f" and {rest:,} more classes" if rest > 0 else "")
 
@@ -150,13 +150,12 @@ def _list(folder: Path) -> Listing:
         scan = _scan([folder])
         train, notes = _require_classes(scan), list(scan.notes())
         notes += [
-            f"'{path.name}' was taken for a class, as '{printable(beside[0].name)}' lies beside it; if it holds the "
-            "classes, name that folder."
+            f"'{path.name}' was taken for a class, as others lie beside it; if it holds the classes, name that folder."
             for path in parts["train"]
             if _has_classes(path)
         ]
     unreadable = {name: reason for name, files in train.items() if (reason := why_unreadable(files))}
-    notes += _require_readable(folder, train, unreadable)
+    notes += _require_readable(folder, train, test or {}, unreadable)
     train = {name: files for name, files in train.items() if name not in unreadable}
     if test is None:
         train, test = _divide(train)
@@ -204,12 +203,12 @@ def _read_parts(
     _require_same_classes(folder, set(train), set(scan.full))
     notes += scan.notes()
     if "test" not in labelled:
-        notes.append(f"{scan.place} is the test part, as there is no labelled other.")
+        notes.append(f"{scan.place} is used as the test part, as no other has the folders of the classes.")
     elif "val" in labelled:
         counts = {name: len(files) for name, files in labelled["val"].full.items()}
         notes.append(
-            f"{_were(sum(counts.values()))} left out with {labelled['val'].place}, as a share of the training pictures "
-            f"validates: {name_counts(counts)}."
+            f"{_were(sum(counts.values()))} left out with {labelled['val'].place}, as {scan.place} is the test part and "
+            f"validation takes a share of the training pictures: {name_counts(counts)}."
         )
     return train, scan.full, notes
 
@@ -313,7 +312,7 @@ def _require_same_classes(folder: Path, train: set[str], test: set[str]) -> None
             )
 
 
-def _require_readable(folder: Path, train: Files, unreadable: Mapping[str, str]) -> list[str]:
+def _require_readable(folder: Path, train: Files, test: Files, unreadable: Mapping[str, str]) -> list[str]:
     """Notes on the classes in `unreadable` (with the reason). Raises DatasetError if fewer than two others remain."""
     if not unreadable:
         return []
@@ -327,7 +326,8 @@ def _require_readable(folder: Path, train: Files, unreadable: Mapping[str, str])
             f"pictures of {name_counts({name: len(train[name]) for name in unreadable})} is readable: {reason}"
         )
     return [
-        f"Class '{name}' was left out, as none of its {len(train[name]):,} pictures is readable: {reason}"
+        f"Class '{name}' was left out{f', and {len(test[name]):,} pictures to test with' if name in test else ''}: "
+        f"none of its {len(train[name]):,} pictures to train on is readable: {reason}"
         for name, reason in unreadable.items()
     ]
 

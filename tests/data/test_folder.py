@@ -149,7 +149,8 @@ def test_a_class_that_cannot_be_read_is_left_out_of_both_splits(pictures):
         expected = torch.tensor([COLOURS[data.classes[i]] for i in data.labels], dtype=torch.uint8)
         assert torch.equal(data.images[:, :, 7, 7], expected)
         assert data.notes[0].startswith(
-            "Class 'blue' was left out, as none of its 5 pictures is readable: 0.png is not a picture"
+            "Class 'blue' was left out, and 2 pictures to test with: none of its 5 pictures to train on is readable: "
+            "0.png is not a picture"
         )
     assert [len(data) for data in splits] == [10, 4]
 
