@@ -13,9 +13,10 @@ from torch import Tensor
 
 from resnet_lab.data.base import Dataset, DatasetError, DatasetInfo, Progress
 from resnet_lab.data.cache import Record, cache_path, load_or_build
-from resnet_lab.data.listing import ImageFile, Listing, list_folder, name_counts, why_unreadable
+from resnet_lab.data.listing import Listing, list_folder, why_unreadable
 from resnet_lab.data.names import printable
 from resnet_lab.data.preprocess import ImageError, decoded_image, image_to_tensor, read_size
+from resnet_lab.data.scan import ImageFile, name_counts
 
 DECODER_VERSION = 2  # part of the cache's key: to be raised when `read_image` gives other pixels than before
 FALLBACK_SIZE = 64  # where the pictures have no common small size

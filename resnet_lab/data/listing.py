@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from resnet_lab.data.base import DatasetError, balanced_order
-from resnet_lab.data.names import class_name, is_hidden, is_image_name, is_system_name, printable
+from resnet_lab.data.names import is_hidden, is_image_name, is_system_name, printable
 from resnet_lab.data.preprocess import ImageError, read_size
+from resnet_lab.data.scan import Files, ImageFile, Scan, count_were, has_classes, has_images, images_in, name_counts, scan_folders
 
 TEST_FRACTION = 0.2  # where the folder itself has no test part
 PARTS = {  # names of folders, in any letter case, and which part of the data they hold
@@ -25,19 +23,6 @@ PARTS = {  # names of folders, in any letter case, and which part of the data th
     "test": "test", "testing": "test",
     "val": "val", "valid": "val", "validation": "val",
 }  # fmt: skip
-# Labels and leftovers that lie beside images; any other file that is no image is said to be left out.
-COMPANIONS = (".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".ini", ".db")
-MOST_CLASSES_NAMED = 20
-
-
-class ImageFile(NamedTuple):
-    path: str
-    name: str  # with the sub-folders of its class, in one normal form: what the split goes by
-    size: int  # bytes
-    mtime_ns: int
-
-
-Files = dict[str, list[ImageFile]]  # by class
 
 
 @dataclass(frozen=True)
@@ -49,38 +34,6 @@ class Listing:
     files: dict[str, list[ImageFile]]  # by split
     labels: dict[str, Tensor]  # by split, int64 (N,)
     notes: tuple[str, ...]
-
-
-@dataclass
-class Scan:
-    """The class folders in `folders`, which are read as one, and what was passed over in them."""
-
-    folders: list[Path]
-    files: Files = field(default_factory=dict)  # of a class without images: []
-    loose: int = 0  # images in no class folder
-    hidden: Counter[str] = field(default_factory=Counter)  # images, by class or hidden folder
-    others: Counter[str] = field(default_factory=Counter)  # files of other kinds, by class
-    suffixes: set[str] = field(default_factory=set)  # of those
-
-    @property
-    def place(self) -> str:
-        return " and ".join(printable(str(folder)) for folder in self.folders)
-
-    @property
-    def full(self) -> Files:
-        return {name: files for name, files in self.files.items() if files}
-
-    def notes(self) -> Iterator[str]:
-        for name in sorted(self.files.keys() - self.full.keys()):
-            yield f"Class '{name}' was left out: {printable(str(self.folders[0]))}/{name} has no pictures."
-        if self.loose:
-            yield f"{_were(self.loose)} left out for lying in {self.place} itself, in no class folder."
-        if self.hidden:
-            yield f"{_were(self.hidden.total())} left out for hidden names: {name_counts(self.hidden)}."
-        if self.others:
-            kinds = ", ".join(sorted(self.suffixes))
-            were = _were(self.others.total(), "file")
-            yield f"{were} left out for being of another kind ({kinds}): {name_counts(self.others)}."
 
 
 def list_folder(folder: Path) -> Listing:
@@ -127,18 +80,6 @@ def why_unreadable(files: Iterable[ImageFile]) -> str:
     return first
 
 
-def name_counts(counts: Mapping[str, int]) -> str:
-    """'owls' 30, 'cats' 2: the most first."""
-    named = sorted(((name, n) for name, n in counts.items() if n), key=lambda item: (-item[1], item[0]))
-    text = ", ".join(f"'{name}' {count:,}" for name, count in named[:MOST_CLASSES_NAMED])
-    rest = len(named) - MOST_CLASSES_NAMED
-    return text + (f" and {rest:,} more classes" if rest > 0 else "")
-
-
-def _were(count: int, thing: str = "picture") -> str:
-    return f"1 {thing} was" if count == 1 else f"{count:,} {thing}s were"
-
-
 def _list(folder: Path) -> Listing:
     directories = [folder / name for name in sorted(os.listdir(folder)) if os.path.isdir(folder / name)]
     parts = {part: [d for d in directories if PARTS.get(d.name.lower()) == part] for part in PARTS.values()}
@@ -147,12 +88,12 @@ def _list(folder: Path) -> Listing:
     if _is_divided(parts, beside):
         train, test, notes = _read_parts(folder, parts, beside)
     else:
-        scan = _scan([folder])
+        scan = scan_folders([folder])
         train, notes = _require_classes(scan), list(scan.notes())
         notes += [
             f"'{path.name}' was taken for a class, as others lie beside it; if it holds the classes, name that folder."
             for path in parts["train"]
-            if _has_classes(path)
+            if has_classes(path)
         ]
     unreadable = {name: reason for name, files in train.items() if (reason := why_unreadable(files))}
     notes += _require_readable(folder, train, test or {}, unreadable)
@@ -171,9 +112,9 @@ def _is_divided(parts: Mapping[str, list[Path]], beside: list[Path]) -> bool:
     testing = parts["test"] + parts["val"]
     if not parts["train"] + testing:
         return False
-    if not any(_has_images(path) for path in beside if not is_hidden(path.name)):
+    if not any(has_images(path) for path in beside if not is_hidden(path.name)):
         return True
-    return any(map(_has_classes, parts["train"])) and any(map(_has_images, testing))
+    return any(map(has_classes, parts["train"])) and any(map(has_images, testing))
 
 
 def _read_parts(
@@ -184,19 +125,19 @@ def _read_parts(
         raise DatasetError(
             f"{printable(str(folder))} has a part to test with and none to train with; call that one 'train'."
         )
-    scan = _scan(parts["train"])
+    scan = scan_folders(parts["train"])
     train, notes = _require_classes(scan), list(scan.notes())
     notes += Scan([folder], loose=sum(map(is_image_name, os.listdir(folder)))).notes()
-    unused = {printable(path.name): count for path in beside if (count := sum(1 for _ in _images(path)))}
+    unused = {printable(path.name): count for path in beside if (count := sum(1 for _ in images_in(path)))}
     if unused:
-        notes.append(f"{_were(sum(unused.values()))} left out for lying beside the parts: {name_counts(unused)}.")
+        notes.append(f"{count_were(sum(unused.values()))} left out for lying beside the parts: {name_counts(unused)}.")
     labelled: dict[str, Scan] = {}
     for part in ("test", "val"):
-        scan = _scan(parts[part])
+        scan = scan_folders(parts[part])
         if scan.full.keys() & train.keys() or len(scan.full) > 1:
             labelled[part] = scan
         elif count := scan.loose + sum(map(len, scan.files.values())):
-            notes.append(f"{_were(count)} left out for lying in {scan.place} without the folders of their classes.")
+            notes.append(f"{count_were(count)} left out for lying in {scan.place} without the folders of their classes.")
     if not labelled:
         return train, None, notes
     scan = labelled.get("test") or labelled["val"]
@@ -207,90 +148,17 @@ def _read_parts(
     elif "val" in labelled:
         counts = {name: len(files) for name, files in labelled["val"].full.items()}
         notes.append(
-            f"{_were(sum(counts.values()))} left out with {labelled['val'].place}, as {scan.place} is the test part and "
+            f"{count_were(sum(counts.values()))} left out with {labelled['val'].place}, as {scan.place} is the test part and "
             f"validation takes a share of the training pictures: {name_counts(counts)}."
         )
     return train, scan.full, notes
-
-
-def _scan(folders: list[Path]) -> Scan:
-    scan = Scan(folders)
-    for folder in folders:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
-        for name in names:
-            path = folder / name
-            if not os.path.isdir(path):
-                scan.loose += is_image_name(name)
-            elif not is_hidden(name):
-                _scan_class(scan, class_name(name), path)
-            elif count := sum(1 for _ in _images(path)):
-                scan.hidden[printable(name)] += count
-    return scan
-
-
-def _scan_class(scan: Scan, name: str, path: Path) -> None:
-    files = scan.files.setdefault(name, [])
-    for entry, within, hidden in _walk(path):
-        if not is_image_name(entry.name):
-            if not hidden and not entry.name.lower().endswith(COMPANIONS):
-                scan.others[name] += 1
-                scan.suffixes.add(printable(os.path.splitext(entry.name)[1].lower()) or "no suffix")
-        elif hidden:
-            scan.hidden[name] += 1
-        else:
-            try:
-                status = entry.stat()
-            except OSError:  # a link that leads nowhere; decoding will count it among the unreadable
-                status = entry.stat(follow_symlinks=False)
-            files.append(ImageFile(entry.path, within, status.st_size, status.st_mtime_ns))
-    files.sort(key=lambda file: file.name)
-
-
-def _walk(top: Path) -> Iterator[tuple[os.DirEntry[str], str, bool]]:
-    """All files below `top`: their entry, path from there (NFC, with slashes), and whether that is hidden."""
-    waiting, seen = [(os.fspath(top), "", False)], set()
-    while waiting:
-        path, within, hidden = waiting.pop()
-        status = os.stat(path)
-        if (status.st_dev, status.st_ino) in seen:  # by a link
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(path) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                name = unicodedata.normalize("NFC", entry.name)
-                if not _is_directory(entry):
-                    yield entry, within + name, hidden or is_hidden(name)
-                elif not is_system_name(name):
-                    waiting.append((entry.path, f"{within}{name}/", hidden or is_hidden(name)))
-
-
-def _is_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _images(folder: Path) -> Iterator[os.DirEntry[str]]:
-    if not is_system_name(folder.name):
-        yield from (entry for entry, _, hidden in _walk(folder) if is_image_name(entry.name) and not hidden)
-
-
-def _has_images(folder: Path) -> bool:
-    return any(True for _ in _images(folder))
-
-
-def _has_classes(folder: Path) -> bool:
-    paths = [folder / name for name in os.listdir(folder) if not is_hidden(name)]
-    return any(_has_images(path) for path in paths if os.path.isdir(path))
 
 
 def _require_classes(scan: Scan) -> Files:
     """Files of the classes that have any. Raises DatasetError if these are fewer than two."""
     full = scan.full
     if not full:
-        where = f" {_were(scan.loose)} found, but in no class folder." if scan.loose else ""
+        where = f" {count_were(scan.loose)} found, but in no class folder." if scan.loose else ""
         raise DatasetError(
             f"No pictures were found in {scan.place}; put them into one sub-folder for each class.{where}"
         )
