@@ -9,7 +9,8 @@ import streamlit as st
 from resnet_lab.inspection.layer_table import MAX_SIDE
 from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
 from resnet_lab.models.links import spec_from_link, spec_to_link
-from resnet_lab.models.spec import BLOCKS, MAX_CLASSES
+from resnet_lab.models.spec import BLOCKS
+from resnet_lab.schema import fields_of
 from resnet_lab.ui import shell
 from resnet_lab.ui.download import download
 from resnet_lab.ui.text import plain
