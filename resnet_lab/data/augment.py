@@ -7,13 +7,12 @@ from typing import Annotated, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
-from resnet_lab.schema import Record, record
+from resnet_lab.schema import Record, about, record
 
-Scale = Annotated[float, Field(ge=1, le=4)]
-PIXELS = {"unit": "px"}
+Scale = Annotated[float, about(ge=1, le=4)]
 RGB = tuple[float, float, float]
 
 
@@ -32,34 +31,37 @@ class Augmentation(Record):
 
     crop_padding: Annotated[
         int,
-        Field(
-            ge=0, le=1024, title="Pad and crop", json_schema_extra=PIXELS,
-            description="Pixels of black on each side, before a crop at random.",
+        about(
+            "Of black on each side, before a crop at random.", title="Pad and crop", unit="px", ge=0, le=1024
         ),
     ] = 4
-    flip: Annotated[bool, Field(title="Horizontal flip", description="Half of the pictures, at random.")] = True
+    flip: Annotated[bool, about("Half of the pictures, at random.", title="Horizontal flip")] = True
     colour_jitter: Annotated[
         float,
-        Field(
-            ge=0, le=1,
-            description="Brightness, contrast and saturation, in this order, each times a factor from 1 - this to 1 + this.",
+        about(
+            "Brightness, contrast and saturation, in this order, each times a factor from 1 - this to 1 + this.",
+            ge=0,
+            le=1,
         ),
     ] = 0.0
     scale_jitter: Annotated[
         tuple[Scale, Scale] | None,
-        Field(
+        about(
+            "Each picture by its own factor between the two, before the crop; 1 to 1.875 with a crop of 224 on "
+            "256-pixel pictures is the paper's short side from 256 to 480 (section 3.4).",
             title="Enlarge",
-            description="Each picture by its own factor from the first number to the second, before the crop; 1 to 1.875 "
-            "with a crop of 224 on 256-pixel pictures is the paper's short side from 256 to 480 (section 3.4).",
         ),
     ] = None
     crop_size: Annotated[
         int | None,
-        Field(
-            ge=8, le=1024, title="Cut to", json_schema_extra=PIXELS,
-            description="Training: anywhere. Validation and test: the middle. None keeps the pictures' own size.",
+        about(
+            "Training: anywhere. Validation and test: the middle. None keeps the pictures' own size.",
+            title="Cut to",
+            unit="px",
+            ge=8,
+            le=1024,
         ),
-    ] = None  # fmt: skip
+    ] = None
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

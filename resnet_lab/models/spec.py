@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from resnet_lab.schema import Record, record
+from resnet_lab.schema import Record, about, record
 
 Shortcut = Literal["pad", "projection", "projection_all", "none"]
 Stem = Literal["imagenet", "cifar", "deep", "tutorial"]
@@ -15,7 +15,7 @@ Norm = Literal["batch", "group", "none"]
 BLOCKS = ((3, 3), (1, 3, 1), (3, 1), (1, 3), (3, 1, 1), (3, 1, 3))
 MAX_BLOCKS = 2_000  # resnet1202 has 600
 MAX_CHANNELS = 2**20  # of a layer; beyond it a convolution has more weights than torch can count
-Width = Annotated[int, Field(ge=1, le=4096)]
+Width = Annotated[int, about(ge=1, le=4096)]
 
 
 @record
@@ -28,78 +28,63 @@ class ModelSpec(Record):
 
     what: ClassVar[str] = "a model spec"
 
-    name: Annotated[str, Field(max_length=200, description="What the screen calls it.")] = "custom"
+    name: Annotated[str, about("What the screen calls it.", max_length=200)] = "custom"
     block: Annotated[
         tuple[int, ...],
-        Field(
-            description="Kernel sizes of the convolutions in a block: (3, 3) is the BasicBlock and (1, 3, 1) the "
-            "Bottleneck of He et al. 2015 (Fig. 5); the rest are those of Wide ResNet (Zagoruyko and Komodakis 2016, "
-            "Sec. 2)."
+        about(
+            "Kernel sizes of the convolutions in a block: (3, 3) is the BasicBlock and (1, 3, 1) the Bottleneck of "
+            "He et al. 2015 (Fig. 5); the rest are those of Wide ResNet (Zagoruyko and Komodakis 2016, Sec. 2)."
         ),
     ] = (3, 3)
     blocks: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=10**9)], ...],
-        Field(
-            min_length=1,
-            max_length=6,
-            title="Blocks per stage",
-            description="One count for each of 1 to 6 stages.",
-        ),
+        tuple[Annotated[int, about(ge=1, le=10**9)], ...],
+        about("One count for each of 1 to 6 stages.", title="Blocks per stage", min_length=1, max_length=6),
     ] = (2, 2, 2, 2)
     width: Annotated[
-        Width,
-        Field(
-            description="Channels of the first stage, before a Bottleneck's expansion by 4; doubles each stage."
-        ),
+        Width, about("Channels of the first stage, before a Bottleneck's expansion by 4; doubles each stage.")
     ] = 64
-    groups: Annotated[Width, Field(description="Of a Bottleneck's 3×3 convolutions, as in ResNeXt.")] = 1
+    groups: Annotated[Width, about("Of a Bottleneck's 3×3 convolutions, as in ResNeXt.")] = 1
     width_per_group: Annotated[
-        Width,
-        Field(description="A Bottleneck's inner width is ⌊planes · this / 64⌋ · groups, as in torchvision."),
+        Width, about("A Bottleneck's inner width is ⌊planes · this / 64⌋ · groups, as in torchvision.")
     ] = 64
     shortcut: Annotated[
         Shortcut,
-        Field(
-            description="pad: option A, a zero-padded identity; projection: option B, a 1×1 convolution where the shape "
+        about(
+            "pad: option A, a zero-padded identity; projection: option B, a 1×1 convolution where the shape "
             "changes; projection_all: option C, everywhere; none: a plain net."
         ),
     ] = "projection"
     stem: Annotated[
         Stem,
-        Field(
-            description="imagenet: 7×7/2, norm, ReLU, 3×3/2 max pool; cifar: 3×3; deep: three 3×3; tutorial: 7×7/2, then "
-            "max pool, nothing between."
+        about(
+            "imagenet: 7×7/2, norm, ReLU, 3×3/2 max pool; cifar: 3×3; deep: three 3×3; tutorial: 7×7/2, then max "
+            "pool, nothing between."
         ),
     ] = "imagenet"
     preactivation: Annotated[
-        bool,
-        Field(title="Pre-activation", description="Norm and ReLU before each convolution (He et al. 2016)."),
+        bool, about("Norm and ReLU before each convolution (He et al. 2016).", title="Pre-activation")
     ] = False
     zero_init_residual: Annotated[
         bool,
-        Field(
+        about(
+            "The last norm of each block starts at weight 0 (Goyal et al. 2017, Sec. 5.1).",
             title="Zero-init residual",
-            description="The last norm of each block starts at weight 0 (Goyal et al. 2017, Sec. 5.1).",
         ),
     ] = False
     dilation: Annotated[
         tuple[bool, ...],
-        Field(
-            description="For each stage after the first: whether dilation replaces its stride.", max_length=5
-        ),
+        about("For each stage after the first: whether dilation replaces its stride.", max_length=5),
     ] = ()
-    norm: Annotated[Norm, Field(description="group: up to 32 groups (Wu and He 2018).")] = "batch"
-    num_classes: Annotated[
-        int, Field(ge=1, le=100_000, title="Classes", description="Outputs of the head.")
-    ] = 1000
+    norm: Annotated[Norm, about("group: up to 32 groups (Wu and He 2018).")] = "batch"
+    num_classes: Annotated[int, about("Outputs of the head.", title="Classes", ge=1, le=100_000)] = 1000
     conv_bias: Annotated[
-        bool, Field(title="Convolution bias", description="Convolutions with bias, as in the tutorial net.")
+        bool, about("Convolutions with bias, as in the tutorial net.", title="Convolution bias")
     ] = False
     extra_projections: Annotated[
-        tuple[tuple[Annotated[int, Field(ge=0)], ...], ...],
-        Field(
-            description="For each stage, block positions (from 0) that carry a projection although the shape does not "
-            "change (the tutorial net).",
+        tuple[tuple[Annotated[int, about(ge=0)], ...], ...],
+        about(
+            "For each stage, block positions (from 0) that carry a projection although the shape does not change "
+            "(the tutorial net).",
             max_length=6,
         ),
     ] = ()

@@ -6,19 +6,18 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from resnet_lab.data import Augmentation
 from resnet_lab.models.spec import ModelSpec
 from resnet_lab.models.variants import get_spec
-from resnet_lab.schema import Record, nested, record
+from resnet_lab.schema import Record, about, nested, record
 
 Optimizer = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "step", "multistep", "cosine", "onecycle"]
 Precision = Literal["auto", "float32", "bf16", "fp16"]
-PIXELS, PICTURES, EPOCHS = {"unit": "px"}, {"unit": "pictures"}, {"unit": "epochs"}
-Text = Annotated[str, Field(min_length=1)]
-Epoch = Annotated[float, Field(gt=0, le=1e5)]
+Text = Annotated[str, about(min_length=1)]
+Epoch = Annotated[float, about(gt=0, le=1e5)]
 TIMED = "Auto: the first steps are timed, and the fastest sound way is kept."
 
 
@@ -42,119 +41,134 @@ class TrainConfig(Record):
         str | ModelSpec,
         nested(ModelSpec),
         BeforeValidator(_known_variant),
-        Field(title="Net", description="A variant's name, or any spec; its number of classes follows the data."),
+        about("A variant's name, or any spec; its number of classes follows the data.", title="Net"),
     ] = "resnet20"
-    dataset: Annotated[Text, Field(title="Data", description="A data set's name, or folder:<path>.")] = "shapes"
+    dataset: Annotated[Text, about("A data set's name, or folder:<path>.", title="Data")] = "shapes"
     image_size: Annotated[
-        int | None, Field(ge=8, le=1024, title="Picture side", json_schema_extra=PIXELS, description="None keeps the data set's own.")
+        int | None, about("None keeps the data set's own.", title="Picture side", unit="px", ge=8, le=1024)
     ] = None
     train_limit: Annotated[
         int | None,
-        Field(ge=2, le=10**9, title="Use only", json_schema_extra=PICTURES, description="A balanced choice of the training pictures."),
+        about(
+            "A balanced choice of the training pictures.", title="Use only", unit="pictures", ge=2, le=10**9
+        ),
     ] = None
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 5
-    batch_size: Annotated[
-        int, Field(ge=2, le=65_536, description="The last, smaller batch of an epoch is left out.")
-    ] = 128
+    epochs: Annotated[int, about(ge=1, le=100_000)] = 5
+    batch_size: Annotated[int, about("The last, smaller batch of an epoch is left out.", ge=2, le=65_536)] = (
+        128
+    )
     micro_batch: Annotated[
         int | None,
-        Field(
-            ge=1, le=65_536, title="Micro-batch",
-            description="So many pictures pass through the net at once; gradients add up to those of the batch. BN sees these. None for the whole batch.",
+        about(
+            "So many pictures pass through the net at once; gradients add up to those of the batch. BN sees these. "
+            "None for the whole batch.",
+            title="Micro-batch",
+            ge=1,
+            le=65_536,
         ),
     ] = None
     optimizer: Optimizer = "sgd"
     lr: Annotated[
-        float, Field(gt=0, le=1e4, title="Learning rate", description="The peak; 0.1 is usual for SGD, 0.001 for Adam.")
+        float, about("The peak; 0.1 is usual for SGD, 0.001 for Adam.", title="Learning rate", gt=0, le=1e4)
     ] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1, description="Of SGD.")] = 0.9
-    nesterov: Annotated[bool, Field(description="Of SGD.")] = True
-    weight_decay: Annotated[float, Field(ge=0, le=10)] = 1e-4
+    momentum: Annotated[float, about("Of SGD.", ge=0, lt=1)] = 0.9
+    nesterov: Annotated[bool, about("Of SGD.")] = True
+    weight_decay: Annotated[float, about(ge=0, le=10)] = 1e-4
     schedule: Annotated[
         Schedule,
-        Field(
-            description="step: times the factor every so many epochs; multistep: at each of the milestones; cosine: falls to "
-            "0; onecycle: rises for 30 % of the run, then falls (Smith and Topin 2018).",
+        about(
+            "step: times the factor every so many epochs; multistep: at each of the milestones; cosine: falls to 0; "
+            "onecycle: rises for 30 % of the run, then falls (Smith and Topin 2018)."
         ),
     ] = "onecycle"
     warmup_epochs: Annotated[
         float,
-        Field(ge=0, le=1e5, title="Warm-up", json_schema_extra=EPOCHS, description="Linear, before any schedule but one-cycle."),
+        about("Linear, before any schedule but one-cycle.", title="Warm-up", unit="epochs", ge=0, le=1e5),
     ] = 0.0
     warmup_accuracy: Annotated[
         float | None,
-        Field(
-            gt=0, le=1, title="Warm-up until",
-            description="A tenth of the rate until the training accuracy of 50 steps passes this, 0 to 1 (He et al. 2015, "
-            "Sec. 4.2: 0.2 for 110 layers). None for no such warm-up.",
+        about(
+            "A tenth of the rate until the training accuracy of 50 steps passes this, 0 to 1 (He et al. 2015, Sec. "
+            "4.2: 0.2 for 110 layers). None for no such warm-up.",
+            title="Warm-up until",
+            gt=0,
+            le=1,
         ),
     ] = None
-    step_epochs: Annotated[Epoch, Field(title="Every", json_schema_extra=EPOCHS, description="Of the schedule step.")] = 30.0
+    step_epochs: Annotated[Epoch, about("Of the schedule step.", title="Every", unit="epochs")] = 30.0
     milestones: Annotated[
-        tuple[Epoch, ...], Field(max_length=1000, title="At", json_schema_extra=EPOCHS, description="Of the schedule multistep.")
+        tuple[Epoch, ...],
+        about("Of the schedule multistep.", title="At", unit="epochs", max_length=1000),
     ] = ()
-    gamma: Annotated[float, Field(gt=0, le=1, title="Factor", description="Of the schedules step and multistep.")] = 0.1
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    gamma: Annotated[float, about("Of the schedules step and multistep.", title="Factor", gt=0, le=1)] = 0.1
+    label_smoothing: Annotated[float, about(ge=0, lt=1)] = 0.0
     clip_norm: Annotated[
         float | None,
-        Field(gt=0, le=1e9, title="Clip gradient norm at", description="Gradients are scaled down to this norm; None for never."),
+        about(
+            "Gradients are scaled down to this norm; None for never.",
+            title="Clip gradient norm at",
+            gt=0,
+            le=1e9,
+        ),
     ] = None
     precision: Annotated[
-        Precision, Field(description=f"Of the forward and backward pass; weights stay float32. {TIMED}")
+        Precision, about(f"Of the forward and backward pass; weights stay float32. {TIMED}")
     ] = "auto"
-    channels_last: Annotated[bool | None, Field(title="Memory format", description=f"NHWC or NCHW. {TIMED}")] = None
+    channels_last: Annotated[bool | None, about(f"NHWC or NCHW. {TIMED}", title="Memory format")] = None
     compile: Annotated[
         bool | None,
-        Field(description=f"torch.compile, whose first step takes a minute or so, during which a stop has to wait. {TIMED}"),
+        about(
+            "torch.compile, whose first step takes a minute or so, during which a stop has to wait. " + TIMED
+        ),
     ] = None
     deterministic: Annotated[
         bool,
-        Field(
-            description="The same numbers bit for bit each time on this machine; auto then means float32, channels first, not "
+        about(
+            "The same numbers bit for bit each time on this machine; auto then means float32, channels first, not "
             "compiled."
         ),
     ] = False
     weights: Annotated[
         Text | None,
-        Field(
+        about(
+            "None for fresh ones, “imagenet” for torchvision's (with ImageNet's mean and standard deviation), or the "
+            "path of a file; a head for other classes is drawn afresh.",
             title="Begin with weights",
-            description="None for fresh ones, “imagenet” for torchvision's (with ImageNet's mean and standard deviation), or "
-            "the path of a file; a head for other classes is drawn afresh.",
         ),
     ] = None
     backbone_lr: Annotated[
         float,
-        Field(
-            ge=0, le=1, title="Rate of the backbone",
-            description="A factor on the learning rate of all layers but the head; 0 freezes them, their BN statistics too.",
+        about(
+            "A factor on the learning rate of all layers but the head; 0 freezes them, their BN statistics too.",
+            title="Rate of the backbone",
+            ge=0,
+            le=1,
         ),
     ] = 1.0
     augmentation: Annotated[
-        Augmentation, nested(Augmentation), Field(description="On the device, training pictures only.")
+        Augmentation, nested(Augmentation), about("On the device, training pictures only.")
     ] = dataclasses.field(default_factory=Augmentation)
     test_scales: Annotated[
-        tuple[Annotated[int, Field(ge=8, le=1024)], ...],
-        Field(
-            max_length=20, title="Test at several sides", json_schema_extra=PIXELS,
-            description="Test pictures are resized to each, whole; probabilities are averaged over them (He et al. 2015, Sec. "
+        tuple[Annotated[int, about(ge=8, le=1024)], ...],
+        about(
+            "Test pictures are resized to each, whole; probabilities are averaged over them (He et al. 2015, Sec. "
             "3.4). Empty for the one centre crop.",
+            title="Test at several sides",
+            unit="px",
+            max_length=20,
         ),
     ] = ()
     val_fraction: Annotated[
-        float, Field(ge=0.01, le=0.9, title="Held out for validation", description="Of the training set, by the seed.")
+        float, about("Of the training set, by the seed.", title="Held out for validation", ge=0.01, le=0.9)
     ] = 0.1
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    device: Annotated[Text, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
+    seed: Annotated[int, about(ge=0, le=2**31 - 1)] = 0
+    device: Annotated[Text, about("auto, cpu, cuda, cuda:1 or mps.")] = "auto"
     sync_bn: Annotated[
-        bool, Field(title="BN over all GPUs", description="BN statistics over all GPUs of a distributed run.")
+        bool, about("BN statistics over all GPUs of a distributed run.", title="BN over all GPUs")
     ] = False
     checkpoint_minutes: Annotated[
-        float,
-        Field(
-            ge=0.05, le=1e6, title="Checkpoint every", json_schema_extra={"unit": "min"},
-            description="And at the end of each epoch.",
-        ),
-    ] = 5.0  # fmt: skip
+        float, about("And at the end of each epoch.", title="Checkpoint every", unit="min", ge=0.05, le=1e6)
+    ] = 5.0
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -168,7 +182,9 @@ class TrainConfig(Record):
                 "backbone_lr is 0 with fresh weights; it needs weights, as a frozen net of random layers learns nothing"
             )
         if self.schedule == "multistep" and not self.milestones:
-            raise ValueError("milestones is empty; the schedule multistep needs at least one epoch, such as 100")
+            raise ValueError(
+                "milestones is empty; the schedule multistep needs at least one epoch, such as 100"
+            )
         return self
 
     @property
