@@ -23,9 +23,9 @@ spec, size = pick_net()
 with st.spinner("Reading the net"):
     try:
         table = layer_table(spec, (3, size, size))
-        st.session_state["read"] = (spec, size)
+        st.session_state["architecture.read"] = (spec, size)
     except ValueError as error:  # nothing is left of a picture, or a norm has but one value
-        spec, size = st.session_state.get("read", (VARIANTS["resnet50"], 224))
+        spec, size = st.session_state.get("architecture.read", (VARIANTS["resnet50"], 224))
         st.error(f"{plain(str(error))}. Below is {plain(spec.name)} with pictures of {size} × {size}.")
         table = layer_table(spec, (3, size, size))
 
@@ -38,7 +38,7 @@ view = st.segmented_control(
     VIEWS,
     default="Layers",
     required=True,
-    key="view",
+    key="section",
     bind="query-params",
     label_visibility="collapsed",
 )

@@ -48,7 +48,7 @@ def cards() -> None:
             st.markdown(f"**{title}**")
             st.markdown(text)
             st.space("stretch")
-            if st.button("Begin", icon=":material/arrow_forward:", key=key):
+            if st.button("Begin", icon=":material/arrow_forward:", key=f"home.begin.{key}"):
                 st.query_params["lesson"] = key
                 st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):

@@ -8,7 +8,7 @@ shell.begin("Runs")
 
 from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the heading is shown first)
 from resnet_lab.ui.run_table import run_table  # noqa: E402
-from resnet_lab.ui.runs import remember  # noqa: E402
+from resnet_lab.ui.shared import choose_run, compare_runs  # noqa: E402
 from resnet_lab.ui.text import plain  # noqa: E402
 
 
@@ -46,10 +46,10 @@ else:
     one, some = len(picked) == 1, bool(picked)
     with st.container(horizontal=True):
         if st.button("Open", icon=":material/show_chart:", disabled=not one):
-            remember(picked[0])
+            choose_run(picked[0])
             st.switch_page(shell.page_path("training"), query_params={"run": picked[0]})
         if st.button("Compare", icon=":material/compare_arrows:", disabled=len(picked) < 2):
-            st.session_state["runs"] = picked  # the box there has labels of its own, which a link would need
+            compare_runs(picked)
             st.switch_page(shell.page_path("comparison"))
         if st.button("Rename", icon=":material/edit:", disabled=not one):
             rename(picked[0])
@@ -62,7 +62,7 @@ else:
 for run, problem in store.damaged():
     with st.container(horizontal=True, vertical_alignment="center"):
         st.warning(plain(problem), icon=":material/broken_image:")
-        if st.button("Remove", key=f"remove-{run.id}", icon=":material/delete:"):
+        if st.button("Remove", key=f"runs.remove.{run.id}", icon=":material/delete:"):
             try:
                 store.delete(run)
                 st.rerun()

@@ -26,6 +26,7 @@ from resnet_lab.ui.download import download
 from resnet_lab.ui.heat import Question, chances, heat_of
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture
+from resnet_lab.ui.state import forget_unless
 from resnet_lab.ui.text import percent, plain
 
 SHOWN_SIDE = 448  # pixels; small pictures are enlarged to this, twice what a column of the page is wide
@@ -110,8 +111,7 @@ def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:
     """The method, the stage that it reads, and whether against is shown."""
     method = st.selectbox("Method", list(METHODS), key="method", bind="query-params")
     stages = stage_names(net.model)
-    if st.session_state.get("stage") not in stages:
-        st.session_state.pop("stage", None)  # the net before this one had more of them
+    forget_unless("stage", stages)  # the net before this one may have had more of them
     stage = stages[-1]
     if METHODS[method].has_layer:
         stage = st.segmented_control(
@@ -136,8 +136,7 @@ def ask_layer(net: Net, question: Question) -> Question:
     stage = net.model.get_submodule(question.stage)
     paths = [name for name, module in stage.named_modules() if "." not in name or not [*module.children()]]
     options = [f"{question.stage}.{name}" for name in paths if name]
-    if st.session_state.get("layer") not in options:
-        st.session_state.pop("layer", None)  # of another stage
+    forget_unless("layer", options)  # it may be of another stage
     layer = st.selectbox(
         "Layer", options, None, key="layer", bind="query-params", placeholder="The end of the stage"
     )
@@ -145,7 +144,7 @@ def ask_layer(net: Net, question: Question) -> Question:
 
 
 def ask_look() -> Look:
-    opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="opacity")
+    opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="prediction.opacity")
     colours = st.selectbox("Colours", list(COLOURS), key="colours", bind="query-params")
     return Look(opacity, colours)
 

@@ -36,7 +36,7 @@ def beside_view(spec: ModelSpec, table: LayerTable) -> None:
     tables = [table, *(layer_table(each, table.input_size) for each in specs)]
     for i, (each, its) in enumerate(zip(specs, tables[1:], strict=True)):
         st.markdown(f"**{plain(its.name)}**, below {plain(spec.name)}")
-        net_diagram.still_diagram(each, its, key=f"beside-{i}")
+        net_diagram.still_diagram(each, its, key=f"architecture.beside.{i}")
     _differences(tables)
     st.caption(_in_words(tables))
 

@@ -45,7 +45,7 @@ def gradients_view(runs: list[Run]) -> None:
         )
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="start_seed", bind="query-params", width=130)
     about = depth, seed
-    if jobs.current("start", about) is None:
+    if jobs.current("comparison.start", about) is None:
 
         def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
             for start in measuring_start(depth, seed):
@@ -53,8 +53,8 @@ def gradients_view(runs: list[Run]) -> None:
                 if should_stop():
                     return
 
-        jobs.start("start", work, STARTS, about)
-    job = jobs.current("start", about)
+        jobs.start("comparison.start", work, STARTS, about)
+    job = jobs.current("comparison.start", about)
     assert job is not None
     jobs.follow(job, lambda j: _start(depth, j.records[-1]), every=0.3)
     _maps(runs)
@@ -63,7 +63,9 @@ def gradients_view(runs: list[Run]) -> None:
 def _start(depth: int, start: Start) -> None:
     left, right = st.columns(2)
     with left:
-        live_chart(depth_lines(start.norms, "layer", "gradient norm", is_dark(), log=True), key="start-norms")
+        live_chart(
+            depth_lines(start.norms, "layer", "gradient norm", is_dark(), log=True), key="comparison.norms"
+        )
         st.caption(
             f"Before the first step: norm of the loss's gradient for each convolution's weights, {BATCH} pictures of "
             "the shapes, Kaiming initialisation (fan out), float32. Left is the input."
@@ -72,7 +74,7 @@ def _start(depth: int, start: Start) -> None:
         return
     with right:
         figure = depth_lines(start.correlations, "block", "correlation of neighbours", is_dark())
-        live_chart(figure.update_yaxes(range=[-0.1, 1.02]), key="start-correlation")
+        live_chart(figure.update_yaxes(range=[-0.1, 1.02]), key="comparison.correlation")
         st.caption(
             f"Between gradients at neighbouring points of {LINES} lines from picture to picture, {POINTS} points each, "
             "at the input of each block. 0: as white noise; 1: all alike. Closer points would raise all of them."
@@ -133,7 +135,7 @@ def _live_maps(runs: list[Run], was_active: bool) -> None:
             with column:
                 layers = (records.started or {}).get("layers", ())
                 figure = gradient_map(plain(records.name), records.gradients, layers, limits, is_dark())
-                live_chart(figure, key=f"map-{known.index(records)}")
+                live_chart(figure, key=f"comparison.map.{known.index(records)}")
     if known:
         st.caption(
             "Norm of each convolution's gradient in the steps of the run, one colour scale for all. "

@@ -55,7 +55,7 @@ def lesson_view(lesson: Lesson) -> None:
         f"**Predict first.** {lesson.question}",
         lesson.choices,
         index=None,
-        key=f"expected.{lesson.key}",
+        key=f"home.expected.{lesson.key}",
         persist_state="session",
     )
     runs = find_runs(lesson.configs)
@@ -106,14 +106,14 @@ def _watch(lesson: Lesson, runs: Sequence[Run]) -> None:
                 if status.is_active and points:
                     st.caption(f"{duration(points[-1]['seconds_left'])} of its own steps left")
                 halted = not status.is_active and status.state != "completed"
-                if halted and st.button("Resume", key=f"resume-{run.id}", icon=":material/play_arrow:"):
+                if halted and st.button("Resume", key=f"home.resume.{run.id}", icon=":material/play_arrow:"):
                     shell.manager().resume(run.id)
                     st.rerun()
         curves = [curve(run) for run in runs]
         for measure, column in zip(lesson.watch, st.columns(2), strict=True):
             with column:
                 live_chart(
-                    curve_figure(curves, measure, smoothing=0.6, dark=is_dark()), key=f"watch-{measure}"
+                    curve_figure(curves, measure, smoothing=0.6, dark=is_dark()), key=f"home.watch.{measure}"
                 )
 
     active = any(run.status.is_active for run in runs)
@@ -132,7 +132,7 @@ def _reveal(lesson: Lesson, expected: str, runs: Sequence[Run]) -> None:
     (st.success if right else st.info)(told, icon=":material/check:" if right else ":material/lightbulb:")
     st.markdown(plain(finding.sentence))
     for i, part in enumerate(finding.parts):
-        show_part(part, key=f"{lesson.key}-{i}")
+        show_part(part, key=f"home.{lesson.key}.{i}")
     st.subheader("Why", anchor=False)
     for paragraph in lesson.explanation:
         st.markdown(plain(paragraph))
@@ -147,7 +147,7 @@ def _reveal(lesson: Lesson, expected: str, runs: Sequence[Run]) -> None:
 def _found(lesson: Lesson, runs: Sequence[Run]) -> Finding:
     """Measured once for these runs in a session, and kept (a figure is drawn for the theme of the moment)."""
     key = (lesson.key, tuple(run.id for run in runs), is_dark())
-    kept = st.session_state.setdefault("findings", {})
+    kept = st.session_state.setdefault("home.findings", {})
     if key not in kept:
         kept[key] = lesson.find(runs)
     return kept[key]

@@ -87,7 +87,7 @@ def _show(answers: Answers, run_id: str, changed: int) -> None:
         figure = confusion_figure(answers.confusion, answers.classes, is_dark())
         event: Any = st.plotly_chart(
             figure,
-            key=f"confusion-{run_id}-{changed}",
+            key=f"training.confusion.{run_id}.{changed}",
             on_select="rerun",
             selection_mode="points",
             config={"displayModeBar": False},

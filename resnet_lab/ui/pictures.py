@@ -24,6 +24,7 @@ from resnet_lab.data import (
 from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, Uploads, collect
 from resnet_lab.figures.overlay import Mask, Pixels
 from resnet_lab.ui.nets import Net
+from resnet_lab.ui.state import forget_unless
 from resnet_lab.ui.text import plain
 
 SOURCES = ("Upload", "Folder", "Test", "Camera")
@@ -103,8 +104,7 @@ Gallery = Uploaded | TestSplit
 def choose_gallery(net: Net) -> Gallery | None:
     """Asks where the pictures come from; says what cannot be used. None while there are none."""
     sources = [name for name in SOURCES if name != "Test" or net.dataset]
-    if st.session_state.get("source") not in sources:
-        st.session_state.pop("source", None)  # the net before this one had a test split
+    forget_unless("source", sources)  # the net before this one may have had a test split
     source = st.segmented_control(
         "Picture",
         sources,
@@ -123,7 +123,7 @@ def choose_gallery(net: Net) -> Gallery | None:
             "Folder",
             FILES,
             accept_multiple_files="directory",
-            key="folder",
+            key="prediction.folder",
             label_visibility="collapsed",
             max_upload_size=MOST_MEGABYTES,
         )
@@ -171,10 +171,8 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     index = 0
     if len(gallery.files) > 1:
         names = gallery.names
-        shown = st.session_state.get("shown")
-        if shown is not None and shown >= len(names):
-            del st.session_state["shown"]  # the files before these were more
-        index = st.selectbox("Show", range(len(names)), format_func=names.__getitem__, key="shown")
+        forget_unless("prediction.shown", range(len(names)))  # the files before these may have been more
+        index = st.selectbox("Show", range(len(names)), format_func=names.__getitem__, key="prediction.shown")
     name, _ = gallery.files[index]
     key = f"{gallery.key} {index}"
     try:
@@ -213,8 +211,7 @@ def _test_gallery(net: Net) -> TestSplit | None:
 
 def _test_picture(gallery: TestSplit) -> Picture:
     data = gallery.data
-    if st.session_state.get("index", 0) >= len(data):
-        del st.session_state["index"]  # the net before this one had more of them
+    forget_unless("index", range(len(data)))  # the net before this one may have had more of them
     with st.container(horizontal=True, vertical_alignment="bottom"):
         index = st.number_input(
             f"Number (0 to {len(data) - 1:,})", 0, len(data) - 1, 0, key="index", bind="query-params"

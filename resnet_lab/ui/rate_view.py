@@ -21,7 +21,7 @@ def rate_view(config: TrainConfig) -> None:
         )
         if st.button("Test", icon=":material/ssid_chart:"):
             _test(config)
-        tested, result = st.session_state.get("rate_test", (None, None))
+        tested, result = st.session_state.get("training.rate_test", (None, None))
         if result is None or tested != config.replace(lr=tested.lr):
             return
         _show(result)
@@ -34,7 +34,7 @@ def _test(config: TrainConfig) -> None:
     except (TrainingError, DatasetError, ValueError) as error:
         st.error(plain(str(error)))
     else:
-        st.session_state["rate_test"] = (config, result)
+        st.session_state["training.rate_test"] = (config, result)
     bar.empty()
 
 

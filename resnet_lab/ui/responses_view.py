@@ -35,9 +35,9 @@ def responses_view(runs: list[Run]) -> None:
         return
     left, right = st.columns(2)
     with left:
-        live_chart(responses_figure(lines, is_dark()), key="responses")
+        live_chart(responses_figure(lines, is_dark()), key="comparison.responses")
     with right:
-        live_chart(responses_figure(lines, is_dark(), ordered=True), key="responses-ordered")
+        live_chart(responses_figure(lines, is_dark(), ordered=True), key="comparison.ordered")
     st.caption(
         f"Standard deviation of each convolution's output after its BN, before ReLU and addition, on {PICTURES} test "
         "pictures, best checkpoint, float32. The paper's Fig. 7 finds smaller responses in residual nets, and smaller "

@@ -15,7 +15,8 @@ from resnet_lab.ui import shell
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.mistakes_view import mistakes_view
 from resnet_lab.ui.recipe_form import fill_form
-from resnet_lab.ui.runs import badge, curve, is_dark, remember
+from resnet_lab.ui.runs import badge, curve, is_dark
+from resnet_lab.ui.shared import choose_run
 from resnet_lab.ui.text import duration, facts, percent, plain
 
 REFRESH = 1.0  # seconds
@@ -31,7 +32,7 @@ def run_view(run: Run) -> None:
     """Shows `run`, and keeps showing it while it goes on."""
     active = run.status.is_active
     body = st.container()
-    look = curve_controls()
+    look = curve_controls("training")
     with body:
         st.fragment(_live, run_every=REFRESH if active else None)(run, look, active)
     if not active and run.best_checkpoint:
@@ -47,22 +48,22 @@ class Look:
     smoothing: float
 
 
-def curve_controls(pairs: Pairs = PAIRS, key: str = "pair") -> Look:
-    """Asks how curves are to be drawn, and which of the `pairs`."""
+def curve_controls(page: str, pairs: Pairs = PAIRS) -> Look:
+    """Asks how curves are to be drawn, and which of the `pairs`; each `page` remembers its own answers."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pair = st.segmented_control(
-            "Curves of", list(pairs), default=next(iter(pairs)), key=key, persist_state="session"
+            "Curves of", list(pairs), default=next(iter(pairs)), key=f"{page}.pair", persist_state="session"
         )
         axis = st.segmented_control(
             "Curves over",
             list(AXES),
             default="epoch",
             format_func=AXES.__getitem__,
-            key="axis",
+            key=f"{page}.axis",
             persist_state="session",
         )
         smoothing = st.slider(
-            "Smoothing", 0.0, 0.98, 0.6, key="smoothing", width=220, persist_state="session"
+            "Smoothing", 0.0, 0.98, 0.6, key=f"{page}.smoothing", width=220, persist_state="session"
         )
     return Look(pairs[pair or next(iter(pairs))], axis or "epoch", smoothing)
 
@@ -73,7 +74,7 @@ def curve_charts(curves: list[Curve], look: Look, key: str, marks: Sequence[Mark
         with column:
             shown = marks if measure == "error" else ()
             figure = curve_figure(curves, measure, look.axis, look.smoothing, is_dark(), shown)
-            live_chart(figure, key=f"{key}-{measure}")
+            live_chart(figure, key=f"{key}.{measure}")
 
 
 def _live(run: Run, look: Look, was_active: bool) -> None:
@@ -85,7 +86,7 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
     if status.state in ("failed", "interrupted"):
         st.error(plain(status.message), icon=":material/error:")
     _numbers(status, records)
-    curve_charts([records], look, run.id)
+    curve_charts([records], look, f"training.{run.id}")
     st.caption(
         "Thin: training batches, augmented. Thick: the validation pictures, once an epoch. Drag to zoom."
         if look.pair == PAIRS["Loss, accuracy"]
@@ -135,7 +136,7 @@ def _more(run: Run) -> None:
         "Start again", icon=":material/restart_alt:", width="stretch",
         help="A new run from the same initial weights and batches; this one stays.",
     ):  # fmt: skip
-        _ask(lambda: remember(manager.submit(run.config)))
+        _ask(lambda: choose_run(manager.submit(run.config)))
     if st.button(
         "Take its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
     ):  # fmt: skip

@@ -69,9 +69,3 @@ def pick_run(run_id: str | None) -> Run | None:
             st.warning(plain(str(error)))  # it repeats what the link says
     runs = store.list()
     return next((run for run in runs if run.status.state == "running"), runs[0] if runs else None)
-
-
-def remember(run_id: str) -> None:
-    """Puts the run into the link, and into the session because the menu's links drop the query."""
-    st.query_params["run"] = run_id
-    st.session_state["run"] = run_id

@@ -28,8 +28,8 @@ class Shared:
 
 
 def chosen_run() -> str | None:
-    """The id of the run that the link names, else of the one looked at last, on whatever page."""
-    return st.query_params.get("run") or _shared().run
+    """The id of the run looked at last, on whatever page."""
+    return _shared().run
 
 
 def choose_run(run_id: str) -> None:
