@@ -12,13 +12,14 @@ from resnet_lab.ui.recipe_form import recipe_file, recipe_form  # noqa: E402
 from resnet_lab.ui.run_view import run_view  # noqa: E402
 from resnet_lab.ui.runs import pick_run  # noqa: E402
 from resnet_lab.ui.shared import choose_run, chosen_run  # noqa: E402
+from resnet_lab.ui.text import escape_markdown  # noqa: E402
 
 form, view = st.columns([1, 2.6], gap="medium")
 with form:
     config = recipe_form()
     problem = config if isinstance(config, str) else None
     if problem:
-        st.error(problem)
+        st.error(escape_markdown(problem))
     pressed = st.button(
         "Train", icon=":material/play_arrow:", type="primary", width="stretch", disabled=bool(problem)
     )
@@ -26,7 +27,7 @@ with form:
         try:
             choose_run(shell.manager().submit(config))
         except RunError as error:
-            st.error(str(error))
+            st.error(escape_markdown(str(error)))
     recipe_file(None if isinstance(config, str) else config)
 
 with view:

@@ -27,7 +27,7 @@ from resnet_lab.ui.heat import Question, chances, heat_of
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture
 from resnet_lab.ui.state import forget_unless
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.text import escape_markdown, percent
 
 SHOWN_SIDE = 448  # pixels; small pictures are enlarged to this, twice what a column of the page is wide
 TOP = 5
@@ -100,11 +100,11 @@ def show_top(net: Net, found: NDArray[np.float32], top: list[int], narrow: bool 
 
 def verdict(picture: Picture, answer: str, chance: float) -> str:
     """The answer in words, beside the truth where it is known."""
-    said = f"the net says **{plain(answer)}**, {percent(chance)}"
+    said = f"the net says **{escape_markdown(answer)}**, {percent(chance)}"
     if picture.truth is None:
-        return f"{plain(picture.name)}: {said}."
+        return f"{escape_markdown(picture.name)}: {said}."
     right = ":material/check_circle: **Right**" if picture.truth == answer else ":material/cancel: **Wrong**"
-    return f"{right}: {said}; {picture.name.lower()} shows **{plain(picture.truth)}**."
+    return f"{right}: {said}; {picture.name.lower()} shows **{escape_markdown(picture.truth)}**."
 
 
 def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:
@@ -165,7 +165,7 @@ def _caption(net: Net, question: Question, heat: Heat) -> None:
     stage, _, within = question.stage.partition(".")
     where = f" in {question.stage}" if within else f" in stage {stage.removeprefix('layer')}"
     where = where if method.has_layer else ""
-    name = plain(net.classes[question.target])
+    name = escape_markdown(net.classes[question.target])
     if not heat.any():
         st.caption(f"Nothing{where} speaks for {name}: its map is zero everywhere.")
         return

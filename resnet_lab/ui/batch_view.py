@@ -19,7 +19,7 @@ from resnet_lab.ui import jobs
 from resnet_lab.ui.download import download
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Gallery, TestSplit, show_problems
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.text import escape_markdown, percent
 
 MOST = 1000  # pictures at once
 BATCH = 50
@@ -47,7 +47,7 @@ def batch_view(net: Net, gallery: Gallery) -> None:
     if job is None or job.is_broken:
         if job is not None:
             what = (
-                plain(job.error)
+                escape_markdown(job.error)
                 if job.error
                 else f"Cancelled when {len(job.records):,} of {count:,} were asked."
             )

@@ -18,7 +18,7 @@ from resnet_lab.ui.run_view import REFRESH, Look, Pairs, curve_charts, curve_con
 from resnet_lab.ui.runs import BADGES, curve
 from resnet_lab.ui.shared import runs_to_compare
 from resnet_lab.ui.state import forget_unless
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 MOST_RUNS = 12
 PAIRS: Pairs = {"Error, loss": ("error", "loss"), "Rate, gradient": ("lr", "grad_norm")}
@@ -106,7 +106,7 @@ def _live(runs: list[Run], look: Look, paper: bool, was_active: bool) -> None:
     _table(runs, statuses, curves)
     for run, status in zip(runs, statuses, strict=True):
         if status.state == "failed":
-            st.error(plain(f"{run.name}: {status.message}"))
+            st.error(escape_markdown(f"{run.name}: {status.message}"))
 
 
 def _marks(runs: list[Run]) -> list[Mark]:
@@ -129,7 +129,7 @@ def _differences(runs: list[Run]) -> None:
     found = differences([run.config.replace(seed=0) for run in runs])
     if found:
         st.warning(
-            plain(f"These runs differ in more than their shortcuts. {'; '.join(found)}."),
+            escape_markdown(f"These runs differ in more than their shortcuts. {'; '.join(found)}."),
             icon=":material/balance:",
         )
 

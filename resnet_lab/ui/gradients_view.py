@@ -14,7 +14,7 @@ from resnet_lab.runs import Run
 from resnet_lab.ui import jobs
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import curve, is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 REFRESH = 2.0  # seconds
 MOST_MAPS = 4
@@ -128,13 +128,17 @@ def _live_maps(runs: list[Run], was_active: bool) -> None:
     known = [c for c in curves if c.gradients]
     for run, records in zip(runs, curves, strict=True):
         if not records.gradients:
-            st.caption(f"{plain(run.name)} has told of no gradients yet; runs of older versions never do.")
+            st.caption(
+                f"{escape_markdown(run.name)} has told of no gradients yet; runs of older versions never do."
+            )
     limits = gradient_range([c.gradients for c in known])
     for row in (known[:2], known[2:]):
         for column, records in zip(st.columns(2), row, strict=False):
             with column:
                 layers = (records.started or {}).get("layers", ())
-                figure = gradient_map(plain(records.name), records.gradients, layers, limits, is_dark())
+                figure = gradient_map(
+                    escape_markdown(records.name), records.gradients, layers, limits, is_dark()
+                )
                 live_chart(figure, key=f"comparison.map.{known.index(records)}")
     if known:
         st.caption(
@@ -154,6 +158,6 @@ def _first_and_last(records: Any) -> str:
         return ""
     steps = records.gradients[0]["step"], records.gradients[-1]["step"]
     return (
-        f"{plain(records.name)}: first layer over last {_number(ratios[0])} × at step {steps[0]:,}, "
+        f"{escape_markdown(records.name)}: first layer over last {_number(ratios[0])} × at step {steps[0]:,}, "
         f"{_number(ratios[1])} × at step {steps[1]:,}."
     )

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import streamlit as st
 
-from resnet_lab.ui.text import duration, plain
+from resnet_lab.ui.text import duration, escape_markdown
 
 UNSEEN = 300.0  # seconds after which work that nobody looks at ends: its reader has gone
 Report = Callable[[Any], None]  # takes the next record
@@ -150,7 +150,7 @@ def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
         if job.is_active:
             _bar(job)
         elif job.error:
-            st.error(plain(job.error), icon=":material/error:")
+            st.error(escape_markdown(job.error), icon=":material/error:")
         elif job.is_cancelled:
             st.caption("Cancelled; what was found until then is shown.")
         if job.records:

@@ -14,7 +14,7 @@ from resnet_lab.inspection.rollup import Depth, rollup
 from resnet_lab.models import ModelSpec
 from resnet_lab.ui import net_diagram
 from resnet_lab.ui.download import download
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 NARROW = {
     "kernel": 60,
@@ -185,7 +185,7 @@ def _explanation(spec: ModelSpec, table: LayerTable) -> None:
     explanation = explain(row, table, spec)
     with st.container(border=True, gap="small"):
         head, close = st.columns([20, 1], vertical_alignment="center")
-        head.markdown(f"**{plain(explanation.title)}**")
+        head.markdown(f"**{escape_markdown(explanation.title)}**")
         if close.button(
             "", icon=":material/close:", type="tertiary", help="Let the row go", key="architecture.let_go"
         ):

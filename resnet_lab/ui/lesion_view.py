@@ -27,7 +27,7 @@ from resnet_lab.training.device import device_name, pick_device
 from resnet_lab.ui import jobs
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 PICTURES = 1000
 MOST_NETS = 2
@@ -71,7 +71,7 @@ def lesion_view(runs: list[Run]) -> None:
     st.caption(
         "Without a block, a residual net keeps its shortcut; a plain net passes the block's input on, subsampled and "
         "zero-padded where the next block wants another shape. No training afterwards. float32 on "
-        f"{plain(device_name(patients[0].prepared.labels.device))}."
+        f"{escape_markdown(device_name(patients[0].prepared.labels.device))}."
     )
     with st.container(horizontal=True):
         if st.button("Remove each in turn", icon=":material/content_cut:"):
@@ -97,7 +97,7 @@ def _patients(runs: list[Run]) -> list[Patient]:
             version = run.id, path.stat().st_mtime_ns if path else 0
             found.append(Patient(version, name, run.config.spec.is_plain, _prepared(version, run)))
         except (RunError, ValueError, OSError) as error:
-            st.warning(plain(str(error)))
+            st.warning(escape_markdown(str(error)))
     return found
 
 
@@ -111,7 +111,7 @@ def _prepared(version: tuple[str, int], _run: Run) -> Prepared:
 
 def _operate(patient: Patient) -> None:
     """The net's blocks to click on, and above them what is left without them."""
-    st.markdown(f"**{plain(patient.name)}**")
+    st.markdown(f"**{escape_markdown(patient.name)}**")
     above = st.container()
     removed: list[str] = []
     for stage in dict.fromkeys(place.stage for place in patient.places):
@@ -128,7 +128,7 @@ def _operate(patient: Patient) -> None:
         try:
             left = 100 * _accuracy(patient.version, tuple(removed), swapped, patient.prepared)
         except ValueError as error:
-            st.error(plain(f"{str(error)[0].upper()}{str(error)[1:]}."))
+            st.error(escape_markdown(f"{str(error)[0].upper()}{str(error)[1:]}."))
             return
         st.metric(
             f"Accuracy on {len(patient.prepared.labels):,} test pictures",
@@ -224,7 +224,7 @@ def _paths(patients: list[Patient]) -> None:
     if residual is None:
         return
     n = len(residual.places)
-    with st.expander(f"Paths through {plain(residual.name)}", icon=":material/route:"):
+    with st.expander(f"Paths through {escape_markdown(residual.name)}", icon=":material/route:"):
         live_chart(paths_figure(path_lengths(n), is_dark()), key="comparison.paths")
         st.caption(
             f"Unravelled, the net is 2^{n} paths, as each of its {n} blocks is passed or skipped (Veit et al. 2016, "

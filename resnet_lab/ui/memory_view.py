@@ -9,7 +9,7 @@ import streamlit as st
 from resnet_lab.inspection import LayerTable
 from resnet_lab.inspection.memory import MAX_BATCH, VALUE_BYTES, MeasuredStep, estimate_step, measure_step
 from resnet_lab.models import ModelSpec
-from resnet_lab.ui.text import duration, facts, plain
+from resnet_lab.ui.text import duration, escape_markdown, facts
 
 PRECISIONS = {"float32": "float32", "bf16": "bfloat16 (autocast)", "fp16": "float16 (autocast)"}
 OPTIMIZERS = {"sgd": "SGD with momentum", "adam": "Adam"}
@@ -79,7 +79,7 @@ def _measure(spec: ModelSpec, size: tuple[int, ...], batch: int, precision: str,
             bar.progress(news, f"One step of {batch} pictures: {news:.0%}, about {duration(left)} left")
     except ValueError as error:
         place.empty()
-        st.error(f"{plain(str(error))}.")
+        st.error(f"{escape_markdown(str(error))}.")
         return
     st.rerun()
 

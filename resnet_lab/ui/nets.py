@@ -26,7 +26,7 @@ from resnet_lab.runs.outside import load_outside
 from resnet_lab.ui import shell
 from resnet_lab.ui.shared import choose_run, chosen_run
 from resnet_lab.ui.state import forget_unless
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 IMAGENET = [name for name, spec in VARIANTS.items() if spec.stem == "imagenet" and not spec.is_plain]
 FILE = "file"  # a net that the reader uploads
@@ -80,7 +80,7 @@ def choose_net() -> Net | None:
         st.query_params["run"] = chosen
         return _uploaded() if chosen == FILE else _choose_imagenet(chosen)
     except (RunError, WeightsError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return None
 
 
@@ -97,7 +97,7 @@ def other_net(net: Net) -> Net | None:
     try:
         return run_net(runs[chosen])
     except (RunError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return None
 
 
@@ -120,7 +120,9 @@ def _wanted(options: list[str], runs: Mapping[str, Run]) -> int | None:
     """Where the net of the link or of the session stands, else the newest run; None where nothing was trained."""
     linked = st.query_params.get("run")
     if linked and linked not in options:
-        st.warning(plain(f"There is no run {linked!r} with a checkpoint; it may have been deleted."))
+        st.warning(
+            escape_markdown(f"There is no run {linked!r} with a checkpoint; it may have been deleted.")
+        )
     for wanted in (linked, chosen_run()):
         if wanted in options:
             return options.index(wanted)

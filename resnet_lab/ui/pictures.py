@@ -25,7 +25,7 @@ from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, Uploads, collect
 from resnet_lab.figures.overlay import Mask, Pixels
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.state import forget_unless
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 SOURCES = ("Upload", "Folder", "Test", "Camera")
 MOST_MEGABYTES = Limits().bytes_all // MEGABYTE  # of a file
@@ -146,7 +146,7 @@ def choose_gallery(net: Net) -> Gallery | None:
 def show_problems(problems: Sequence[str]) -> None:
     """The first of them, each in a box."""
     for problem in problems[:MOST_PROBLEMS]:
-        st.error(plain(problem), icon=":material/broken_image:")
+        st.error(escape_markdown(problem), icon=":material/broken_image:")
     if len(problems) > MOST_PROBLEMS:
         st.error(f"And {len(problems) - MOST_PROBLEMS:,} more.")
 
@@ -178,7 +178,7 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     try:
         image = _image(key, gallery, index)
     except ImageError as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
+        st.error(escape_markdown(str(error)), icon=":material/broken_image:")
         return None
     return Picture(key, name, _seen(net.key, key, net, image), image)
 
@@ -204,7 +204,7 @@ def _test_gallery(net: Net) -> TestSplit | None:
         if not here:
             st.rerun()  # without the button
     except DatasetError as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
+        st.error(escape_markdown(str(error)), icon=":material/broken_image:")
         return None
     return TestSplit(data)
 

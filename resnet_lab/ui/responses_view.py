@@ -10,7 +10,7 @@ from resnet_lab.reports.why import responses_of
 from resnet_lab.runs import Run, RunError
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 PICTURES = 500
 
@@ -26,7 +26,7 @@ def responses_view(runs: list[Run]) -> None:
         try:
             values, layers = _responses(run.id, _changed(run), run)
         except (RunError, ValueError) as error:
-            st.warning(plain(str(error)))
+            st.warning(escape_markdown(str(error)))
             continue
         kind = run.config.spec.is_plain
         lines.append(Depthwise(run.config.spec.name, kind, values, layers, DASHES[seen[kind] % len(DASHES)]))

@@ -17,7 +17,7 @@ from resnet_lab.ui.mistakes_view import mistakes_view
 from resnet_lab.ui.recipe_form import fill_form
 from resnet_lab.ui.runs import badge, curve, is_dark
 from resnet_lab.ui.shared import choose_run
-from resnet_lab.ui.text import duration, facts, percent, plain
+from resnet_lab.ui.text import duration, escape_markdown, facts, percent
 
 REFRESH = 1.0  # seconds
 Pairs: TypeAlias = dict[str, tuple[Measure, Measure]]
@@ -84,7 +84,7 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
     _heading(run, status)
     _progress(status, records)
     if status.state in ("failed", "interrupted"):
-        st.error(plain(status.message), icon=":material/error:")
+        st.error(escape_markdown(status.message), icon=":material/error:")
     _numbers(status, records)
     curve_charts([records], look, f"training.{run.id}")
     st.caption(
@@ -97,7 +97,7 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
 
 def _heading(run: Run, status: RunStatus) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{plain(run.name)}**", width="content")
+        st.markdown(f"**{escape_markdown(run.name)}**", width="content")
         badge(status)
         st.space("stretch")
         _buttons(run, status)
@@ -149,7 +149,7 @@ def _ask(action: Callable[[], object]) -> None:
     try:
         action()
     except (RunError, ValueError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
     else:
         st.rerun()
 
@@ -158,7 +158,7 @@ def _progress(status: RunStatus, records: Curve) -> None:
     if not status.is_active:
         return
     if not status.total_steps:
-        st.progress(0.0, plain(status.message or "Waiting for its turn"))
+        st.progress(0.0, escape_markdown(status.message or "Waiting for its turn"))
         return
     text = f"Step {status.step:,} of {status.total_steps:,}"
     if records.points and status.state == "running":
@@ -198,8 +198,8 @@ def _conditions(records: Curve) -> None:
             f"{begun['train_size']:,} training and {begun['val_size']:,} validation pictures"
         )
         for note in begun.get("notes", ()):
-            st.caption(plain(note))
+            st.caption(escape_markdown(note))
     for choice in records.chosen:
-        st.caption(f":material/speed: Step {choice['step'] + 1:,}: {plain(choice['text'])}")
+        st.caption(f":material/speed: Step {choice['step'] + 1:,}: {escape_markdown(choice['text'])}")
     for change in records.adjusted:
-        st.caption(f":material/info: Step {change['step'] + 1:,}: {plain(change['text'])}")
+        st.caption(f":material/info: Step {change['step'] + 1:,}: {escape_markdown(change['text'])}")

@@ -21,7 +21,7 @@ from resnet_lab.ui import jobs
 from resnet_lab.ui.lesion_view import first_pair
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import duration, plain
+from resnet_lab.ui.text import duration, escape_markdown
 
 NEAR = 0.25  # of the radius: where half precision is checked, beside the net itself
 
@@ -85,7 +85,7 @@ def surface_view(runs: list[Run]) -> None:
         "Seen from", ["Above", "The side"], default="Above", required=True, key="comparison.seen_from"
     )
     for problem in st.session_state["comparison.asked"].problems:
-        st.warning(plain(problem))
+        st.warning(escape_markdown(problem))
     jobs.follow(job, lambda j: _draw(j, above == "Above"))
 
 

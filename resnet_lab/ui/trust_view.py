@@ -21,7 +21,7 @@ from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Gallery, Picture, as_batch
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.text import escape_markdown, percent
 
 RANDOM_ORDERS = 3
 PICTURES = 20  # for the check with random weights
@@ -127,7 +127,7 @@ def _sanity(net: Net, gallery: Gallery) -> None:
         try:
             images = net.tensor(_some(gallery, net))
         except ImageError as error:
-            st.error(plain(str(error)))
+            st.error(escape_markdown(str(error)))
             return
 
         model = net.apart().model
