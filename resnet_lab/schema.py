@@ -239,8 +239,7 @@ def _sentence(cls: type, error: ValidationError, values: Mapping[str, Any]) -> s
     first = error.errors()[0]
     if first["type"] == "value_error":  # our own words, which name the field; of a nested record, its field
         words, at = str(first["ctx"]["error"]), first["loc"]
-        is_nested = bool(at) and dataclasses.is_dataclass(fields_of(cls)[str(at[0])].kind)
-        return f"{at[0]}.{words}" if is_nested else words
+        return f"{at[0]}: {words}" if at and isinstance(values.get(str(at[0])), Mapping) else words
     name = str(first["loc"][0])
     if name not in fields_of(cls):
         return f"unknown field {_repr(name)}; {getattr(cls, 'what', cls.__name__)} has {', '.join(fields_of(cls))}"
