@@ -11,7 +11,7 @@ from resnet_lab.training import TrainConfig, TrainingError
 from resnet_lab.training.range_test import RangeTest, range_test
 from resnet_lab.ui import shell
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 
 def rate_view(config: TrainConfig) -> None:
@@ -23,7 +23,7 @@ def rate_view(config: TrainConfig) -> None:
         )
         if st.button("Test", icon=":material/ssid_chart:"):
             _test(config)
-        tested, result = st.session_state.get("rate_test", (None, None))
+        tested, result = st.session_state.get("training.rate_test", (None, None))
         if result is None or tested != config.replace(lr=tested.lr):
             return
         _show(result)
@@ -35,9 +35,9 @@ def _test(config: TrainConfig) -> None:
         shell.manager().admit(config)
         result = range_test(config, lambda done: bar.progress(done, f"Step {round(100 * done)} of up to 100"))
     except (RunError, TrainingError, DatasetError, ValueError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
     else:
-        st.session_state["rate_test"] = (config, result)
+        st.session_state["training.rate_test"] = (config, result)
     bar.empty()
 
 
