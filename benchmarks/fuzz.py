@@ -18,7 +18,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -27,7 +27,7 @@ from random import Random
 
 import torch
 
-from benchmarks.readers import READERS, Case, sentence, train
+from benchmarks.readers import READERS, Case, Reader, sentence, train
 from resnet_lab.inspection.step import peak_rss
 from resnet_lab.runs import Run
 
@@ -36,6 +36,9 @@ SLOW = 2.0  # seconds of the processor's time
 HUNG = 10.0  # seconds without an answer, on a machine that may be busy
 MUCH = 512 << 20  # bytes above what the process held before its first try
 MOST = 4 << 30  # bytes above that, at which the system refuses
+DIED, HANGS = "the process died", "no answer"  # escapes that end the process
+Read = Callable[[Case, Path], None]
+Refuses = tuple[type[Exception], ...]
 SHOWN = 20  # escapes of a reader
 
 
@@ -83,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         tallies = {}
         for name in options.reader or READERS:
-            tallies[name] = tally = fuzz(name, run, options.seed, options.first, options.tries, options.keep)
+            tallies[name] = tally = fuzz(
+                name, READERS[name], run, options.seed, options.first, options.tries, options.keep
+            )
             print(
                 f"{name:>12}{tally.tries:>8,}{tally.refused:>9,}{sum(map(len, tally.escapes.values())):>9,}"
                 f"{tally.slowest[0]:>8.2f} s{tally.memory[0] / 2**20:>7,.0f} MB",
@@ -119,12 +124,14 @@ def _explain(name: str, tally: Tally) -> None:
         )
 
 
-def fuzz(name: str, run: Run, seed: int, first: int, tries: int, keep: Path | None = None) -> Tally:
+def fuzz(
+    name: str, reader: Reader, run: Run, seed: int, first: int, tries: int, keep: Path | None = None
+) -> Tally:
     """Breaks the reader's corpus `tries` times here, and has another process read it."""
-    reader, tally, number = READERS[name], Tally(), first
+    tally, number = Tally(), first
     corpus = reader.corpus(run)
     while number < first + tries:
-        with _other(name, corpus) as other:
+        with _other(reader, corpus) as other:
             came = Try()
             while number < first + tries and came.escape not in (DIED, HANGS):
                 case = reader.mutate(Random(f"{seed} {name} {number}"), corpus)
@@ -139,9 +146,6 @@ def fuzz(name: str, run: Run, seed: int, first: int, tries: int, keep: Path | No
     return tally
 
 
-DIED, HANGS = "the process died", f"no answer in {HUNG:.0f} s"
-
-
 def _ask(other: Connection, case: Case) -> Try:
     try:
         other.send(case)
@@ -151,16 +155,17 @@ def _ask(other: Connection, case: Case) -> Try:
 
 
 @contextmanager
-def _other(name: str, corpus: Sequence[Case]) -> Iterator[Connection]:
+def _other(reader: Reader, corpus: Sequence[Case]) -> Iterator[Connection]:
     """The process that reads, once it has read the valid files."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(name, corpus, there), daemon=True)
+    arguments = (reader.read, reader.refuses, corpus, there)
+    process = context.Process(target=_serve, args=arguments, daemon=True)
     process.start()
     there.close()
     try:
         if problem := here.recv():
-            raise RuntimeError(f"the reader {name} refuses a valid file: {problem}")
+            raise RuntimeError(f"a valid file is refused: {problem}")
         yield here
     finally:
         here.close()
@@ -168,15 +173,15 @@ def _other(name: str, corpus: Sequence[Case]) -> Iterator[Connection]:
         process.join()
 
 
-def _serve(name: str, corpus: Sequence[Case], connection: Connection) -> None:
+def _serve(read: Read, refuses: Refuses, corpus: Sequence[Case], connection: Connection) -> None:
     """Reads what comes until the other side is closed."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nothing:
-        os.dup2(nothing.fileno(), sys.stderr.fileno())  # libraries complain of what they read
+        os.dup2(nothing.fileno(), 2)  # libraries complain of what they read
         try:
             for case in corpus:
-                READERS[name].read(case, Path(folder))
+                read(case, Path(folder))
         except Exception:
             connection.send(traceback.format_exc())
             raise
@@ -184,14 +189,14 @@ def _serve(name: str, corpus: Sequence[Case], connection: Connection) -> None:
         connection.send("")
         with suppress(EOFError):
             while True:
-                connection.send(_read(name, connection.recv(), Path(folder), start))
+                connection.send(_tried(read, refuses, connection.recv(), Path(folder), start))
 
 
-def _read(name: str, case: Case, folder: Path, start: int) -> Try:
-    reader, began, refused, escape = READERS[name], time.process_time(), False, ""
+def _tried(read: Read, refuses: Refuses, case: Case, folder: Path, start: int) -> Try:
+    began, refused, escape = time.process_time(), False, ""
     try:
-        reader.read(case, folder)
-    except reader.refuses as error:
+        read(case, folder)
+    except refuses as error:
         refused = True
         try:
             sentence(str(error))
