@@ -31,6 +31,7 @@ from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, draw_mo
 from resnet_lab.models.links import spec_from_link, spec_to_link
 from resnet_lab.runs import Run, RunError, RunStore, execute
 from resnet_lab.runs.outside import load_outside
+from resnet_lab.schema import SchemaError, read_json
 from resnet_lab.training import RECIPES, TrainConfig
 
 SIDE = 24  # pixels
@@ -252,7 +253,7 @@ def _break_text(rng: Random, corpus: Sequence[bytes]) -> bytes:
 
 
 def _read_spec(data: bytes, _: Path) -> None:
-    _use(ModelSpec.from_json(data.decode()))
+    _use(ModelSpec.from_json(data))
 
 
 def _use(spec: ModelSpec) -> None:
@@ -271,7 +272,7 @@ def _recipes(_: Run) -> list[bytes]:
 
 
 def _read_recipe(data: bytes, _: Path) -> None:
-    _again(TrainConfig.from_json(data.decode()))
+    _again(TrainConfig.from_json(data))
 
 
 def _again(config: TrainConfig) -> None:
@@ -312,7 +313,9 @@ def _read_link(case: tuple[str, str], _: Path) -> None:
     if kind == "spec":
         _use(spec_from_link(text))
     else:  # as the training page reads its link
-        _again(TrainConfig.from_dict(RECIPES["quick"].to_dict() | json.loads(text)))
+        _again(
+            TrainConfig.from_dict(RECIPES["quick"].to_dict() | read_json(text, "what changes in a recipe"))
+        )
 
 
 # Run folders and event logs
@@ -410,9 +413,9 @@ READERS = {
     "zip": Reader(_archives, _break_archive, _read_archive),
     "weights": Reader(_weights, _break_weights, _read_weights, (WeightsError,)),
     "spec": Reader(
-        lambda _: [spec.to_json().encode() for spec in SPECS], _break_text, _read_spec, (ValueError,)
+        lambda _: [spec.to_json().encode() for spec in SPECS], _break_text, _read_spec, (SchemaError,)
     ),
-    "recipe": Reader(_recipes, _break_text, _read_recipe, (ValueError,)),
+    "recipe": Reader(_recipes, _break_text, _read_recipe, (SchemaError,)),
     "link": Reader(_links, _break_link, _read_link, (ValueError,)),
     "run folder": Reader(_folders, _break_folder, _read_folder, (RunError,)),
     "event log": Reader(_logs, _break_log, _read_log),

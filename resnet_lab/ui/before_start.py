@@ -7,7 +7,7 @@ import streamlit as st
 from resnet_lab.inspection.memory import shortage
 from resnet_lab.training import TrainConfig
 from resnet_lab.training.preflight import first_step, known_side, problems
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 
 def may_start(config: TrainConfig) -> bool:
@@ -15,12 +15,12 @@ def may_start(config: TrainConfig) -> bool:
     side = known_side(config)
     found = problems(config, side) if side else []
     for problem in found:
-        st.error(plain(problem))
+        st.error(escape_markdown(problem))
     if found:
         return False
     step = first_step(config)
     lack = shortage(*step) if step else ""
     if not lack:
         return True
-    st.warning(f"By the lab's estimate, {plain(lack)}.")
+    st.warning(f"By the lab's estimate, {escape_markdown(lack)}.")
     return st.checkbox("Start it all the same", key="training.anyway")
