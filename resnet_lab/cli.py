@@ -19,6 +19,7 @@ from resnet_lab.cli_compare import add_compare
 from resnet_lab.data import Augmentation, ImageError, image_to_tensor, load_dataset, read_image
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
+from resnet_lab.inspection.memory import shortage
 from resnet_lab.inspection.rollup import Depth
 from resnet_lab.inspection.take_away import EXPORTS
 from resnet_lab.models import VARIANTS, ModelSpec, ResNet, default_input_size, draw_model, get_spec
@@ -40,6 +41,7 @@ from resnet_lab.training.events import (
     StepEvent,
     TestEvent,
 )
+from resnet_lab.training.preflight import first_step
 
 NETS = f"a variant ({', '.join(VARIANTS)}), a spec as a JSON file, or the spec in a link of the app"
 EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
@@ -175,6 +177,9 @@ def _train(options: argparse.Namespace) -> int:
         "augmentation": base.augmentation.to_dict() | _given(options, Augmentation)
     }
     config = TrainConfig.from_dict(base.to_dict() | changes)
+    step = first_step(config)
+    if step and (lack := shortage(*step)):
+        print(f"resnet_lab: by the lab's estimate, {lack}; it goes on", file=sys.stderr)
     return _execute(lambda: run_of_group(RunStore(), config, options.name))
 
 

@@ -13,6 +13,7 @@ import torch
 
 from resnet_lab.data import Dataset, load_dataset, split_validation
 from resnet_lab.models import ResNet
+from resnet_lab.training import preflight
 from resnet_lab.training.checkpoint import describe, differences
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import (
@@ -120,6 +121,7 @@ class Trainer:
         check_precision(config.precision, self.device)
         with world.one_after_the_other():
             self._load_data()
+        preflight.check(config, self.train.images.shape[-1], world.size)
         self.model = build_model(config, self.train.num_classes, self.device, fresh=resume is None)
         self.optimizer = build_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(
