@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MAX_PICKLE = 32 << 20  # bytes; resnet1202 with AdamW's state takes 1.8 MB
-MAX_OPCODES = 4_000_000  # about 4 s; resnet1202 with AdamW's state takes 0.6 million
+MAX_OPCODES = 3_000_000  # about 3 s; resnet1202 with AdamW's state takes 0.6 million
 MAX_BITS = 1024  # of a whole number
 MAX_DEPTH = 100
 MAX_SHORT = 1024  # characters, or arguments, of what may be copied each time that it is referred to
@@ -51,7 +51,7 @@ def read_pickle(stream: BinaryIO, makers: Makers, persistent: Callable[[Any], An
         if count > MAX_OPCODES:
             raise DamagedError("its pickle is too long")
         reader.step(opcode.name, argument)
-    _check_extent(result := reader.stack.pop())
+    _measure(result := reader.stack.pop(), 0, {})
     return result
 
 
@@ -183,16 +183,24 @@ def _key(key: Any) -> Hashable:
     return Foreign(type(key).__name__)
 
 
-def _check_extent(content: Any) -> None:
-    """Bounds what the content is when it is written out: lists of lists of the same list grow without end."""
-    extent, todo = 0, [(content, 0)]
-    while todo:
-        node, depth = todo.pop()
-        inside = children(node)
-        extent += len(inside) + sum(len(item) for item in inside if isinstance(item, str | bytes))
-        if extent > MAX_PICKLE or depth > MAX_DEPTH:
-            raise DamagedError("its lists are nested beyond all bounds")
-        todo += [(item, depth + 1) for item in inside if isinstance(item, dict | list | tuple)]
+def _measure(node: Any, depth: int, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Size and height of a container when it is written out in full; each is visited once.
+
+    Raises:
+        DamagedError: they go beyond the bounds: lists of lists of the same list grow without end.
+    """
+    size = height = 0
+    if depth <= MAX_DEPTH and id(node) not in known:
+        for item in children(node):
+            size += 1 + (len(item) if isinstance(item, str | bytes) else 0)
+            if isinstance(item, dict | list | tuple):
+                inner = _measure(item, depth + 1, known)
+                size, height = size + inner[0], max(height, inner[1] + 1)
+        known[id(node)] = size, height
+    size, height = known.get(id(node), (0, 0))
+    if size > MAX_PICKLE or depth + height > MAX_DEPTH:
+        raise DamagedError("its lists are nested beyond all bounds")
+    return size, height
 
 
 def _named(module: str, name: str) -> Foreign:

@@ -19,7 +19,9 @@ RENAMED = {
     "linear.": "fc.",
     ".shortcut.": ".downsample.",
 }  # akamaster/pytorch_resnet_cifar10, kuangliu/pytorch-cifar
-LAB_NAME = re.compile(r"(conv1|bn1|bn_last|fc|layer\d)\..+", re.DOTALL)  # in any net of this lab
+LAB_NAME = re.compile(  # of a tensor in any net of this lab
+    r"(conv1|bn1|bn_last)\.(\d\.)?\w+|fc\.(weight|bias)|layer\d\.\d+\.\w+\.(\d\.)?\w+"
+)
 AVERAGE = re.compile(r"(^|[._])ema([._]|$)")  # timm's state_dict_ema, torchvision's model_ema, …
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MAX_PARTS = 8  # of a prefix

@@ -76,12 +76,12 @@ def read_weights(path: Path, check: Callable[[Any], object] | None = None) -> An
     Raises:
         WeightsError: the file is missing, cut short, damaged, or something else than weights.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path.name} is not there; choose an existing weights file.")
-    if path.stat().st_size == 0:
-        raise WeightsError(f"{path.name} is empty; save or download it again.")
     with contextlib.ExitStack() as stack:
         with _in_one_sentence(path.name):
+            if not path.is_file():
+                raise WeightsError(f"{path.name} is not there; choose an existing weights file.")
+            if path.stat().st_size == 0:
+                raise WeightsError(f"{path.name} is empty; save or download it again.")
             file = stack.enter_context(_BoundedFile(path))
             content, fill = _open(file, path)
         if refused := _foreign_alone(content):
@@ -162,11 +162,7 @@ def _open(file: BinaryIO, path: Path) -> Opened:
 
 def _is_safetensors(head: bytes, size: int) -> bool:
     """Eight bytes that say how long the JSON behind them is."""
-    return (
-        len(head) > 8
-        and head[8:9] == b"{"
-        and int.from_bytes(head[:8], "little") <= min(size - 8, MAX_DIRECTORY)
-    )
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= min(size - 8, MAX_DIRECTORY)
 
 
 def _open_safetensors(path: Path) -> Opened:
@@ -188,11 +184,10 @@ def _open_zip(file: BinaryIO, pool: _Pool, name: str) -> Opened:
     for end, kind in ZIPS.items():
         if any(entry.endswith(end) for entry in entries):
             raise WeightsError(f"{name} is {kind}; {ADVICE}.")
-    root = next(
-        (e.removesuffix("data.pkl") for e in entries if e.endswith("/data.pkl") and e.count("/") == 1), None
-    )
-    if root is None:
+    roots = [entry.removesuffix("data.pkl") for entry in entries if re.fullmatch("[^/]+/data.pkl", entry)]
+    if not roots:
         raise WeightsError(f"{name} is a zip of other things than weights; {ADVICE}.")
+    root = roots[0]
     if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
         raise DamagedError("its zip is compressed, as torch.save never does")
     if sum(info.file_size for info in archive.infolist()) > pool.size:
@@ -222,7 +217,7 @@ def _open_legacy(file: BinaryIO, pool: _Pool, name: str) -> Opened:
     first = pool.unpickle(stream)
     if isinstance(first, Foreign):
         raise WeightsError(f"{name} {foreign_reason(first)}.")
-    if (first, pool.unpickle(stream)) != (MAGIC, PROTOCOL):
+    if first != MAGIC or pool.unpickle(stream) != PROTOCOL:
         raise WeightsError(f"{name} is a pickle, but no weights file that torch.save wrote; {ADVICE}.")
     _check_order(pool.unpickle(stream)["little_endian"])
     content, keys = pool.unpickle(stream), pool.unpickle(stream)
