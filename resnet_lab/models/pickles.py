@@ -118,6 +118,10 @@ class _Reader:
         made = maker(*arguments) if maker and known else None
         self.stack.append(function if made is None else made)
 
+    def name_only(self, name: str) -> None:
+        self.to_mark()
+        self.push(Foreign(name))
+
     def instance(self) -> None:
         """A class and the arguments for it, as old pickles write them."""
         function, *arguments = self.to_mark()
@@ -148,7 +152,7 @@ _OPCODES: dict[str, Callable[[_Reader, Any], object]] = {
     "LIST": lambda r, _: r.push(r.to_mark()),
     "TUPLE": lambda r, _: r.push(tuple(r.to_mark())),
     "DICT": lambda r, _: r.push(_pairs(r.to_mark())),
-    "FROZENSET": lambda r, _: (r.to_mark(), r.push(Foreign("builtins.frozenset"))),
+    "FROZENSET": lambda r, _: r.name_only("builtins.frozenset"),
     "TUPLE1": lambda r, _: r.push(tuple(r.take(1))),
     "TUPLE2": lambda r, _: r.push(tuple(r.take(2))),
     "TUPLE3": lambda r, _: r.push(tuple(r.take(3))),
@@ -163,7 +167,7 @@ _OPCODES: dict[str, Callable[[_Reader, Any], object]] = {
     "NEWOBJ": lambda r, _: r.call(*r.take(2)),
     "NEWOBJ_EX": lambda r, _: r.call(*r.take(3)[:2]),
     "OBJ": lambda r, _: r.instance(),
-    "INST": lambda r, name: (r.to_mark(), r.push(Foreign(name.replace(" ", ".")))),
+    "INST": lambda r, name: r.name_only(name.replace(" ", ".")),
     "BUILD": lambda r, _: (
         r.stack.pop()
     ),  # attributes: a state dict's _metadata, the inside of a foreign object

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import re
 import sys
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -18,10 +16,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from resnet_lab.models.pickles import MAX_PICKLE, DamagedError, Foreign, Makers, children, read_pickle
+from resnet_lab.models.pickles import MAX_PICKLE, DamagedError, Foreign, children
+from resnet_lab.models.tensor_pool import TensorPool
 
 MAX_DIRECTORY = 8 << 20  # bytes of a zip's table of contents; resnet1202 with AdamW's state takes 1.5 MB
-MAX_DIMS = 8
 MAX_PATH = 200  # characters
 CHUNK = 1 << 20
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of torch.save's format before 1.6
@@ -42,14 +40,6 @@ ZIPS = {  # by the end of an entry's name
     ".npy": "a NumPy archive (.npz)",
     "archive_format": "a program of torch.export",
 }
-DTYPES = {f"{dtype}": dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
-STORAGES = {  # of torch.save; quantised ones as their bytes, for what lies beside the weights
-    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-    "ComplexDoubleStorage": torch.complex128, "ComplexFloatStorage": torch.complex64, "QInt8Storage": torch.int8,
-    "QUInt8Storage": torch.uint8, "QInt32Storage": torch.int32, "UntypedStorage": torch.uint8,
-}  # fmt: skip
 FOREIGN_TENSORS = {
     "_rebuild_sparse_tensor": "a sparse tensor",
     "_rebuild_qtensor": "a quantised tensor",
@@ -149,7 +139,7 @@ def _open(file: BinaryIO, path: Path) -> Opened:
     file.seek(0)
     if _is_safetensors(head, size):
         return _open_safetensors(path)
-    pool = _Pool(size)
+    pool = TensorPool(size)
     if head.startswith(b"PK\x03\x04"):
         return _open_zip(file, pool, path.name)
     if head.startswith(b"\x80"):  # a pickle of protocol 2 or later
@@ -177,7 +167,7 @@ def _open_safetensors(path: Path) -> Opened:
     return content, fill
 
 
-def _open_zip(file: BinaryIO, pool: _Pool, name: str) -> Opened:
+def _open_zip(file: BinaryIO, pool: TensorPool, name: str) -> Opened:
     """The format of torch.save since 1.6: a pickle, and an uncompressed entry for each storage."""
     archive = zipfile.ZipFile(file)
     entries = {info.filename: info for info in archive.infolist()}
@@ -211,7 +201,7 @@ def _open_zip(file: BinaryIO, pool: _Pool, name: str) -> Opened:
     return content, fill
 
 
-def _open_legacy(file: BinaryIO, pool: _Pool, name: str) -> Opened:
+def _open_legacy(file: BinaryIO, pool: TensorPool, name: str) -> Opened:
     """The format of torch.save before 1.6: five pickles, then the storages, each behind its length."""
     stream = io.BytesIO(b"".join(file.read(CHUNK) for _ in range(MAX_PICKLE // CHUNK)))
     first = pool.unpickle(stream)
@@ -233,77 +223,6 @@ def _open_legacy(file: BinaryIO, pool: _Pool, name: str) -> Opened:
             _fill(storage.memory, file)
 
     return content, fill
-
-
-@dataclass(frozen=True)
-class _Storage:
-    memory: Tensor  # uint8 (bytes,)
-    dtype: torch.dtype
-
-
-@dataclass
-class _Pool:
-    """The memory of a file's tensors: set aside while its pickle is read, so untouched until it is filled."""
-
-    size: int  # of the file in bytes
-    storages: dict[str, _Storage] = field(default_factory=dict)
-    taken: int = 0  # bytes of all storages
-    claimed: int = 0  # bytes of all tensors, which may share storages
-
-    def unpickle(self, stream: BinaryIO) -> Any:
-        makers: Makers = {
-            "torch._utils._rebuild_tensor": self.tensor,
-            "torch._utils._rebuild_tensor_v2": lambda *a: self.tensor(
-                *a[:4], metadata=a[6] if a[6:] else None
-            ),
-            "torch._utils._rebuild_tensor_v3": lambda *a: self.tensor(*a[:4], kind=a[6]),
-            "torch._utils._rebuild_parameter": lambda data, *_: data,
-            "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
-            "torch._tensor._rebuild_from_type_v2": lambda function, _, arguments, *__: (
-                self.tensor(*arguments[:4]) if function.name == "torch._utils._rebuild_tensor_v2" else None
-            ),
-            "torch.Size": lambda size: size,
-        }
-        return read_pickle(stream, makers, self.storage)
-
-    def storage(self, identity: tuple[Any, ...]) -> _Storage | Foreign:
-        """What a persistent id stands for: ("storage", class, key, device, elements, view or None)."""
-        if identity[0] == "module":  # of a pickled model: (…, class, its file, its source)
-            return identity[1]
-        _, cls, key, _, count, *view = identity
-        dtype = STORAGES.get(cls.name.rpartition(".")[2])
-        if dtype is None:
-            return cls
-        if type(key) is not str or type(count) is not int or count < 0:
-            raise DamagedError("a tensor's data have no size")
-        if key not in self.storages:
-            self.taken += (length := count * dtype.itemsize)
-            if self.taken > self.size:
-                raise DamagedError("its tensors claim more than the file holds")
-            self.storages[key] = _Storage(torch.empty(length, dtype=torch.uint8), dtype)
-        if not view or view[0] is None:
-            return self.storages[key]
-        _, start, count = view[0]  # PyTorch before 0.4 had storages that are parts of others
-        memory = self.storages[key].memory[start * dtype.itemsize :][: count * dtype.itemsize]
-        return _Storage(memory, dtype)
-
-    def tensor(
-        self, storage: Any, offset: int, size: Any, stride: Any, kind: Any = None, metadata: Any = None
-    ) -> Tensor | None:
-        """A view of the storage, `kind` its dtype where the storage has none; None for one that is no plain tensor."""
-        if not isinstance(storage, _Storage) or (isinstance(metadata, dict) and "neg" in metadata):
-            return None
-        dtype = DTYPES[kind.name] if kind else storage.dtype
-        known = len(size) == len(stride) <= MAX_DIMS
-        if not known or not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
-            raise DamagedError("a tensor has an impossible shape")
-        count = math.prod(size)
-        end = offset + 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else 0
-        self.claimed += count * dtype.itemsize
-        if max(count, end) * dtype.itemsize > len(storage.memory) or self.claimed > 2 * self.size:
-            raise DamagedError("its tensors are larger than their data")
-        flat = storage.memory[: len(storage.memory) // dtype.itemsize * dtype.itemsize].view(dtype)
-        return flat.as_strided(size, stride, flat.storage_offset() + offset)
 
 
 class _BoundedFile(io.FileIO):

@@ -138,6 +138,7 @@ FILES = {
 
 CHILD = """
 import json, resource, sys, time
+from pathlib import Path
 from resnet_lab.models import create_model, load_weights
 from resnet_lab.models.weights_file import read_weights
 model = create_model("resnet20")
@@ -178,6 +179,7 @@ def test_no_file_takes_the_process_along(tmp_path):
         assert megabytes < MEGABYTES, (case, megabytes)
 
 
+MODEL = create_model("resnet20")
 STATE = create_model("resnet20").state_dict()
 VALID = {
     "zip": saved({"net": {f"module.{k}": v for k, v in STATE.items()}, "acc": 95.1, "epoch": 199}),
@@ -212,15 +214,14 @@ def mutated(draw):
     return bytes(data)
 
 
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=150, deadline=10_000)
 @given(mutated())
 def test_damage_is_one_sentence_or_does_no_harm(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "mutated.pt"
     path.write_bytes(data)
-    model = create_model("resnet20")
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in MODEL.state_dict().items()}
     try:
-        report = load_weights(model, path)
+        report = load_weights(MODEL, path)
     except WeightsError as error:
         said = str(error)
     else:
@@ -228,4 +229,4 @@ def test_damage_is_one_sentence_or_does_no_harm(tmp_path_factory, data):
         return
     assert said.endswith(".")
     assert "\n" not in said
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert all(torch.equal(before[name], tensor) for name, tensor in MODEL.state_dict().items())
