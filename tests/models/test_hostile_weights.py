@@ -31,6 +31,7 @@ def with_pickle(program, padding=0):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("w/data.pkl", b"\x80\x02" + program + b".")
+        archive.writestr("w/version", "3\n")
         archive.writestr("w/data/0", bytes(padding))
     return file.getvalue()
 
@@ -105,7 +106,7 @@ FILES = {
     "128 MB that are deflated": deflated,
     "lists of lists": lambda: saved(nested()),
     "a list that holds itself": lambda: with_pickle(b"]q\0h\0a"),
-    "a key whose hash visits 2⁶⁰ tuples": lambda: with_pickle(b"})" + b"2\x86" * 60 + b"Ns"),
+    "a key whose hash visits 2⁶⁰ tuples": lambda: with_pickle(b"})" + b"q\0h\0\x86" * 60 + b"Ns"),
     "a deep key": lambda: with_pickle(b"})" + b"\x85" * 200_000 + b"Ns"),
     "a deep storage key": lambda: with_pickle(
         b"(" + text("storage") + b"ctorch\nByteStorage\n)" + b"\x85" * 200_000 + b"NK\1tQ"),
