@@ -38,11 +38,13 @@ class FoundState:
         state: under this lab's names.
         renamed: the file's names that were changed, each with this lab's.
         left_out: the file's names of tensors beside the net's, such as a loss's class weights.
+        where: the keys and the prefix under which it lay, as in "state_dict_ema.module"; "" for none.
     """
 
     state: dict[str, Tensor]
     renamed: dict[str, str]
     left_out: tuple[str, ...]
+    where: str
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,12 @@ def find_state(content: Any, source: str, names: Names | None = None) -> FoundSt
     state: dict[str, Tensor] = {}
     for name, value in tensors.items():
         ours = _ours(name.removeprefix(group.prefix))
-        state[name if ours in state else ours] = value  # two names for one stay two, so that it will not fit
+        if ours in state:
+            raise WeightsError(f"{source} has two tensors for {_short(ours)}, one of them {_short(name)}.")
+        state[ours] = value
     renamed = {theirs: ours for theirs, ours in zip(tensors, state, strict=True) if theirs != ours}
-    return FoundState(state, renamed, tuple(name for name in group.entries if name not in inside))
+    left_out = tuple(name for name in group.entries if name not in inside)
+    return FoundState(state, renamed, left_out, group.title)
 
 
 def unwrap_state(content: Any, path: Path, names: Names | None = None) -> dict[str, Tensor]:

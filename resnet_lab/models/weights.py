@@ -22,13 +22,15 @@ __all__ = ["WeightsError", "read_weights", "rename_state", "unwrap_state"]
 class LoadReport:
     """What `load_weights` did: names as the model has them; `renamed` maps the file's name to the model's.
 
-    `left_out` are the file's names of tensors beside the net's, such as a loss's class weights.
+    `left_out` are the file's names of tensors beside the net's, such as a loss's class weights; `where` are the keys
+    and the prefix under which the state dict lay, as in "state_dict_ema.module".
     """
 
     matched: tuple[str, ...]
     renamed: dict[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    where: str = ""
 
 
 def load_weights(model: nn.Module, path: str | Path) -> LoadReport:
@@ -52,7 +54,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadReport:
     found = find(read_weights(path, check=find))
     skipped = load_all(model, found.state, path.name)
     matched = tuple(name for name in names if name in found.state)
-    return LoadReport(matched, found.renamed, skipped, found.left_out)
+    return LoadReport(matched, found.renamed, skipped, found.left_out, found.where)
 
 
 def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> tuple[str, ...]:

@@ -226,7 +226,12 @@ def _open_legacy(file: BinaryIO, pool: TensorPool, name: str) -> Opened:
 
 
 class _BoundedFile(io.FileIO):
-    """Reads are small, whatever a length in the file says (zipfile reads a table of contents at once)."""
+    """Reads are small and positions in the file, whatever its bytes say (zipfile reads a table of contents at once)."""
+
+    def seek(self, position: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence == io.SEEK_SET and position < 0:
+            raise DamagedError("a part of it begins before its start")
+        return super().seek(position, whence)
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:

@@ -77,6 +77,8 @@ def test_published_layouts(tmp_path, case):
     assert same(model.state_dict())
     left_out = {"torchvision's references": ("n_averaged",), "Lightning": ("criterion.weight",)}
     assert report.left_out == left_out.get(case, ())
+    where = {"torchvision's references": "model_ema.module", "timm": "state_dict_ema", "a pair": "0"}
+    assert report.where == where.get(case, report.where)
 
 
 SPARSE = OURS["fc.weight"].to_sparse()
@@ -96,7 +98,7 @@ BAD = {
     "a key of type tuple, where a name belongs": OURS | {("fc", "weight"): torch.zeros(1)},
     "holds no named tensors": dict(enumerate(OURS.values())),
     "holds no named tensors; save": [*OURS.values()],
-    "it has 'linear.bias' too": OURS | {"linear.bias": torch.zeros(10)},
+    "has two tensors for 'fc.bias', one of them 'linear.bias'": OURS | {"linear.bias": torch.zeros(10)},
     "it lacks 'fc.bias'.": prefixed("net.", {k: v for k, v in OURS.items() if k != "fc.bias"}),
     "it has 'layer9.0.conv1.weight' too": {"net": prefixed("module.", OURS | {"layer9.0.conv1.weight": torch.ones(1)})},
     "xxx…'": {"x" * 100_000: torch.zeros(1)},
