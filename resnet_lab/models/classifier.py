@@ -21,7 +21,7 @@ from resnet_lab.data.preprocess import image_to_tensor
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.spec import MAX_CLASSES, ModelSpec
 from resnet_lab.models.variants import create_model
-from resnet_lab.models.weights import WeightsError, load_all
+from resnet_lab.models.weights import WeightsError, imagenet_weights, load_all
 from resnet_lab.schema import Annotated, ClassVar, Field, Record, nested, record
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation th
 LARGEST, SMALLEST_STD = 1e3, 1e-6  # of mean and deviation, for pixels in 0..1
 SHOWN_CLASSES = 3  # named when a net says what it was trained on
 
-DESCRIBED = ("classes", "image_size", "mean", "std", "transform", "activation", "dataset", "trained_on", "weights")
+DESCRIBED = ("classes", "image_size", "mean", "std", "transform", "activation", "trained_on", "weights")
 
 Rgb = tuple[float, float, float]
 Text = Annotated[str, Field(max_length=1000)]  # pydantic refuses lone surrogates where it measures a length
@@ -94,7 +94,9 @@ class Classifier(Record):
     def __post_init__(self) -> None:
         for name, low in (("mean", -LARGEST), ("std", SMALLEST_STD)):
             if not all(low <= value <= LARGEST for value in getattr(self, name)):
-                raise ValueError(f"{name} is {getattr(self, name)}; each may be a number from {low:g} to {LARGEST:g}")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; each may be a number from {low:g} to {LARGEST:g}"
+                )
         outputs, named = self.model.fc.out_features, len(self.classes)
         if self.activation == "sigmoid" and outputs != 1:
             raise ValueError(f"activation is 'sigmoid' with {outputs:,} outputs; it may be that of one")
@@ -104,7 +106,7 @@ class Classifier(Record):
 
     @classmethod
     def load(cls, weights: Mapping[str, Tensor], said: Mapping[str, Any], source: str) -> Classifier:
-        """The net of the spec in `said` (as JSON) with these weights, and with the fields of `describe` in `said`.
+        """The net of `said["spec"]` (as JSON) with these weights; the rest of `said` are fields of a classifier.
 
         Raises:
             WeightsError: the weights do not fit, or a field is missing or impossible; `source` names the file.
@@ -112,16 +114,24 @@ class Classifier(Record):
         try:
             if not isinstance(said.get("spec"), str):
                 raise ValueError(f"spec is {reprlib.repr(said.get('spec'))}; it may be a model spec as JSON")
-            with torch.device("meta"):  # no weights are drawn, so a run that starts now keeps its seed's weights
+            with torch.device(
+                "meta"
+            ):  # no weights are drawn, so a run that starts now keeps its seed's weights
                 model = create_model(ModelSpec.from_json(said["spec"]))
             model = model.to_empty(device="cpu")
+            for buffer in model.buffers():
+                buffer.zero_()  # old files have no counters, which then begin anew
             load_all(model, dict(weights), source)
-            fields = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items() if name in DESCRIBED}
+            fields: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in said.items() if k != "spec"
+            }
             return cls(model=model.eval(), **fields)
         except WeightsError:
             raise
         except (RuntimeError, ValueError) as error:
-            raise WeightsError(f"{source} cannot be used: {str(error).splitlines()[0].rstrip('.')}.") from None
+            raise WeightsError(
+                f"{source} cannot be used: {str(error).splitlines()[0].rstrip('.')}."
+            ) from None
 
     @property
     def side(self) -> int:
@@ -134,6 +144,12 @@ class Classifier(Record):
         """What it was trained on and so can answer, in words: "Shapes (10 classes: circle, square, triangle, …)"."""
         first = ", ".join(self.classes[:SHOWN_CLASSES]) + (", …" if len(self.classes) > SHOWN_CLASSES else "")
         return f"{self.trained_on or 'data that its file does not name'} ({len(self.classes):,} classes: {first})"
+
+    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """The part of an image of this size that `prepare` keeps: left, top, right and bottom, in its own pixels."""
+        seen = min(width, height) * self.side / self.image_size
+        left, top = (width - seen) / 2, (height - seen) / 2
+        return left, top, left + seen, top + seen
 
     def prepare(self, image: Image.Image) -> Tensor:
         """What the net sees of an RGB image of any size: uint8 (3, side, side)."""
@@ -179,10 +195,9 @@ class Classifier(Record):
         return self.replace(model=model, activation="softmax")
 
     def describe(self) -> dict[str, Any]:
-        """All but the weights, as JSON has it; `load` makes a classifier of it again. No path of a folder is in it."""
+        """All that a file should say of it beside the weights, for `load`; the path of a data folder is not in it."""
         said = {name: getattr(self, name) for name in DESCRIBED}
-        dataset = self.dataset if self.dataset in DATASETS else ""
-        return said | {"transform": self.transform.to_dict(), "dataset": dataset, "spec": self.model.spec.to_json()}
+        return said | {"transform": self.transform.to_dict(), "spec": self.model.spec.to_json()}
 
     def metadata(self) -> dict[str, str]:
         """`describe` for files whose metadata are text: each value as JSON, the spec as it is."""
@@ -210,6 +225,26 @@ class Classifier(Record):
         if self.activation == "sigmoid":
             logits = torch.cat([-logits / 2, logits / 2], 1)
         return logits.log_softmax(1)
+
+
+def imagenet_classifier(variant: str, tag: str = "DEFAULT") -> Classifier:
+    """One of torchvision's nine variants with its weights, fed as their preset does.
+
+    Raises:
+        WeightsError: as `imagenet_weights`.
+    """
+    found = imagenet_weights(variant, tag)
+    preset = found.transform
+    return Classifier(
+        found.model,
+        found.categories,
+        image_size=preset.resize_size[0],
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        transform=EvalTransform(preset.crop_size[0], resize="short side"),
+        trained_on="ImageNet",
+        weights=found.tag,
+    )
 
 
 def dataset_title(name: str) -> str:

@@ -34,7 +34,7 @@ def evaluate(
     data: Dataset,
     precision: str = "float32",
     should_stop: Callable[[], bool] = lambda: False,
-    sight: EvalTransform = EvalTransform(),
+    sight: EvalTransform | None = None,
     world: World = ALONE,
 ) -> Evaluation:
     """Puts the model into eval mode and runs all of `data` through it; both are on the same device.
@@ -46,7 +46,8 @@ def evaluate(
         Interrupted: `should_stop` turned true (never in a distributed run, whose processes go on together).
     """
     if isinstance(net, ResNet):
-        net = Classifier(net, data.classes, data.images.shape[-1], data.mean, data.std, sight)
+        transform = sight or EvalTransform()
+        net = Classifier(net, data.classes, data.images.shape[-1], data.mean, data.std, transform)
     net.model.eval()
     mine = data.subset(torch.arange(world.rank, len(data), world.size, device=data.labels.device))
     loss = torch.zeros((), device=data.labels.device, dtype=_widest(data.labels.device))

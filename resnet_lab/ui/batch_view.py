@@ -88,8 +88,8 @@ def _work(net: Net, gallery: Gallery, count: int) -> jobs.Work:
             if not read:
                 continue
             pixels = torch.stack([picture for _, picture in read])
-            with undisturbed(net.model), torch.no_grad():
-                top = net.model(net.tensor(pixels)).softmax(1).topk(min(TOP, len(net.classes)))
+            with undisturbed(net.model):
+                top = net.predict(pixels).topk(min(TOP, len(net.classes)))
             for place, (index, picture) in enumerate(read):
                 classes = tuple(net.classes[i] for i in top.indices[place].tolist())
                 truth = truths[index] if truths else ""

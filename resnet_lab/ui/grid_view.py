@@ -48,6 +48,6 @@ def _maps(
     key: str, picture: str, _pixels: object, classes: tuple[int, ...], method: str, _net: Net
 ) -> list[list[Heat]]:
     """Of each class, of each stage: (H, W)."""
-    images = _net.tensor(as_batch(_pixels))  # type: ignore[arg-type]
+    images = _net.inputs(as_batch(_pixels))  # type: ignore[arg-type]
     maps = class_maps(_net.model, images, torch.tensor(classes), stage_names(_net.model), method)[0]
     return [[heat.numpy() for heat in row] for row in maps]

@@ -5,24 +5,21 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 import torch
-from PIL import Image
-from torch import Tensor
 
 from resnet_lab.attribution import undisturbed
-from resnet_lab.data import DATASETS, image_to_tensor, normalize
-from resnet_lab.data.views import at_short_side
-from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, imagenet_weights
-from resnet_lab.runs import Run, RunError, TrainedModel, load_run_model
+from resnet_lab.data import DATASETS
+from resnet_lab.models import VARIANTS, ModelSpec, WeightsError
+from resnet_lab.models.classifier import Classifier, imagenet_classifier
+from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.runs.outside import load_outside
+from resnet_lab.schema import record
 from resnet_lab.ui import shell
 from resnet_lab.ui.runs import remember
 from resnet_lab.ui.text import plain
@@ -32,34 +29,22 @@ FILE = "file"  # a net that the reader uploads
 MOST_MEGABYTES = 600  # of its weights; wide_resnet101_2 has 507
 
 
-@dataclass(frozen=True)
-class Net:
-    """A model in eval mode, with what it takes to show it a picture.
+@record
+class Net(Classifier):
+    """A classifier as the page knows it: `key` changes with the weights, and stands for the net in caches."""
 
-    `key` changes with the weights, and stands for the net in caches. `prepare` turns an RGB picture of any size
-    into uint8 (3, H, W) of `image_size`; before it cuts, the short side is `short_side`. `dataset` is the one it
-    was trained on here, "" for other nets.
-    """
+    key: str = ""
+    title: str = ""
 
-    key: str
-    title: str
-    model: ResNet
-    classes: tuple[str, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    prepare: Callable[[Image.Image], Tensor]
-    image_size: int
-    short_side: int
-    dataset: str = ""
-
-    def tensor(self, pixels: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W) as the model takes it."""
-        return normalize(pixels, self.mean, self.std)
+    @classmethod
+    def of(cls, classifier: Classifier, key: str, title: str) -> Net:
+        """With an output for each class, so that each can be explained."""
+        return cls(**vars(classifier.per_class()), key=key, title=title)
 
     def apart(self) -> Net:
         """With a copy of the model, for work that would keep others waiting for it."""
         with undisturbed(self.model):
-            return replace(self, model=copy.deepcopy(self.model))
+            return self.replace(model=copy.deepcopy(self.model))
 
 
 def choose_net() -> Net | None:
@@ -156,22 +141,7 @@ def run_net(run: Run) -> Net:
 @st.cache_resource(max_entries=4, show_spinner="Reading the net …")
 def _trained(run_id: str, changed: int) -> Net:
     run = shell.store().get(run_id)
-    return _net(f"{run_id} {changed}", run.name, load_run_model(run))
-
-
-def _net(key: str, title: str, trained: TrainedModel) -> Net:
-    return Net(
-        key=key,
-        title=title,
-        model=trained.model,
-        classes=trained.classes,
-        mean=trained.mean,
-        std=trained.std,
-        prepare=partial(image_to_tensor, size=trained.image_size),
-        image_size=trained.image_size,
-        short_side=trained.image_size,
-        dataset=trained.dataset,
-    )
+    return Net.of(load_run_model(run), f"{run_id} {changed}", run.name)
 
 
 def _choose_imagenet(variant: str) -> Net | None:
@@ -199,34 +169,15 @@ def _choose_imagenet(variant: str) -> Net | None:
 
 @st.cache_resource(max_entries=4, show_spinner="Getting torchvision's weights …")
 def _imagenet(variant: str, tag: str) -> Net:
-    found = imagenet_weights(variant, tag)
-    return Net(
-        key=f"{variant} {found.tag}",
-        title=f"{variant}, {found.tag}",
-        model=found.model,
-        classes=found.categories,
-        mean=tuple(found.transform.mean),
-        std=tuple(found.transform.std),
-        prepare=partial(_imagenet_pixels, transform=found.transform),
-        image_size=found.transform.crop_size[0],
-        short_side=found.transform.resize_size[0],
-    )
-
-
-def _imagenet_pixels(image: Image.Image, transform: Any) -> Tensor:
-    """torchvision's preset up to the normalisation: short side to 232 or 256, the middle 224 × 224."""
-    from torchvision.transforms import functional as F
-
-    return F.center_crop(
-        at_short_side(image, transform.resize_size[0], transform.interpolation), transform.crop_size
-    )
+    found = imagenet_classifier(variant, tag)
+    return Net.of(found, f"{variant} {found.weights}", f"{variant}, {found.weights}")
 
 
 def _uploaded() -> Net | None:
     """A net from files of the reader: kept in this session alone."""
     files = st.file_uploader(
         "Weights, and if you like their spec (.json)",
-        ["pt", "pth", "th", "safetensors", "json"],
+        ["pt", "pth", "th", "safetensors", "onnx", "json"],
         accept_multiple_files=True,
         max_upload_size=MOST_MEGABYTES,
         key="weights_files",
@@ -234,7 +185,9 @@ def _uploaded() -> Net | None:
     specs = [file for file in files if file.name.lower().endswith(".json")]
     weights = [file for file in files if file not in specs]
     if not weights:
-        st.caption("A checkpoint of this lab says itself which net it is. No code in a file is run.")
+        st.caption(
+            "A checkpoint or an export of this lab says itself which net it is. No code in a file is run."
+        )
         return None
     spec = _spec_of(specs)
     made_for = st.selectbox("Trained on", ["something else", *DATASETS], key="made_for")
@@ -249,7 +202,7 @@ def _uploaded() -> Net | None:
                 trained = load_outside(path, spec, DATASETS.get(made_for))
             except WeightsError as error:
                 raise WeightsError(str(error).replace(path.name, file.name)) from None
-        kept = wanted, _net(f"file {hash(wanted)}", f"{file.name} ({trained.model.spec.name})", trained)
+        kept = wanted, Net.of(trained, f"file {hash(wanted)}", f"{file.name} ({trained.model.spec.name})")
         st.session_state["uploaded_net"] = kept
     return kept[1]
 
