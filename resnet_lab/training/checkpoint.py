@@ -25,7 +25,8 @@ FREE = {
 class BestWeights:
     """The weights with the best validation accuracy (0 to 1) so far, on the CPU, and the step that they are of.
 
-    A checkpoint holds them beside its own where those are others, so that each file says all: docs/decisions/best-weights.md.
+    A checkpoint holds them beside its own where those are others, so that each file says all
+    (docs/decisions/best-weights.md).
     """
 
     step: int

@@ -136,7 +136,10 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
         on_select=lambda: _open(gallery, rows),
     )
     download("All answers, CSV", lambda: to_csv(net.title, rows), "answers.csv", "text/csv")
-    st.caption(f"Choose a row to see where the net looks in it. The file has the {TOP} likeliest classes.")
+    scope = "" if known else f" The net was trained on {plain(net.scope)}."
+    st.caption(
+        f"Choose a row to see where the net looks in it. The file has the {TOP} likeliest classes.{scope}"
+    )
 
 
 def _open(gallery: Gallery, rows: list[Row]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from resnet_lab.attribution import undisturbed
 from resnet_lab.data.views import pyramid, ten_crops
 from resnet_lab.models.classifier import EvalTransform
-from resnet_lab.ui.answer_view import DIVERGED, likeliest, show_top
+from resnet_lab.ui.answer_view import DIVERGED, likeliest, scope, show_top
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture
 from resnet_lab.ui.text import percent, plain
@@ -43,7 +43,7 @@ def crops_view(net: Net, picture: Picture) -> None:
     known = f" It shows {plain(picture.truth)}." if picture.truth else ""
     st.caption(
         "Probabilities are averaged over the crops or scales. Nets that were trained on one size lose at sizes far "
-        f"from it, and small pictures gain nothing by being enlarged.{known}"
+        f"from it, and small pictures gain nothing by being enlarged.{known}{scope(net, picture)}"
     )
 
 
