@@ -114,24 +114,23 @@ class Classifier(Record):
         try:
             if not isinstance(said.get("spec"), str):
                 raise ValueError(f"spec is {reprlib.repr(said.get('spec'))}; it may be a model spec as JSON")
-            with torch.device(
-                "meta"
-            ):  # no weights are drawn, so a run that starts now keeps its seed's weights
+            # On meta no weights are drawn, so a run that starts in another thread keeps those of its seed.
+            with torch.device("meta"):
                 model = create_model(ModelSpec.from_json(said["spec"]))
             model = model.to_empty(device="cpu")
             for buffer in model.buffers():
                 buffer.zero_()  # old files have no counters, which then begin anew
             load_all(model, dict(weights), source)
             fields: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in said.items() if k != "spec"
+                name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
             }
+            del fields["spec"]
             return cls(model=model.eval(), **fields)
         except WeightsError:
             raise
         except (RuntimeError, ValueError) as error:
-            raise WeightsError(
-                f"{source} cannot be used: {str(error).splitlines()[0].rstrip('.')}."
-            ) from None
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise WeightsError(f"{source} cannot be used: {reason}.") from None
 
     @property
     def side(self) -> int:
@@ -146,7 +145,10 @@ class Classifier(Record):
         return f"{self.trained_on or 'data that its file does not name'} ({len(self.classes):,} classes: {first})"
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """The part of an image of this size that `prepare` keeps: left, top, right and bottom, in its own pixels."""
+        """The part of an image of this size that `prepare` keeps: left, top, right and bottom, in its own pixels.
+
+        Right to one pixel of what the net sees, as torchvision's preset rounds sides.
+        """
         seen = min(width, height) * self.side / self.image_size
         left, top = (width - seen) / 2, (height - seen) / 2
         return left, top, left + seen, top + seen

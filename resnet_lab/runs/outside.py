@@ -94,9 +94,13 @@ def _said_of_bare(
     count = 2 if outputs == 1 else outputs  # a single one says whether
     if info is not None and len(info.classes) != count:
         raise WeightsError(f"{source} tells {count:,} classes apart, and {info.title} has {len(info.classes)}.")
+    try:
+        spec = spec.replace(num_classes=outputs)
+    except ValueError as error:
+        raise WeightsError(f"{source} does not fit this net: {error}.") from None
     mean, std = (info.mean, info.std) if info else IMAGENET
     return {
-        "spec": spec.replace(num_classes=outputs).to_json(),
+        "spec": spec.to_json(),
         "classes": info.classes if info else tuple(f"class {i}" for i in range(count)),
         "image_size": info.image_size if info else 224,
         "mean": mean,

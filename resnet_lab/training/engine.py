@@ -24,7 +24,7 @@ from resnet_lab.training.device import (
     pick_device,
 )
 from resnet_lab.training.distributed import ALONE, World
-from resnet_lab.training.evaluation import evaluate
+from resnet_lab.training.evaluation import Evaluation, evaluate
 from resnet_lab.training.events import (
     Adjusted,
     Checkpoint,
@@ -215,8 +215,7 @@ class Trainer:
 
     def _finish_epoch(self) -> None:
         """Validation and a checkpoint."""
-        self.world.share_buffers(self.model)  # BN's statistics, so that all judge the net that is kept
-        val = evaluate(self.net, self.val, self.stepper.choice.precision, self.should_stop, world=self.world)
+        val = self._validate()
         loss, accuracy = self.meter.end_epoch()
         self.emit(
             EpochEvent(
@@ -233,6 +232,11 @@ class Trainer:
         if is_best:
             self.best = BestWeights.of(self.model, self.step, val.accuracy)
         self._checkpoint(is_best)
+
+    def _validate(self) -> Evaluation:
+        self.world.share_buffers(self.model)  # BN's statistics, so that all judge the net that is kept
+        precision = self.stepper.choice.precision
+        return evaluate(self.net, self.val, precision, self.should_stop, world=self.world)
 
     def train_step(self, lr: float | None = None) -> StepResult:
         """Takes the next step, at the schedule's learning rate or at `lr`."""
@@ -290,16 +294,18 @@ class Trainer:
 
     def _test(self) -> FitResult:
         """Tests the best weights, as a later `evaluate` would: in float32, whatever they were trained in."""
-        assert self.best is not None  # the last epoch was validated
+        if self.best is None:  # of an older version, and resumed when there was nothing left but the test
+            self.best = BestWeights.of(self.model, self.step, self._validate().accuracy)
+        best = self.best
         with self.world.one_after_the_other():
             data = load_dataset(self.config.dataset, split="test", image_size=self.net.image_size)
         transform = self.net.transform.replace(scales=self.config.test_scales)
-        model = Classifier.load(self.best.model, self.net.describe(), self.best.title).model.to(self.device)
-        net = self.net.replace(model=model, transform=transform, weights=self.best.title)
+        model = Classifier.load(best.model, self.net.describe(), best.title).model.to(self.device)
+        net = self.net.replace(model=model, transform=transform, weights=best.title)
         test = evaluate(net, data.to(self.device), should_stop=self.should_stop, world=self.world)
-        self.emit(TestEvent(self.best.step, test.loss, test.accuracy, test.samples))
+        self.emit(TestEvent(best.step, test.loss, test.accuracy, test.samples))
         return FitResult(
-            "completed", self.step, self.total_steps, self.best.accuracy, test.accuracy, self.best.step, net
+            "completed", self.step, self.total_steps, best.accuracy, test.accuracy, best.step, net
         )
 
     def _checkpoint(self, best: bool = False) -> None:
