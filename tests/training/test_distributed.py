@@ -12,8 +12,8 @@ import psutil
 import pytest
 import torch
 
-from resnet_lab.figures.curves import Curve
 from resnet_lab.data import Augmentation, load_dataset
+from resnet_lab.figures.curves import Curve
 from resnet_lab.models import ModelSpec
 from resnet_lab.runs import execute, load_run_model
 from resnet_lab.training import TrainConfig, evaluate
