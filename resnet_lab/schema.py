@@ -6,7 +6,7 @@ form, the flags of the command line, and the one sentence that says what is wron
     @record
     class Recipe(Record):
         what: ClassVar[str] = "a recipe"
-        epochs: Annotated[int, Field(ge=1, le=100, title="Epochs")] = 5
+        epochs: Annotated[int, about("Times through the training set.", ge=1, le=100)] = 5
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import (
     Self,
     TypeVar,
     Union,
+    cast,
     dataclass_transform,
     get_args,
     get_origin,
@@ -48,12 +49,17 @@ class SchemaError(ValueError):
     """One sentence: the field, what it got and what it may be."""
 
 
+def about(help: str = "", *, title: str | None = None, unit: str = "", **limits: Any) -> Any:
+    """What a class says of a field besides its type; `limits` are pydantic's: ge, gt, le, lt, max_length …"""
+    return Field(description=help, title=title, json_schema_extra={"unit": unit}, **limits)
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 def record(cls: type[T]) -> type[T]:
     """Makes `cls` a frozen pydantic dataclass, whose errors are one sentence."""
-    made = pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)(cls)
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)(cls)
     checked = made.__init__
-    names = [f.name for f in dataclasses.fields(made) if f.init]  # type: ignore[arg-type]
+    names = [f.name for f in dataclasses.fields(made) if f.init]
 
     def __init__(self: Any, *args: Any, **values: Any) -> None:
         try:
@@ -61,8 +67,8 @@ def record(cls: type[T]) -> type[T]:
         except ValidationError as error:
             raise SchemaError(_sentence(made, error, dict(zip(names, args, strict=False)) | values)) from None
 
-    made.__init__ = __init__  # type: ignore[assignment]
-    return made
+    made.__init__ = __init__
+    return cast("type[T]", made)
 
 
 class Record:
@@ -87,7 +93,7 @@ class Record:
         Raises:
             SchemaError: an unknown field, a missing one, or an impossible value.
         """
-        known = fields_of(cls)
+        known = fields_of(cls)  # type: ignore[arg-type]
         if unknown := sorted(set(data) - set(known)):
             raise SchemaError(f"unknown field {_repr(unknown[0])}; {cls.what} has {', '.join(known)}")
         if missing := [name for name, field in known.items() if field.required and name not in data]:
@@ -172,12 +178,12 @@ class FieldInfo:
 
     def _range(self) -> str:
         low, high = (None if end is None else _number(end) for end in (self.low, self.high))
-        if low is None:
-            return "" if high is None else f" {'below' if self.open_high else 'up to'} {high}"
-        begin = f" above {low}" if self.open_low else f" from {low}"
-        if high is None:
-            return begin
-        return f"{begin}{' and' if self.open_low else ''} {'to below' if self.open_high else 'up to' if self.open_low else 'to'} {high}"
+        if low is None or high is None:
+            end = f" {'above' if self.open_low else 'from'} {low}" if low is not None else ""
+            return end or (f" {'below' if self.open_high else 'up to'} {high}" if high is not None else "")
+        if self.open_low:
+            return f" above {low} and {'below' if self.open_high else 'up to'} {high}"
+        return f" from {low} to {'below ' if self.open_high else ''}{high}"
 
 
 @cache
@@ -233,8 +239,7 @@ def _sentence(cls: type, error: ValidationError, values: Mapping[str, Any]) -> s
     first = error.errors()[0]
     if first["type"] == "value_error":  # our own words, which name the field; of a nested record, its field
         words, at = str(first["ctx"]["error"]), first["loc"]
-        is_nested = bool(at) and dataclasses.is_dataclass(fields_of(cls)[str(at[0])].kind)
-        return f"{at[0]}.{words}" if is_nested else words
+        return f"{at[0]}: {words}" if at and isinstance(values.get(str(at[0])), Mapping) else words
     name = str(first["loc"][0])
     if name not in fields_of(cls):
         return f"unknown field {_repr(name)}; {getattr(cls, 'what', cls.__name__)} has {', '.join(fields_of(cls))}"
@@ -250,17 +255,3 @@ def _tuples(value: Any) -> Any:
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) or value >= 1000 else f"{value:g}"
-
-
-__all__ = [
-    "Annotated",
-    "ClassVar",
-    "Field",
-    "FieldInfo",
-    "Record",
-    "SchemaError",
-    "fields_of",
-    "nested",
-    "read_json",
-    "record",
-]

@@ -19,7 +19,7 @@ from resnet_lab.data.augment import center_crop, normalize, rescale
 from resnet_lab.data.datasets import DATASETS, MAX_SIZE, MIN_SIZE
 from resnet_lab.data.preprocess import image_to_tensor
 from resnet_lab.models.resnet import ResNet
-from resnet_lab.models.spec import MAX_CLASSES, ModelSpec
+from resnet_lab.models.spec import ModelSpec
 from resnet_lab.models.variants import create_model
 from resnet_lab.models.weights import WeightsError, imagenet_weights, load_all
 from resnet_lab.schema import Annotated, ClassVar, Field, Record, nested, record
@@ -81,7 +81,7 @@ class Classifier(Record):
 
     what: ClassVar[str] = "a classifier"
     model: InstanceOf[ResNet]
-    classes: Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+    classes: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100_000)]
     image_size: Annotated[int, Field(ge=MIN_SIZE, le=MAX_SIZE)]
     mean: Rgb
     std: Rgb

@@ -37,7 +37,8 @@ def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | 
             )
         if "classes" not in said:
             said = _said_of_bare(weights, spec or ModelSpec.from_json(said["spec"]), info, path.name)
-        net = Classifier.load(weights, said | {"weights": path.name}, path.name)
+        name = path.name.encode(errors="replace").decode()  # it may hold bytes that are no text
+        net = Classifier.load(weights, said | {"weights": name}, path.name)
     except WeightsError:
         raise
     except ValueError as error:
