@@ -120,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("run")
     resume.set_defaults(command=_resume)
 
+    _add_questions(commands)
+    add_compare(commands)
+    return parser
+
+
+def _add_questions(commands: argparse._SubParsersAction) -> None:
+    """Adds what a trained run can be asked."""
     test = commands.add_parser("evaluate", help="loss and accuracy of a trained run")
     test.add_argument("run")
     test.add_argument("--dataset", help="default: the one it was trained on")
@@ -138,8 +145,6 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("images", nargs="+", type=Path)
     predict.add_argument("--top", type=int, default=5)
     predict.set_defaults(command=_predict)
-    add_compare(commands)
-    return parser
 
 
 def _summary(options: argparse.Namespace) -> int:

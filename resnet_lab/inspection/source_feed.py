@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ LINE = 110  # letters, as in the rest of the file
 
 
 def feed(net: Classifier, fill: Callable[..., str]) -> str:
-    """Constants, one for each field that `Classifier.describe` has, and a function that applies them."""
+    """A constant for each field that `Classifier.describe` has, and a function that applies them."""
     said, side, size = net.describe(), net.side, net.image_size
     start = (size - side) // 2
     middle = f"{start}:{start + side}"
@@ -32,6 +33,7 @@ def feed(net: Classifier, fill: Callable[..., str]) -> str:
     return fill(
         FEED,
         constants="\n".join(_constant(name.upper(), said[name]) for name in DESCRIBED),
+        net_spec=_constant("SPEC", net.model.spec.to_dict()),
         outputs=str(net.model.fc.out_features),
         size=str(size),
         prepared=PREPARED[net.transform.resize].format(size=size),
@@ -41,7 +43,7 @@ def feed(net: Classifier, fill: Callable[..., str]) -> str:
 
 
 def read_source(text: str) -> dict[str, Any]:
-    """The constants of such a file, as fields of a classifier; nothing in it is run.
+    """The constants of such a file, as `Classifier.load` takes them; nothing in it is run.
 
     Raises:
         ValueError: it is no Python, or a constant is more than a literal.
@@ -53,30 +55,36 @@ def read_source(text: str) -> dict[str, Any]:
     said = {}
     for statement in body:
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.lower() in DESCRIBED:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.lower() in ("spec", *DESCRIBED):
                 try:
                     said[name.lower()] = ast.literal_eval(value)
                 except (ValueError, TypeError, RecursionError, MemoryError):
                     raise ValueError(f"{name} is more than a literal") from None
+    if isinstance(said.get("spec"), dict):
+        said["spec"] = json.dumps(said["spec"])
     return said
 
 
 def _constant(name: str, value: Any) -> str:
     """A line, or one for each item where that is too long."""
-    if isinstance(value, tuple):
-        items = [_literal(item) for item in value]
-        line = f"{name} = ({', '.join(items)}{',' if len(items) == 1 else ''})"
-        return (
-            line
-            if len(line) <= LINE
-            else "\n".join([f"{name} = (", *(f"    {item}," for item in items), ")"])
-        )
-    return f"{name} = {_literal(value)}"
+    line = f"{name} = {_literal(value)}"
+    if len(line) <= LINE or not isinstance(value, tuple | dict):
+        return line
+    opening, closing = ("(", ")") if isinstance(value, tuple) else ("{", "}")
+    return "\n".join([f"{name} = {opening}", *(f"    {item}," for item in _items(value)), closing])
 
 
 def _literal(value: Any) -> str:
     """With double quotes where the text has none of its own."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_literal(key)}: {_literal(item)}" for key, item in value.items()) + "}"
+        return f"{{{', '.join(_items(value))}}}"
+    if isinstance(value, tuple):
+        return f"({', '.join(_items(value))}{',' if len(value) == 1 else ''})"
     text = repr(value)
     return f'"{text[1:-1]}"' if isinstance(value, str) and '"' not in value and text[0] == "'" else text
+
+
+def _items(value: tuple[Any, ...] | dict[str, Any]) -> list[str]:
+    if isinstance(value, tuple):
+        return [_literal(item) for item in value]
+    return [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()]

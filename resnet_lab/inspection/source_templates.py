@@ -89,6 +89,8 @@ if __name__ == "__main__":
 FEED = '''
 # How the weights that belong to this net are to be fed, and what its outputs mean.
 {constants}
+# The net itself, as ResNet Lab reads it.
+{net_spec}
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:

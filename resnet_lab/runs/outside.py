@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,19 @@ from resnet_lab.runs.model import said_by
 from resnet_lab.schema import read_json
 
 
-def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | None = None) -> Classifier:
+def load_outside(
+    path: Path,
+    spec: ModelSpec | None = None,
+    info: DatasetInfo | None = None,
+    beside: Mapping[str, Any] | None = None,
+) -> Classifier:
     """The net in the file, in eval mode; no code in it is run.
 
     Checkpoints of this lab, and what it exports of a run as safetensors or ONNX, bring all they need. Of a bare state
     dict `spec` says which net it is; its number of classes is taken from the file, and a single output is read as a
     sigmoid. `info` is the data that it was trained on, for class names and normalisation; without, classes have
-    numbers, and pictures are 224 × 224 with ImageNet's normalisation.
+    numbers, and pictures are 224 × 224 with ImageNet's normalisation. `beside` is what another file says of the net, as
+    an exported source does; what the file says itself goes before it.
 
     Raises:
         WeightsError: the file cannot be read, no `spec` is given where one is needed, or the net or the number of
@@ -30,6 +37,7 @@ def load_outside(path: Path, spec: ModelSpec | None = None, info: DatasetInfo | 
     """
     try:
         content, said = _read(path)
+        said = {**(beside or {}), **said}
         weights, _ = rename_state(unwrap_state(content, path))
         if "spec" not in said and spec is None:
             raise WeightsError(

@@ -15,6 +15,7 @@ import torch
 
 from resnet_lab.attribution import undisturbed
 from resnet_lab.data import DATASETS
+from resnet_lab.inspection.source_feed import read_source
 from resnet_lab.models import VARIANTS, ModelSpec, WeightsError
 from resnet_lab.models.classifier import Classifier, imagenet_classifier
 from resnet_lab.runs import Run, RunError, load_run_model
@@ -180,30 +181,30 @@ def _imagenet(variant: str, tag: str) -> Net:
 def _uploaded() -> Net | None:
     """A net from files of the reader: kept in this session alone."""
     files = st.file_uploader(
-        "Weights, and if you like their spec (.json)",
-        ["pt", "pth", "th", "safetensors", "onnx", "json"],
+        "Weights, and if you like their spec (.json) or exported source (.py)",
+        ["pt", "pth", "th", "safetensors", "onnx", "json", "py"],
         accept_multiple_files=True,
         max_upload_size=MOST_MEGABYTES,
         key="weights_files",
     )
-    specs = [file for file in files if file.name.lower().endswith(".json")]
+    specs = [file for file in files if file.name.lower().endswith((".json", ".py"))]
     weights = [file for file in files if file not in specs]
     if not weights:
         st.caption(
             "A checkpoint or an export of this lab says itself which net it is. No code in a file is run."
         )
         return None
-    spec = _spec_of(specs)
+    spec, beside = _said_beside(specs)
     made_for = st.selectbox("Trained on", ["something else", *DATASETS], key="prediction.made_for")
     file = weights[-1]  # the last one that was dropped there
-    wanted = (file.file_id, spec, made_for)
+    wanted = (file.file_id, spec, made_for, *(each.file_id for each in specs))
     kept: tuple[Any, Net] | None = st.session_state.get("prediction.uploaded_net")
     if kept is None or kept[0] != wanted:
         with st.spinner("Reading the weights …"), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"weights{Path(file.name).suffix.lower()}"
             path.write_bytes(file.getvalue())
             try:
-                trained = load_outside(path, spec, DATASETS.get(made_for))
+                trained = load_outside(path, spec, DATASETS.get(made_for), beside)
             except WeightsError as error:
                 raise WeightsError(str(error).replace(path.name, file.name)) from None
         kept = wanted, Net.of(trained, f"file {hash(wanted)}", f"{file.name} ({trained.model.spec.name})")
@@ -211,12 +212,15 @@ def _uploaded() -> Net | None:
     return kept[1]
 
 
-def _spec_of(files: list[Any]) -> ModelSpec | None:
-    """From a spec file, or from a box."""
+def _said_beside(files: list[Any]) -> tuple[ModelSpec | None, dict[str, Any]]:
+    """Which net it is, from a spec file or a box; and what an exported source says of it."""
     if files:
+        text = files[-1].getvalue().decode(errors="replace")
         try:
-            return ModelSpec.from_json(files[-1].getvalue().decode(errors="replace"))
+            if files[-1].name.lower().endswith(".py"):
+                return None, read_source(text)
+            return ModelSpec.from_json(text), {}
         except ValueError as error:
             raise WeightsError(f"{files[-1].name} is no spec of a net: {error}.") from None
     name = st.selectbox("Which net", list(VARIANTS), None, key="which_net", placeholder="As the file says")
-    return VARIANTS[name] if name else None
+    return (VARIANTS[name] if name else None), {}

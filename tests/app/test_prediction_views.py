@@ -379,9 +379,15 @@ def test_a_net_that_cannot_be_used_is_one_sentence(open_page, case):
 
 def test_an_exported_net_needs_no_choice_and_says_what_it_was_trained_on(open_page, run):
     net = load_run_model(run)
-    for form in ("onnx", "safetensors"):
-        data = EXPORTS[form].write(net, (3, 32, 32))
-        at = with_file(open_page("prediction", run="file"), (f"net.{form}", data))
+    file = io.BytesIO()
+    torch.save(net.model.state_dict(), file)
+    exports = {form: EXPORTS[form].write(net, (3, 32, 32)) for form in ("onnx", "safetensors", "python")}
+    for files in (
+        [("net.onnx", exports["onnx"])],
+        [("net.safetensors", exports["safetensors"])],
+        [("net.py", exports["python"]), ("net.pt", file.getvalue())],
+    ):
+        at = with_file(open_page("prediction", run="file"), *files)
         pictures = next(u for u in at.file_uploader if u.label == "Pictures")
         pictures.set_value([("a.png", picture(), "image/png")]).run()
         assert not at.exception

@@ -1,6 +1,9 @@
 """Nets from files that lie in no run: exports come back, and other programs can use them by their metadata alone."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -17,6 +20,7 @@ from resnet_lab.models.classifier import Classifier, EvalTransform
 from resnet_lab.runs.outside import load_outside
 from resnet_lab.training import TrainConfig
 
+ROOT = Path(__file__).parents[2]
 SPEC = ModelSpec("small", blocks=(1, 1), width=8, stem="cifar", shortcut="pad", num_classes=3)
 IMAGES = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 TRANSFORMS = {
@@ -93,9 +97,23 @@ def test_a_source_file_predicts_by_itself_and_is_read_without_running_it(net, tm
     model.load_state_dict(net.model.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(space["predict"](model, IMAGES), net.predict(IMAGES))
-    said = read_source(text + "\nraise SystemExit\n")
-    back = Classifier.load(net.model.state_dict(), said | {"spec": net.model.spec.to_json()}, "net.py")
-    assert back.describe() == net.describe()
+    torch.save(net.model.state_dict(), tmp_path / "w.pt")
+    back = load_outside(tmp_path / "w.pt", beside=read_source(text + "\nraise SystemExit\n"))
+    assert back.describe() == net.describe() | {"weights": "w.pt"}
+    ruff = [sys.executable, "-m", "ruff"]
+    for command in (["check", "--ignore", "E501"], ["format", "--check", "--diff"]):
+        options = ["--no-cache", "--config", ROOT / "pyproject.toml", tmp_path]
+        found = subprocess.run([*ruff, *command, *options], capture_output=True, text=True)
+        assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_many_classes_are_one_a_line_in_a_source_file():
+    model = create_model(SPEC, num_classes=300).eval()
+    classes = tuple(f"class {i}" for i in range(300))
+    net = Classifier(model, classes, 32, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+    text = EXPORTS["python"].write(net, (3, 32, 32)).decode()
+    assert max(map(len, text.splitlines())) <= 120
+    assert read_source(text)["classes"] == classes
 
 
 @pytest.mark.parametrize("text", ["CLASSES = open('x')", "CLASSES = (", "\0", "CLASSES = " + "(" * 5000])
