@@ -144,15 +144,6 @@ class Classifier(Record):
         first = ", ".join(self.classes[:SHOWN_CLASSES]) + (", …" if len(self.classes) > SHOWN_CLASSES else "")
         return f"{self.trained_on or 'data that its file does not name'} ({len(self.classes):,} classes: {first})"
 
-    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """The part of an image of this size that `prepare` keeps: left, top, right and bottom, in its own pixels.
-
-        Right to one pixel of what the net sees, as torchvision's preset rounds sides.
-        """
-        seen = min(width, height) * self.side / self.image_size
-        left, top = (width - seen) / 2, (height - seen) / 2
-        return left, top, left + seen, top + seen
-
     def prepare(self, image: Image.Image) -> Tensor:
         """What the net sees of an RGB image of any size: uint8 (3, side, side)."""
         if self.transform.resize == "square":

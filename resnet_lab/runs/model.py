@@ -11,6 +11,7 @@ from resnet_lab.models.classifier import Classifier, dataset_title
 from resnet_lab.models.weights import read_weights
 from resnet_lab.runs.files import RunError
 from resnet_lab.runs.store import Run
+from resnet_lab.training.checkpoint import BestWeights
 
 IN_CHECKPOINT = ("spec", "classes", "image_size", "mean", "std")
 FILES = {"best": ("best.pt", "last.pt", "previous.pt"), "last": ("last.pt", "previous.pt")}
@@ -61,16 +62,19 @@ def load_run_model(run: Run, weights: Literal["best", "last"] = "best") -> Class
             f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one."
         )
     state, damage = read_first(paths)
-    is_best = weights == "best" and (paths[0].name == "best.pt" and not damage)
-    if weights == "best" and isinstance(state.get("best"), dict):
-        state, is_best = {**state, **state["best"]}, True
     step = f", of step {state['step']:,}" if isinstance(state.get("step"), int) else ""
+    kind = "best" if paths[0].name == "best.pt" and not damage else "last"
     said = said_by(state, run.config.to_dict())
-    said |= {"dataset": run.config.dataset, "weights": f"{'best' if is_best else 'last'} weights{step}"}
+    said |= {"dataset": run.config.dataset, "weights": f"{kind} weights{step}"}
     try:
+        best = BestWeights.in_state(state) if weights == "best" else None
+        if best is not None:
+            state, said = {**state, "model": best.model}, {**said, "weights": best.title}
         return Classifier.load(state["model"], said, f"The checkpoint of {run.name}")
     except WeightsError as error:
         raise RunError(str(error)) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"The checkpoint of {run.name} is damaged ({type(error).__name__}).") from None
 
 
 def said_by(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,14 +42,25 @@ class BestWeights:
     @classmethod
     def in_state(cls, state: Mapping[str, Any]) -> BestWeights | None:
         """Those of a checkpoint's state; None where it has none yet, or is of a version that did not keep them."""
-        if state.get("best") is not None:
-            return cls(**state["best"])
+        best = state.get("best")
+        if best is not None:
+            weights = dict(zip(state["model"], best["values"], strict=True))
+            return cls(best["step"], best["accuracy"], weights)
         is_own = "best" in state and state["best_accuracy"] >= 0
         return cls(state["step"], state["best_accuracy"], state["model"]) if is_own else None
 
     @property
     def title(self) -> str:
         return f"best weights, of step {self.step:,}"
+
+    def for_state(self, step: int) -> dict[str, Any] | None:
+        """Their part in the state of `step`; None where they are its own.
+
+        Values without names, in the order of its own, so that the file holds one state dict, and not two that fit.
+        """
+        if step == self.step:
+            return None
+        return {"step": self.step, "accuracy": self.accuracy, "values": list(self.model.values())}
 
 
 def fingerprint(data: Dataset) -> int:

@@ -315,7 +315,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.meter.seconds,
             "sums": list(self.meter.sums),
-            "best": None if self.best is None or self.best.step == self.step else vars(self.best),
+            "best": self.best.for_state(self.step) if self.best else None,
             "best_accuracy": self.best.accuracy if self.best else -1.0,
             "warm_up": self.warm_up.state(),
             "model": self.model.state_dict(),

@@ -83,24 +83,6 @@ def test_imagenet_images_are_prepared_as_torchvisions_presets_do(variant, monkey
         assert (classifier.weights, classifier.trained_on) == (weights.name, "ImageNet")
 
 
-@pytest.mark.parametrize("resize", ["square", "short side"])
-@pytest.mark.parametrize("crop", [None, 20])
-@pytest.mark.parametrize("size", [(200, 120), (90, 240), (64, 64)])
-def test_the_box_is_what_is_kept(resize, crop, size):
-    """Of an image whose pixels say where they are: red their column, green their row."""
-    width, height = size
-    rows, columns = np.indices((height, width), dtype=np.uint8)
-    ramp = Image.fromarray(np.stack([columns, rows, rows], 2))
-    classifier = net(transform=EvalTransform(crop=crop, resize=resize))
-    left, top, right, bottom = classifier.box(width, height)
-    seen = classifier.prepare(ramp).float()
-    pixel = (right - left) / classifier.side  # of the seen image, in those of the file
-    assert seen[0, 5, 1].item() == pytest.approx(left + 1.5 * pixel - 0.5, abs=pixel)
-    assert seen[0, 5, -2].item() == pytest.approx(right - 1.5 * pixel - 0.5, abs=pixel)
-    assert seen[1, 1, 5].item() == pytest.approx(top + 1.5 * pixel - 0.5, abs=pixel)
-    assert seen[1, -2, 5].item() == pytest.approx(bottom - 1.5 * pixel - 0.5, abs=pixel)
-
-
 def test_a_single_output_is_a_sigmoid_of_two_classes():
     single = net(1, activation="sigmoid")
     p = logits(single, IMAGES).sigmoid()

@@ -57,6 +57,8 @@ def record(config, **options):
 def copied(state):
     if isinstance(state, dict):
         return {key: copied(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [copied(value) for value in state]
     return state.clone() if isinstance(state, torch.Tensor) else state
 
 
@@ -93,8 +95,11 @@ def test_a_checkpoint_holds_the_best_weights_once(config, best_in_the_middle):
     assert (first.best, second.best, third.best) == (True, True, False)
     assert first.state["best"] is second.state["best"] is None  # they are its own
     assert third.state["best"]["step"] == 2 * EPOCH
+    assert BestWeights.in_state(third.state).model.keys() == second.state["model"].keys()
     for name, value in second.state["model"].items():
-        assert torch.equal(third.state["best"]["model"][name], value)
+        assert torch.equal(BestWeights.in_state(third.state).model[name], value)
+    dicts = [value for value in third.state["best"].values() if isinstance(value, dict)]
+    assert not dicts  # a reader that looks for state dicts finds one
 
 
 @pytest.mark.parametrize("stop_at", [3, EPOCH, EPOCH + 2, 2 * EPOCH, 2 * EPOCH + 1, 3 * EPOCH - 1])
