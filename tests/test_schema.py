@@ -97,6 +97,21 @@ def test_whole_numbers_pass_where_fractions_are_meant_and_lists_where_tuples_are
     assert type(TrainConfig(clip_norm=1).clip_norm) is float
 
 
+def test_a_pair_is_a_list_of_two():
+    assert (
+        fields_of(Augmentation)["scale_jitter"].allowed == "a list of 2, each a number from 1 to 4, or none"
+    )
+    assert fields_of(TrainConfig)["weights"].allowed == "text, or none"
+
+
+def test_every_field_of_a_recipe_says_what_it_may_be():
+    for cls in (TrainConfig, ModelSpec, Augmentation):
+        for field in fields_of(cls).values():
+            assert field.kind is not object or field.name == "variant"
+            assert field.title
+            assert "Annotated" not in field.allowed
+
+
 def test_a_copy_is_checked_like_the_first():
     with pytest.raises(SchemaError, match=r"^count is 0"):
         Outer(1).replace(count=0)
