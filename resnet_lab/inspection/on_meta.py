@@ -58,9 +58,9 @@ def unchanged(model: nn.Module) -> Iterator[None]:
         for attributes, was in kept:
             attributes.clear()
             attributes.update(was)
-        for value, was in filled:
+        for value, items in filled:
             value.clear()
-            value.extend(was) if isinstance(value, list) else value.update(was)
+            value.extend(items) if isinstance(value, list) else value.update(items)
 
 
 def reason(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Run directories: written by whoever trains, read by whoever looks."""
 
 from resnet_lab.runs.manager import RunManager, execute
-from resnet_lab.runs.model import TrainedModel, load_run_model
+from resnet_lab.runs.model import load_run_model
 from resnet_lab.runs.store import Run, RunError, RunStatus, RunStore
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "RunManager",
     "RunStatus",
     "RunStore",
-    "TrainedModel",
     "execute",
     "load_run_model",
 ]

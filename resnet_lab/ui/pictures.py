@@ -94,7 +94,7 @@ class TestSplit:
 
     def pixels(self, index: int, net: Net) -> Tensor:
         if self.data.images.shape[-1] == net.image_size:
-            return self.data.images[index]
+            return net.transform.view(self.data.images[index])
         return net.prepare(self.image(index))
 
 
@@ -167,7 +167,7 @@ def _collected(key: str, _files: list[Any]) -> Uploads:
 def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     """The one to look at; None when it cannot be read, which is said."""
     if isinstance(gallery, TestSplit):
-        return _test_picture(gallery)
+        return _test_picture(gallery, net)
     index = 0
     if len(gallery.files) > 1:
         names = gallery.names
@@ -209,7 +209,7 @@ def _test_gallery(net: Net) -> TestSplit | None:
     return TestSplit(data)
 
 
-def _test_picture(gallery: TestSplit) -> Picture:
+def _test_picture(gallery: TestSplit, net: Net) -> Picture:
     data = gallery.data
     forget_unless("index", range(len(data)))  # the net before this one may have had more of them
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -221,10 +221,10 @@ def _test_picture(gallery: TestSplit) -> Picture:
     return Picture(
         key=f"{gallery.key} {index}",
         name=f"Test picture {index:,}",
-        pixels=data.images[index].permute(1, 2, 0).numpy(),
+        pixels=gallery.pixels(index, net).permute(1, 2, 0).numpy(),
         image=gallery.image(index),
         truth=data.classes[int(data.labels[index])],
-        mask=data.masks[index].numpy() if outlined and data.masks is not None else None,
+        mask=net.transform.view(data.masks[index]).numpy() if outlined and data.masks is not None else None,
     )
 
 

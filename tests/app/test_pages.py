@@ -86,7 +86,7 @@ def test_an_impossible_recipe_is_one_sentence_and_cannot_be_trained(open_page, k
         ("epochs", (1, 100_000)),
         ("lr", (0.0, 1e4)),
         ("training.more.batch_size", (2, 65_536)),
-        ("training.more.image_size", (8, 1024)),
+        ("training.more.image_size", (16, 512)),
         ("training.more.label_smoothing", (0.0, 1.0)),
         ("training.more.crop_padding", (0, 1024)),
     ],
