@@ -336,9 +336,7 @@ class Trainer:
                 f"The checkpoint cannot be gone on from: it has {'; '.join(found)}. Start a new run instead."
             )
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.stepper.restore(state)
         self.step, self.best = state["step"], state["best_accuracy"]
         self.meter.seconds, self.meter.sums = state["seconds"], list(state["sums"])
-        self.stepper.micro_batch = state.get("micro_batch", self.stepper.micro_batch)
         self.warm_up.restore(state.get("warm_up"))
