@@ -32,15 +32,15 @@ def find_browser(playwright: Any) -> str | None:
 
 
 @contextmanager
-def running_server(runs: Path, data: Path) -> Iterator[str]:
-    """A fresh server on 127.0.0.1 with these folders; yields its address."""
+def running_server(runs: Path, data: Path, *options: str) -> Iterator[str]:
+    """A fresh server on 127.0.0.1 with these folders and further options of `streamlit run`; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "RESNET_LAB_RUNS": str(runs), "RESNET_LAB_DATA": str(data)}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     server = subprocess.Popen(
-        [*command, "--server.port", str(port)], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        [*command, "--server.port", str(port), *options], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
     )
     address = f"http://127.0.0.1:{port}"
     try:

@@ -15,7 +15,7 @@ from resnet_lab.ui.memory_view import memory_view  # noqa: E402
 from resnet_lab.ui.net_diagram import diagram  # noqa: E402
 from resnet_lab.ui.net_form import pick_net  # noqa: E402
 from resnet_lab.ui.take_away_view import take_away_view  # noqa: E402
-from resnet_lab.ui.text import plain  # noqa: E402
+from resnet_lab.ui.text import escape_markdown  # noqa: E402
 
 VIEWS = ["Layers", "Memory", "Side by side", "Take away", "Published"]
 
@@ -23,10 +23,10 @@ spec, size = pick_net()
 with st.spinner("Reading the net"):
     try:
         table = layer_table(spec, (3, size, size))
-        st.session_state["read"] = (spec, size)
+        st.session_state["architecture.read"] = (spec, size)
     except ValueError as error:  # nothing is left of a picture, or a norm has but one value
-        spec, size = st.session_state.get("read", (VARIANTS["resnet50"], 224))
-        st.error(f"{plain(str(error))}. Below is {plain(spec.name)} with pictures of {size} × {size}.")
+        spec, size = st.session_state.get("architecture.read", (VARIANTS["resnet50"], 224))
+        st.error(escape_markdown(f"{error}. Below is {spec.name} with pictures of {size} × {size}."))
         table = layer_table(spec, (3, size, size))
 
 show.totals(table)
@@ -38,7 +38,7 @@ view = st.segmented_control(
     VIEWS,
     default="Layers",
     required=True,
-    key="view",
+    key="section",
     bind="query-params",
     label_visibility="collapsed",
 )

@@ -48,7 +48,7 @@ def cards() -> None:
             st.markdown(f"**{title}**")
             st.markdown(text)
             st.space("stretch")
-            if st.button("Begin", icon=":material/arrow_forward:", key=key):
+            if st.button("Begin", icon=":material/arrow_forward:", key=f"home.begin.{key}"):
                 st.query_params["lesson"] = key
                 st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -63,7 +63,7 @@ if not chosen:
 else:
     from resnet_lab.ui.lesson import lesson_view  # torch comes with it; the cards need none
     from resnet_lab.ui.lessons import LESSONS
-    from resnet_lab.ui.text import plain
+    from resnet_lab.ui.text import escape_markdown
 
     if st.button("All experiments", icon=":material/arrow_back:"):
         del st.query_params["lesson"]
@@ -71,4 +71,4 @@ else:
     if chosen in LESSONS:
         lesson_view(LESSONS[chosen])
     else:
-        st.error(plain(f"There is no experiment {chosen!r}; it may be {', '.join(LESSONS)}."))
+        st.error(escape_markdown(f"There is no experiment {chosen!r}; it may be {', '.join(LESSONS)}."))

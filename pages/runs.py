@@ -8,8 +8,8 @@ shell.begin("Runs")
 
 from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the heading is shown first)
 from resnet_lab.ui.run_table import run_table  # noqa: E402
-from resnet_lab.ui.runs import remember  # noqa: E402
-from resnet_lab.ui.text import plain  # noqa: E402
+from resnet_lab.ui.shared import choose_run, compare_runs  # noqa: E402
+from resnet_lab.ui.text import escape_markdown  # noqa: E402
 
 
 @st.dialog("Rename")
@@ -31,7 +31,7 @@ def delete(run_ids: list[str]) -> None:
             for run_id in run_ids:
                 store.delete(store.get(run_id))
         except RunError as error:
-            st.error(plain(str(error)))
+            st.error(escape_markdown(str(error)))
         else:
             st.rerun()
 
@@ -46,25 +46,26 @@ else:
     one, some = len(picked) == 1, bool(picked)
     with st.container(horizontal=True):
         if st.button("Open", icon=":material/show_chart:", disabled=not one):
-            remember(picked[0])
+            choose_run(picked[0])
             st.switch_page(shell.page_path("training"), query_params={"run": picked[0]})
         if st.button("Compare", icon=":material/compare_arrows:", disabled=len(picked) < 2):
-            st.session_state["runs"] = picked  # the box there has labels of its own, which a link would need
+            compare_runs(picked)
             st.switch_page(shell.page_path("comparison"))
         if st.button("Rename", icon=":material/edit:", disabled=not one):
             rename(picked[0])
         if st.button("Delete", icon=":material/delete:", disabled=not some):
             delete(picked)
     st.caption(
-        f"{len(runs):,} runs in {plain(str(store.root))}. Select rows to open, compare, rename or delete them."
+        f"{len(runs):,} runs in {escape_markdown(str(store.root))}. "
+        "Select rows to open, compare, rename or delete them."
     )
 
 for run, problem in store.damaged():
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.warning(plain(problem), icon=":material/broken_image:")
-        if st.button("Remove", key=f"remove-{run.id}", icon=":material/delete:"):
+        st.warning(escape_markdown(problem), icon=":material/broken_image:")
+        if st.button("Remove", key=f"runs.remove.{run.id}", icon=":material/delete:"):
             try:
                 store.delete(run)
                 st.rerun()
             except RunError as error:
-                st.error(plain(str(error)))
+                st.error(escape_markdown(str(error)))

@@ -10,26 +10,28 @@ from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the hea
 from resnet_lab.ui.rate_view import rate_view  # noqa: E402
 from resnet_lab.ui.recipe_form import recipe_file, recipe_form  # noqa: E402
 from resnet_lab.ui.run_view import run_view  # noqa: E402
-from resnet_lab.ui.runs import pick_run, remember  # noqa: E402
+from resnet_lab.ui.runs import pick_run  # noqa: E402
+from resnet_lab.ui.shared import choose_run, chosen_run  # noqa: E402
+from resnet_lab.ui.text import escape_markdown  # noqa: E402
 
 form, view = st.columns([1, 2.6], gap="medium")
 with form:
     config = recipe_form()
     problem = config if isinstance(config, str) else None
     if problem:
-        st.error(problem)
+        st.error(escape_markdown(problem))
     pressed = st.button(
         "Train", icon=":material/play_arrow:", type="primary", width="stretch", disabled=bool(problem)
     )
     if pressed and not isinstance(config, str):
         try:
-            remember(shell.manager().submit(config))
+            choose_run(shell.manager().submit(config))
         except RunError as error:
-            st.error(str(error))
+            st.error(escape_markdown(str(error)))
     recipe_file(None if isinstance(config, str) else config)
 
 with view:
-    run = pick_run(st.query_params.get("run") or st.session_state.get("run"))
+    run = pick_run(st.query_params.get("run") or chosen_run())
     if run is None:
         st.info(
             "Nothing has been trained yet. Press **Train**: the quick recipe takes about two minutes on a laptop.",

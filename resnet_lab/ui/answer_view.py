@@ -26,7 +26,8 @@ from resnet_lab.ui.download import download
 from resnet_lab.ui.heat import Question, chances, heat_of
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.state import forget_unless
+from resnet_lab.ui.text import escape_markdown, percent
 
 SHOWN_SIDE = 448  # pixels; small pictures are enlarged to this, twice what a column of the page is wide
 TOP = 5
@@ -99,19 +100,18 @@ def show_top(net: Net, found: NDArray[np.float32], top: list[int], narrow: bool 
 
 def verdict(picture: Picture, answer: str, chance: float) -> str:
     """The answer in words, beside the truth where it is known."""
-    said = f"the net says **{plain(answer)}**, {percent(chance)}"
+    said = f"the net says **{escape_markdown(answer)}**, {percent(chance)}"
     if picture.truth is None:
-        return f"{plain(picture.name)}: {said}."
+        return f"{escape_markdown(picture.name)}: {said}."
     right = ":material/check_circle: **Right**" if picture.truth == answer else ":material/cancel: **Wrong**"
-    return f"{right}: {said}; {picture.name.lower()} shows **{plain(picture.truth)}**."
+    return f"{right}: {said}; {picture.name.lower()} shows **{escape_markdown(picture.truth)}**."
 
 
 def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:
     """The method, the stage that it reads, and whether against is shown."""
     method = st.selectbox("Method", list(METHODS), key="method", bind="query-params")
     stages = stage_names(net.model)
-    if st.session_state.get("stage") not in stages:
-        st.session_state.pop("stage", None)  # the net before this one had more of them
+    forget_unless("stage", stages)  # the net before this one may have had more of them
     stage = stages[-1]
     if METHODS[method].has_layer:
         stage = st.segmented_control(
@@ -136,8 +136,7 @@ def ask_layer(net: Net, question: Question) -> Question:
     stage = net.model.get_submodule(question.stage)
     paths = [name for name, module in stage.named_modules() if "." not in name or not [*module.children()]]
     options = [f"{question.stage}.{name}" for name in paths if name]
-    if st.session_state.get("layer") not in options:
-        st.session_state.pop("layer", None)  # of another stage
+    forget_unless("layer", options)  # it may be of another stage
     layer = st.selectbox(
         "Layer", options, None, key="layer", bind="query-params", placeholder="The end of the stage"
     )
@@ -145,7 +144,7 @@ def ask_layer(net: Net, question: Question) -> Question:
 
 
 def ask_look() -> Look:
-    opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="opacity")
+    opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="prediction.opacity")
     colours = st.selectbox("Colours", list(COLOURS), key="colours", bind="query-params")
     return Look(opacity, colours)
 
@@ -166,7 +165,7 @@ def _caption(net: Net, question: Question, heat: Heat) -> None:
     stage, _, within = question.stage.partition(".")
     where = f" in {question.stage}" if within else f" in stage {stage.removeprefix('layer')}"
     where = where if method.has_layer else ""
-    name = plain(net.classes[question.target])
+    name = escape_markdown(net.classes[question.target])
     if not heat.any():
         st.caption(f"Nothing{where} speaks for {name}: its map is zero everywhere.")
         return

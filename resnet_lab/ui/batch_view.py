@@ -19,7 +19,7 @@ from resnet_lab.ui import jobs
 from resnet_lab.ui.download import download
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Gallery, TestSplit, show_problems
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.text import escape_markdown, percent
 
 MOST = 1000  # pictures at once
 BATCH = 50
@@ -43,11 +43,11 @@ def batch_view(net: Net, gallery: Gallery) -> None:
     """A button, a bar, then the table."""
     count = min(MOST, len(gallery.names))
     about = (net.key, gallery.key)
-    job = jobs.current("batch", about)
+    job = jobs.current("prediction.batch", about)
     if job is None or job.is_broken:
         if job is not None:
             what = (
-                plain(job.error)
+                escape_markdown(job.error)
                 if job.error
                 else f"Cancelled when {len(job.records):,} of {count:,} were asked."
             )
@@ -58,8 +58,8 @@ def batch_view(net: Net, gallery: Gallery) -> None:
             )
         if not st.button(f"Ask about {count:,} pictures", icon=":material/table_view:", type="primary"):
             return
-        jobs.start("batch", _work(net.apart(), gallery, count), count, about)
-        job = jobs.current("batch", about)
+        jobs.start("prediction.batch", _work(net.apart(), gallery, count), count, about)
+        job = jobs.current("prediction.batch", about)
         assert job is not None
     if job.is_active:
         jobs.follow(job, lambda _: None)
@@ -131,7 +131,7 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
         height=440,
         row_height=44,
         column_config=look,
-        key="batch_rows",
+        key="prediction.rows",
         selection_mode="single-row",
         on_select=lambda: _open(gallery, rows),
     )
@@ -141,9 +141,11 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
 
 def _open(gallery: Gallery, rows: list[Row]) -> None:
     """Shows the picture of the chosen row."""
-    chosen = st.session_state["batch_rows"]["selection"]["rows"]
+    chosen = st.session_state["prediction.rows"]["selection"]["rows"]
     if chosen:
-        st.session_state["index" if isinstance(gallery, TestSplit) else "shown"] = rows[chosen[0]].index
+        st.session_state["index" if isinstance(gallery, TestSplit) else "prediction.shown"] = rows[
+            chosen[0]
+        ].index
         st.session_state["view"] = "Answer"
 
 

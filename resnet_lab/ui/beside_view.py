@@ -10,7 +10,7 @@ from resnet_lab.inspection import LayerRow, LayerTable, by_stage, layer_table, n
 from resnet_lab.inspection.formats import sides
 from resnet_lab.models import VARIANTS, ModelSpec
 from resnet_lab.ui import net_diagram
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 MOST = 2  # nets beside the first
 PARTS = {"stem": "stem", "head": "head"}
@@ -35,8 +35,8 @@ def beside_view(spec: ModelSpec, table: LayerTable) -> None:
     specs = [choices[name] for name in names]
     tables = [table, *(layer_table(each, table.input_size) for each in specs)]
     for i, (each, its) in enumerate(zip(specs, tables[1:], strict=True)):
-        st.markdown(f"**{plain(its.name)}**, below {plain(spec.name)}")
-        net_diagram.still_diagram(each, its, key=f"beside-{i}")
+        st.markdown(f"**{escape_markdown(its.name)}**, below {escape_markdown(spec.name)}")
+        net_diagram.still_diagram(each, its, key=f"architecture.beside.{i}")
     _differences(tables)
     st.caption(_in_words(tables))
 
@@ -99,7 +99,7 @@ def _in_words(tables: list[LayerTable]) -> str:
             lines.append(f"{other.name} has not one parameter and not one MAC more or less")
         else:
             lines.append(f"{other.name} has {_more(params, 'parameters')} and {_more(macs, 'MACs')}")
-    return plain("; ".join(lines) + f", beside {first.name}.")
+    return escape_markdown("; ".join(lines) + f", beside {first.name}.")
 
 
 def _more(difference: int, what: str) -> str:

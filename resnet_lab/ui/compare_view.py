@@ -16,7 +16,9 @@ from resnet_lab.ui import shell
 from resnet_lab.ui.download import download
 from resnet_lab.ui.run_view import REFRESH, Look, Pairs, curve_charts, curve_controls
 from resnet_lab.ui.runs import BADGES, curve
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.shared import runs_to_compare
+from resnet_lab.ui.state import forget_unless
+from resnet_lab.ui.text import escape_markdown
 
 MOST_RUNS = 12
 PAIRS: Pairs = {"Error, loss": ("error", "loss"), "Rate, gradient": ("lr", "grad_norm")}
@@ -27,8 +29,9 @@ def choose_runs() -> list[Run]:
     runs = {run.id: run for run in shell.store().list()}
     if not runs:
         return []
-    if "runs" in st.session_state:  # runs may have been deleted since
-        st.session_state["runs"] = [i for i in st.session_state["runs"] if i in runs]
+    if compared := runs_to_compare():
+        st.session_state["runs"] = list(compared)
+    forget_unless("runs", runs)  # some may have been deleted since
     picked = st.multiselect(
         "Runs",
         list(runs),
@@ -64,9 +67,13 @@ def compare_view(runs: list[Run]) -> None:
     active = any(run.status.is_active for run in runs)
     body = st.container()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        look = curve_controls(PAIRS, "compared")
+        look = curve_controls("comparison", PAIRS)
         paper = st.toggle(
-            "Paper", True, key="paper", persist_state="session", help="Errors in He et al. 2015, dashed."
+            "Paper",
+            True,
+            key="comparison.paper",
+            persist_state="session",
+            help="Errors in He et al. 2015, dashed.",
         )
     with body:
         st.fragment(_live, run_every=REFRESH if active else None)(runs, look, paper, active)
@@ -84,7 +91,7 @@ def _live(runs: list[Run], look: Look, paper: bool, was_active: bool) -> None:
         st.rerun()
     curves = [curve(run) for run in runs]
     pooled = pool(curves, [run.config.replace(seed=0) for run in runs])
-    curve_charts(pooled, look, "compare", _marks(runs) if paper else ())
+    curve_charts(pooled, look, "comparison.curves", _marks(runs) if paper else ())
     st.caption(
         "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation. "
         + (
@@ -99,7 +106,7 @@ def _live(runs: list[Run], look: Look, paper: bool, was_active: bool) -> None:
     _table(runs, statuses, curves)
     for run, status in zip(runs, statuses, strict=True):
         if status.state == "failed":
-            st.error(plain(f"{run.name}: {status.message}"))
+            st.error(escape_markdown(f"{run.name}: {status.message}"))
 
 
 def _marks(runs: list[Run]) -> list[Mark]:
@@ -122,7 +129,7 @@ def _differences(runs: list[Run]) -> None:
     found = differences([run.config.replace(seed=0) for run in runs])
     if found:
         st.warning(
-            plain(f"These runs differ in more than their shortcuts. {'; '.join(found)}."),
+            escape_markdown(f"These runs differ in more than their shortcuts. {'; '.join(found)}."),
             icon=":material/balance:",
         )
 
@@ -135,11 +142,11 @@ def _table(runs: list[Run], statuses: list[RunStatus], curves: list[Curve]) -> N
                 "run": run.name,
                 "state": BADGES[status.state][0],
                 "shortcut": run.config.spec.shortcut,
-                "parameters": (records.started or {}).get("params"),
+                "parameters": records.started.params if records.started else None,
                 "step": status.step,
                 "best validation": _hundred(status.val_accuracy),
                 "test": _hundred(status.test_accuracy),
-                "seconds": records.points[-1]["seconds"] if records.points else None,
+                "seconds": records.points[-1].seconds if records.points else None,
             }
         )
     number = st.column_config.NumberColumn

@@ -15,7 +15,7 @@ from resnet_lab.data.views import pyramid, ten_crops
 from resnet_lab.ui.answer_view import DIVERGED, likeliest, show_top
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.text import escape_markdown, percent
 
 SCALES = (224, 256, 384, 480, 640)  # He et al. 2015, Sec. 3.4, of a net that was trained on crops of 224
 
@@ -36,10 +36,10 @@ def crops_view(net: Net, picture: Picture) -> None:
                 st.error(DIVERGED)
                 return
             top = likeliest(found)
-            st.markdown(f"**{title}**: {plain(net.classes[top[0]])}, {percent(found[top[0]])}")
+            st.markdown(f"**{title}**: {escape_markdown(net.classes[top[0]])}, {percent(found[top[0]])}")
             show_top(net, found, top, narrow=True)
             st.caption(f"{how[0].upper()}{how[1:]}. {1000 * seconds:,.0f} ms.")
-    known = f" It shows {plain(picture.truth)}." if picture.truth else ""
+    known = f" It shows {escape_markdown(picture.truth)}." if picture.truth else ""
     st.caption(
         "Probabilities are averaged over the crops or scales. Nets that were trained on one size lose at sizes far "
         f"from it, and small pictures gain nothing by being enlarged.{known}"

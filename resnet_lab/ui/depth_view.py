@@ -29,15 +29,15 @@ def depth_view(_: list[Run]) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         labels = _labels(recipes)
-        label = st.selectbox("Recipe", list(labels), key="recipe_of_depths", width=520)
+        label = st.selectbox("Recipe", list(labels), key="comparison.recipe", width=520)
         of = st.segmented_control(
-            "Error on", ["Test", "Training"], default="Test", required=True, key="depth_error"
+            "Error on", ["Test", "Training"], default="Test", required=True, key="comparison.error"
         )
-        paper = st.toggle("Paper", True, key="paper", persist_state="session")
+        paper = st.toggle("Paper", True, key="comparison.paper", persist_state="session")
     runs = recipes[labels[label]]
     endings = [e for run in runs if (e := ending(run, curve(run))) is not None]
     published = _published() if paper else []
-    live_chart(depth_figure(endings, published, is_dark(), of == "Training"), key="depth")
+    live_chart(depth_figure(endings, published, is_dark(), of == "Training"), key="comparison.depth")
     st.caption(
         f"{len(endings)} finished runs of one recipe; a mark is a run, a line the mean over seeds. Degradation: a "
         "deeper plain net has the higher training error, so that it is no overfitting (He et al. 2015, Fig. 1 and 6). "

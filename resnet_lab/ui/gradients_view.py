@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from resnet_lab.analysis.gradients import BATCH, LINES, POINTS
+from resnet_lab.figures.curves import Curve
 from resnet_lab.figures.flow import depth_lines, gradient_map, gradient_range
 from resnet_lab.models.cifar import DEPTHS
 from resnet_lab.reports.why import STARTS, Start, measure_start, measuring_start
@@ -14,7 +13,7 @@ from resnet_lab.runs import Run
 from resnet_lab.ui import jobs
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import curve, is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 REFRESH = 2.0  # seconds
 MOST_MAPS = 4
@@ -45,7 +44,7 @@ def gradients_view(runs: list[Run]) -> None:
         )
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="start_seed", bind="query-params", width=130)
     about = depth, seed
-    if jobs.current("start", about) is None:
+    if jobs.current("comparison.start", about) is None:
 
         def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
             for start in measuring_start(depth, seed):
@@ -53,8 +52,8 @@ def gradients_view(runs: list[Run]) -> None:
                 if should_stop():
                     return
 
-        jobs.start("start", work, STARTS, about)
-    job = jobs.current("start", about)
+        jobs.start("comparison.start", work, STARTS, about)
+    job = jobs.current("comparison.start", about)
     assert job is not None
     jobs.follow(job, lambda j: _start(depth, j.records[-1]), every=0.3)
     _maps(runs)
@@ -63,7 +62,9 @@ def gradients_view(runs: list[Run]) -> None:
 def _start(depth: int, start: Start) -> None:
     left, right = st.columns(2)
     with left:
-        live_chart(depth_lines(start.norms, "layer", "gradient norm", is_dark(), log=True), key="start-norms")
+        live_chart(
+            depth_lines(start.norms, "layer", "gradient norm", is_dark(), log=True), key="comparison.norms"
+        )
         st.caption(
             f"Before the first step: norm of the loss's gradient for each convolution's weights, {BATCH} pictures of "
             "the shapes, Kaiming initialisation (fan out), float32. Left is the input."
@@ -72,7 +73,7 @@ def _start(depth: int, start: Start) -> None:
         return
     with right:
         figure = depth_lines(start.correlations, "block", "correlation of neighbours", is_dark())
-        live_chart(figure.update_yaxes(range=[-0.1, 1.02]), key="start-correlation")
+        live_chart(figure.update_yaxes(range=[-0.1, 1.02]), key="comparison.correlation")
         st.caption(
             f"Between gradients at neighbouring points of {LINES} lines from picture to picture, {POINTS} points each, "
             "at the input of each block. 0: as white noise; 1: all alike. Closer points would raise all of them."
@@ -126,14 +127,18 @@ def _live_maps(runs: list[Run], was_active: bool) -> None:
     known = [c for c in curves if c.gradients]
     for run, records in zip(runs, curves, strict=True):
         if not records.gradients:
-            st.caption(f"{plain(run.name)} has told of no gradients yet; runs of older versions never do.")
+            st.caption(
+                f"{escape_markdown(run.name)} has told of no gradients yet; runs of older versions never do."
+            )
     limits = gradient_range([c.gradients for c in known])
     for row in (known[:2], known[2:]):
         for column, records in zip(st.columns(2), row, strict=False):
             with column:
-                layers = (records.started or {}).get("layers", ())
-                figure = gradient_map(plain(records.name), records.gradients, layers, limits, is_dark())
-                live_chart(figure, key=f"map-{known.index(records)}")
+                layers = records.started.layers if records.started else ()
+                figure = gradient_map(
+                    escape_markdown(records.name), records.gradients, layers, limits, is_dark()
+                )
+                live_chart(figure, key=f"comparison.map.{known.index(records)}")
     if known:
         st.caption(
             "Norm of each convolution's gradient in the steps of the run, one colour scale for all. "
@@ -141,17 +146,17 @@ def _live_maps(runs: list[Run], was_active: bool) -> None:
         )
 
 
-def _first_and_last(records: Any) -> str:
+def _first_and_last(records: Curve) -> str:
     """How the ratio between first and last layer changes from the first to the last record."""
     ratios = [
-        r["norms"][0] / r["norms"][-1]
+        r.norms[0] / r.norms[-1]
         for r in (records.gradients[0], records.gradients[-1])
-        if r["norms"][-1]
+        if r.norms and r.norms[-1]
     ]
     if len(ratios) < 2:
         return ""
-    steps = records.gradients[0]["step"], records.gradients[-1]["step"]
+    steps = records.gradients[0].step, records.gradients[-1].step
     return (
-        f"{plain(records.name)}: first layer over last {_number(ratios[0])} × at step {steps[0]:,}, "
+        f"{escape_markdown(records.name)}: first layer over last {_number(ratios[0])} × at step {steps[0]:,}, "
         f"{_number(ratios[1])} × at step {steps[1]:,}."
     )

@@ -10,7 +10,7 @@ from resnet_lab.figures.overlay import Heat
 from resnet_lab.ui.answer_view import answered, ask_look, drawn, likeliest
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture, as_batch
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.text import escape_markdown, percent
 
 SIDE = 84  # pixels of a map, so that five rows fit a small screen
 CAMS = [name for name, method in METHODS.items() if method.combine]
@@ -30,7 +30,7 @@ def grid_view(net: Net, picture: Picture) -> None:
     for row, target in enumerate(top):
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width=SIDE):
-                st.markdown(f"**{plain(net.classes[target])}**, {percent(found[target])}")
+                st.markdown(f"**{escape_markdown(net.classes[target])}**, {percent(found[target])}")
             for stage, heat in zip(stages, maps[row], strict=True):
                 name = f"stage {stage.removeprefix('layer')}"
                 alt = f"{METHODS[method].title} of {net.classes[target]} in {name}"

@@ -44,13 +44,13 @@ def heat_of(net: Net, picture: Picture, question: Question) -> Heat | None:
 
     Slow methods show how far they are; a click elsewhere ends them.
     """
-    kept: dict[Any, Heat] = st.session_state.setdefault("maps", {})
+    kept: dict[Any, Heat] = st.session_state.setdefault("prediction.maps", {})
     key = (net.key, hash(picture.pixels.tobytes()), question)
     if key not in kept:
         method = METHODS[question.method]
         seconds = _estimate(net, question.method) if method.passes > SOME else 0.0
         if seconds > PATIENCE and not st.button(
-            f"Compute, about {duration(seconds)}", icon=":material/hourglass:", key=f"ask {key}"
+            f"Compute, about {duration(seconds)}", icon=":material/hourglass:", key=f"prediction.ask.{key}"
         ):
             return None
         if len(kept) >= MOST_MAPS:

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import streamlit as st
 
-from resnet_lab.ui.text import duration, plain
+from resnet_lab.ui.text import duration, escape_markdown
 
 UNSEEN = 300.0  # seconds after which work that nobody looks at ends: its reader has gone
 Report = Callable[[Any], None]  # takes the next record
@@ -38,10 +38,11 @@ def ender(should_stop: ShouldStop) -> Check:
 class Job:
     """`work` about `of` in a thread of its own. It touches no page; the page reads `records`, which only grows."""
 
-    def __init__(self, work: Work, total: int, of: Any) -> None:
+    def __init__(self, work: Work, total: int, of: Any, key: str = "job") -> None:
         self.records: list[Any] = []
         self.total = total
         self.of = of
+        self.key = key
         self.error = ""
         self._began = time.monotonic()
         self._ended: float | None = None
@@ -116,15 +117,18 @@ def _end_all() -> None:
 
 
 def start(key: str, work: Work, total: int, of: Any) -> None:
-    """Starts a job of this session about `of`; one of the same key that still runs is cancelled."""
-    if (before := st.session_state.get(f"job.{key}")) is not None:
+    """Starts a job of this session about `of`; one of the same key that still runs is cancelled.
+
+    The key begins with the page's name; the session keeps the job as "page.key.job".
+    """
+    if (before := st.session_state.get(f"{key}.job")) is not None:
         before.cancel()
-    st.session_state[f"job.{key}"] = Job(work, total, of)
+    st.session_state[f"{key}.job"] = Job(work, total, of, key)
 
 
 def current(key: str, of: Any) -> Job | None:
     """The job of that key, if it is about `of`; one about something else is cancelled, as nobody watches it."""
-    job: Job | None = st.session_state.get(f"job.{key}")
+    job: Job | None = st.session_state.get(f"{key}.job")
     if job is None or job.of == of:
         if job is not None:
             job.seen = time.monotonic()
@@ -146,7 +150,7 @@ def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
         if job.is_active:
             _bar(job)
         elif job.error:
-            st.error(plain(job.error), icon=":material/error:")
+            st.error(escape_markdown(job.error), icon=":material/error:")
         elif job.is_cancelled:
             st.caption("Cancelled; what was found until then is shown.")
         if job.records:
@@ -161,6 +165,5 @@ def _bar(job: Job) -> None:
     text = f"{done:,} of {job.total:,}" + (f" · {duration(left)} left" if left is not None else "")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(min(done / max(job.total, 1), 1.0), text, width="stretch")
-        # The key tells it from the button of another job on the page.
-        if st.button("Cancel", icon=":material/close:", disabled=job.is_cancelled, key=f"cancel {id(job)}"):
+        if st.button("Cancel", icon=":material/close:", disabled=job.is_cancelled, key=f"{job.key}.cancel"):
             job.cancel()

@@ -14,7 +14,7 @@ from resnet_lab.inspection.rollup import Depth, rollup
 from resnet_lab.models import ModelSpec
 from resnet_lab.ui import net_diagram
 from resnet_lab.ui.download import download
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 NARROW = {
     "kernel": 60,
@@ -66,15 +66,17 @@ def _filters(spec: ModelSpec, table: LayerTable) -> tuple[str, list[str], str]:
         )
         kinds: list[str] = []
         if depth == "layers":
-            kinds = st.pills("Only", list(KINDS), selection_mode="multi", key="kinds", bind="query-params")
+            kinds = st.pills("Only", list(KINDS), selection_mode="multi", key="only", bind="query-params")
         places = {"": "the whole net", "stem": "stem"}
         places |= {f"layer{i}": f"stage {i}" for i in range(1, len(spec.blocks) + 1)} | {"head": "head"}
         block = net_diagram.block_of(net_diagram.chosen())
         if block and depth != "stages":
             places[block] = f"block {block}"
-        if st.session_state.setdefault("place", block) not in places:
-            st.session_state["place"] = ""
-        place = st.selectbox("Of", list(places), key="place", format_func=places.__getitem__, width=180)
+        if st.session_state.setdefault("architecture.place", block) not in places:
+            st.session_state["architecture.place"] = ""
+        place = st.selectbox(
+            "Of", list(places), key="architecture.place", format_func=places.__getitem__, width=180
+        )
     return depth, kinds, place
 
 
@@ -91,9 +93,9 @@ def _table(spec: ModelSpec, table: LayerTable, depth: str, rows: list[tuple[int,
     keys = [row.key for _, row in rows]
     key = net_diagram.chosen()
     marked = [i for i, each in enumerate(keys) if key and _belongs(each, key)]
-    name = f"rows-{depth}-{len(rows)}"
+    name = f"architecture.rows.{depth}.{len(rows)}"
     st.session_state[name] = {"selection": {"rows": marked, "columns": [], "cells": []}}
-    st.session_state["shown"] = keys
+    st.session_state["architecture.shown"] = keys
     st.dataframe(
         frame,
         hide_index=True,
@@ -161,7 +163,7 @@ def _belongs(key: str, to: str) -> bool:
 
 def _on_select(name: str) -> None:
     """A click on a cell, or on the box of a row, chooses the row."""
-    selection, keys = st.session_state[name]["selection"], st.session_state["shown"]
+    selection, keys = st.session_state[name]["selection"], st.session_state["architecture.shown"]
     marked = net_diagram.chosen()
     picked = [row for row, _ in selection["cells"]] or [
         row for row in selection["rows"] if not marked or not _belongs(keys[row], marked)
@@ -183,8 +185,10 @@ def _explanation(spec: ModelSpec, table: LayerTable) -> None:
     explanation = explain(row, table, spec)
     with st.container(border=True, gap="small"):
         head, close = st.columns([20, 1], vertical_alignment="center")
-        head.markdown(f"**{plain(explanation.title)}**")
-        if close.button("", icon=":material/close:", type="tertiary", help="Let the row go", key="let-go"):
+        head.markdown(f"**{escape_markdown(explanation.title)}**")
+        if close.button(
+            "", icon=":material/close:", type="tertiary", help="Let the row go", key="architecture.let_go"
+        ):
             net_diagram.choose("")
             st.rerun()
         for step in explanation.steps:

@@ -27,7 +27,7 @@ from resnet_lab.training.device import device_name, pick_device
 from resnet_lab.ui import jobs
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 PICTURES = 1000
 MOST_NETS = 2
@@ -71,7 +71,7 @@ def lesion_view(runs: list[Run]) -> None:
     st.caption(
         "Without a block, a residual net keeps its shortcut; a plain net passes the block's input on, subsampled and "
         "zero-padded where the next block wants another shape. No training afterwards. float32 on "
-        f"{plain(device_name(patients[0].prepared.labels.device))}."
+        f"{escape_markdown(device_name(patients[0].prepared.labels.device))}."
     )
     with st.container(horizontal=True):
         if st.button("Remove each in turn", icon=":material/content_cut:"):
@@ -97,7 +97,7 @@ def _patients(runs: list[Run]) -> list[Patient]:
             version = run.id, path.stat().st_mtime_ns if path else 0
             found.append(Patient(version, name, run.config.spec.is_plain, _prepared(version, run)))
         except (RunError, ValueError, OSError) as error:
-            st.warning(plain(str(error)))
+            st.warning(escape_markdown(str(error)))
     return found
 
 
@@ -111,7 +111,7 @@ def _prepared(version: tuple[str, int], _run: Run) -> Prepared:
 
 def _operate(patient: Patient) -> None:
     """The net's blocks to click on, and above them what is left without them."""
-    st.markdown(f"**{plain(patient.name)}**")
+    st.markdown(f"**{escape_markdown(patient.name)}**")
     above = st.container()
     removed: list[str] = []
     for stage in dict.fromkeys(place.stage for place in patient.places):
@@ -121,14 +121,14 @@ def _operate(patient: Patient) -> None:
             names,
             selection_mode="multi",
             format_func=lambda name: name.removeprefix("layer"),
-            key=f"out.{patient.name}.{stage}",
+            key=f"comparison.out.{patient.name}.{stage}",
         )
     swapped = _swapped(patient)
     with above:
         try:
             left = 100 * _accuracy(patient.version, tuple(removed), swapped, patient.prepared)
         except ValueError as error:
-            st.error(plain(f"{str(error)[0].upper()}{str(error)[1:]}."))
+            st.error(escape_markdown(f"{str(error)[0].upper()}{str(error)[1:]}."))
             return
         st.metric(
             f"Accuracy on {len(patient.prepared.labels):,} test pictures",
@@ -140,8 +140,8 @@ def _operate(patient: Patient) -> None:
 def _swapped(patient: Patient) -> tuple[tuple[str, str], ...]:
     with st.popover("Swap two blocks", icon=":material/swap_horiz:"):
         names = [place.name for place in patient.places if not place.changes_shape]
-        first = st.selectbox("This block", names, index=None, key=f"swap1.{patient.name}")
-        second = st.selectbox("with this one", names, index=None, key=f"swap2.{patient.name}")
+        first = st.selectbox("This block", names, index=None, key=f"comparison.swap1.{patient.name}")
+        second = st.selectbox("with this one", names, index=None, key=f"comparison.swap2.{patient.name}")
     return ((first, second),) if first and second and first != second else ()
 
 
@@ -157,13 +157,13 @@ def _accuracy(
 
 def _start_each(patients: list[Patient]) -> None:
     growing = [map(p.record, remove_each(p.prepared)) for p in patients]
-    _start("lesion-each", patients, growing, sum(len(p.places) for p in patients))
+    _start("comparison.each", patients, growing, sum(len(p.places) for p in patients))
 
 
 def _start_random(patients: list[Patient]) -> None:
     series = [Series(coarse_first(len(p.places)), DRAWS) for p in patients]
     growing = [map(p.record, remove_random(p.prepared, s)) for p, s in zip(patients, series, strict=True)]
-    _start("lesion-random", patients, growing, sum(DRAWS * len(s.counts) for s in series))
+    _start("comparison.random", patients, growing, sum(DRAWS * len(s.counts) for s in series))
 
 
 def _start(key: str, patients: list[Patient], growing: Sequence[Iterator[Without]], total: int) -> None:
@@ -193,14 +193,14 @@ def _series(patients: list[Patient]) -> None:
     whole = {p.name: p.whole for p in patients}
     names = [place.name for place in max((p.places for p in patients), key=len)]
     _follow(
-        "lesion-each",
+        "comparison.each",
         patients,
         lambda found: each_figure(found, names, whole, is_dark()),
         "Each bar: accuracy without that block alone. Hatched: blocks that change the shape, whose shortcut subsamples "
         "and widens. Dashed: the whole net.",
     )
     _follow(
-        "lesion-random",
+        "comparison.random",
         patients,
         lambda found: random_figure(found, whole, is_dark()),
         f"{DRAWS} random choices of each number of blocks, a mark each, and their mean; nets of one depth lose the "
@@ -224,8 +224,8 @@ def _paths(patients: list[Patient]) -> None:
     if residual is None:
         return
     n = len(residual.places)
-    with st.expander(f"Paths through {plain(residual.name)}", icon=":material/route:"):
-        live_chart(paths_figure(path_lengths(n), is_dark()), key="paths")
+    with st.expander(f"Paths through {escape_markdown(residual.name)}", icon=":material/route:"):
+        live_chart(paths_figure(path_lengths(n), is_dark()), key="comparison.paths")
         st.caption(
             f"Unravelled, the net is 2^{n} paths, as each of its {n} blocks is passed or skipped (Veit et al. 2016, "
             "Sec. 3). A plain net has one path. Taking a block out halves the paths of a residual net and cuts the one "

@@ -17,7 +17,7 @@ from resnet_lab.ui import shell
 from resnet_lab.ui.download import download
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import badge, curve, is_dark
-from resnet_lab.ui.text import duration, plain
+from resnet_lab.ui.text import duration, escape_markdown
 
 REFRESH = 1.0  # seconds
 
@@ -55,7 +55,7 @@ def lesson_view(lesson: Lesson) -> None:
         f"**Predict first.** {lesson.question}",
         lesson.choices,
         index=None,
-        key=f"expected.{lesson.key}",
+        key=f"home.expected.{lesson.key}",
         persist_state="session",
     )
     runs = find_runs(lesson.configs)
@@ -85,7 +85,7 @@ def _begin(lesson: Lesson, configs: Sequence[TrainConfig]) -> None:
         try:
             shell.manager().race(configs)
         except RunError as error:
-            st.error(plain(str(error)))
+            st.error(escape_markdown(str(error)))
         else:
             st.rerun()
     st.caption(f"It takes {lesson.takes}; you can leave the page meanwhile.")
@@ -100,20 +100,20 @@ def _watch(lesson: Lesson, runs: Sequence[Run]) -> None:
             st.rerun()
         for run, status in zip(runs, statuses, strict=True):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{plain(run.name)}**", width="content")
+                st.markdown(f"**{escape_markdown(run.name)}**", width="content")
                 badge(status)
                 points = curve(run).points
                 if status.is_active and points:
-                    st.caption(f"{duration(points[-1]['seconds_left'])} of its own steps left")
+                    st.caption(f"{duration(points[-1].seconds_left)} of its own steps left")
                 halted = not status.is_active and status.state != "completed"
-                if halted and st.button("Resume", key=f"resume-{run.id}", icon=":material/play_arrow:"):
+                if halted and st.button("Resume", key=f"home.resume.{run.id}", icon=":material/play_arrow:"):
                     shell.manager().resume(run.id)
                     st.rerun()
         curves = [curve(run) for run in runs]
         for measure, column in zip(lesson.watch, st.columns(2), strict=True):
             with column:
                 live_chart(
-                    curve_figure(curves, measure, smoothing=0.6, dark=is_dark()), key=f"watch-{measure}"
+                    curve_figure(curves, measure, smoothing=0.6, dark=is_dark()), key=f"home.watch.{measure}"
                 )
 
     active = any(run.status.is_active for run in runs)
@@ -125,17 +125,18 @@ def _reveal(lesson: Lesson, expected: str, runs: Sequence[Run]) -> None:
         with st.spinner("Measuring"):
             finding = _found(lesson, runs)
     except (RunError, ValueError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return
-    told = f"You expected: **{plain(expected)}**. Measured: **{plain(lesson.choices[finding.choice])}**."
-    right = lesson.choices[finding.choice] == expected
+    measured = lesson.choices[finding.choice]
+    told = f"You expected: **{escape_markdown(expected)}**. Measured: **{escape_markdown(measured)}**."
+    right = measured == expected
     (st.success if right else st.info)(told, icon=":material/check:" if right else ":material/lightbulb:")
-    st.markdown(plain(finding.sentence))
+    st.markdown(escape_markdown(finding.sentence))
     for i, part in enumerate(finding.parts):
-        show_part(part, key=f"{lesson.key}-{i}")
+        show_part(part, key=f"home.{lesson.key}.{i}")
     st.subheader("Why", anchor=False)
     for paragraph in lesson.explanation:
-        st.markdown(plain(paragraph))
+        st.markdown(escape_markdown(paragraph))
     download(
         "This lesson as one HTML file",
         lambda: export(lesson, expected, finding),
@@ -147,7 +148,7 @@ def _reveal(lesson: Lesson, expected: str, runs: Sequence[Run]) -> None:
 def _found(lesson: Lesson, runs: Sequence[Run]) -> Finding:
     """Measured once for these runs in a session, and kept (a figure is drawn for the theme of the moment)."""
     key = (lesson.key, tuple(run.id for run in runs), is_dark())
-    kept = st.session_state.setdefault("findings", {})
+    kept = st.session_state.setdefault("home.findings", {})
     if key not in kept:
         kept[key] = lesson.find(runs)
     return kept[key]
@@ -157,15 +158,15 @@ def show_part(part: Part, key: str) -> None:
     """A piece of a report on the page."""
     match part:
         case Heading(text):
-            st.subheader(plain(text), anchor=False)
+            st.subheader(escape_markdown(text), anchor=False)
         case Table(rows):
             numbers = {name: st.column_config.TextColumn(alignment="right") for name in list(rows[0])[1:]}
             st.dataframe([dict(row) for row in rows], hide_index=True, width="content", column_config=numbers)
         case Chart(figure, caption):
             live_chart(figure, key=key)
-            st.caption(plain(caption))
+            st.caption(escape_markdown(caption))
         case _:
-            st.markdown(plain(part))
+            st.markdown(escape_markdown(part))
 
 
 def export(lesson: Lesson, expected: str, finding: Finding) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from resnet_lab.inspection import LayerTable
 from resnet_lab.inspection.memory import MAX_BATCH, VALUE_BYTES, MeasuredStep, estimate_step, measure_step
 from resnet_lab.models import ModelSpec
-from resnet_lab.ui.text import duration, facts, plain
+from resnet_lab.ui.text import duration, escape_markdown, facts
 
 PRECISIONS = {"float32": "float32", "bf16": "bfloat16 (autocast)", "fp16": "float16 (autocast)"}
 OPTIMIZERS = {"sgd": "SGD with momentum", "adam": "Adam"}
@@ -20,10 +20,18 @@ def memory_view(spec: ModelSpec, table: LayerTable) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         batch = st.number_input("Batch size", 1, MAX_BATCH, 32, key="batch", bind="query-params", width=140)
         precision = st.selectbox(
-            "Precision", list(VALUE_BYTES), key="precision", format_func=PRECISIONS.__getitem__, width=210
+            "Precision",
+            list(VALUE_BYTES),
+            key="architecture.precision",
+            format_func=PRECISIONS.__getitem__,
+            width=210,
         )
         optimizer = st.selectbox(
-            "Optimizer", list(OPTIMIZERS), key="optimizer", format_func=OPTIMIZERS.__getitem__, width=210
+            "Optimizer",
+            list(OPTIMIZERS),
+            key="architecture.optimizer",
+            format_func=OPTIMIZERS.__getitem__,
+            width=210,
         )
         run = st.button("Check with a real step", icon=":material/speed:")
     need = estimate_step(table, batch, precision, optimizer)
@@ -49,7 +57,7 @@ def memory_view(spec: ModelSpec, table: LayerTable) -> None:
     asked = (spec, table.input_size, batch, precision, optimizer)
     if run:
         _measure(*asked)
-    asked_before, step = st.session_state.get("measured", (None, None))
+    asked_before, step = st.session_state.get("architecture.measured", (None, None))
     if asked_before == asked and step is not None:
         _beside(need.kept, need.total, step)
 
@@ -64,14 +72,14 @@ def _measure(spec: ModelSpec, size: tuple[int, ...], batch: int, precision: str,
     try:
         for news in measure_step(spec, size, batch, precision, optimizer):
             if isinstance(news, MeasuredStep):
-                st.session_state["measured"] = ((spec, size, batch, precision, optimizer), news)
+                st.session_state["architecture.measured"] = ((spec, size, batch, precision, optimizer), news)
                 continue
             began = began or time.monotonic()
             left = (time.monotonic() - began) * (1 - news) / max(news, 1e-3)
             bar.progress(news, f"One step of {batch} pictures: {news:.0%}, about {duration(left)} left")
     except ValueError as error:
         place.empty()
-        st.error(f"{plain(str(error))}.")
+        st.error(f"{escape_markdown(str(error))}.")
         return
     st.rerun()
 

@@ -15,7 +15,7 @@ from resnet_lab.runs import Run, RunError
 from resnet_lab.runs.mistakes import Answers, answer_test_set, cell, worst
 from resnet_lab.ui import shell
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import duration, percent, plain
+from resnet_lab.ui.text import duration, escape_markdown, percent
 
 SHOWN = 24  # pictures
 SIDE = 96  # pixels on the page; they are sent twice as large, for dense screens
@@ -36,7 +36,7 @@ def mistakes_view(run: Run) -> None:
                 with place.container():
                     _ask(run, shelf)
         except (RunError, DatasetError, OSError) as error:
-            st.error(plain(str(error)))
+            st.error(escape_markdown(str(error)))
             return
         if shelf:
             place.empty()  # the button has done its work
@@ -87,7 +87,7 @@ def _show(answers: Answers, run_id: str, changed: int) -> None:
         figure = confusion_figure(answers.confusion, answers.classes, is_dark())
         event: Any = st.plotly_chart(
             figure,
-            key=f"confusion-{run_id}-{changed}",
+            key=f"training.confusion.{run_id}.{changed}",
             on_select="rerun",
             selection_mode="points",
             config={"displayModeBar": False},
@@ -110,9 +110,9 @@ def _pictures(answers: Answers, run_id: str, chosen: tuple[int, int] | None, hei
     """The pictures of a cell, else the worst mistakes, most confident first; they scroll beyond `height`."""
     if chosen:
         indices, total = cell(answers, *chosen, SHOWN), int(answers.confusion[chosen])
-        title = " taken for ".join(plain(answers.classes[i]) for i in chosen)
+        title = " taken for ".join(escape_markdown(answers.classes[i]) for i in chosen)
         if chosen[0] == chosen[1]:
-            title = f"{plain(answers.classes[chosen[0]])}, rightly"
+            title = f"{escape_markdown(answers.classes[chosen[0]])}, rightly"
     else:
         indices, total = worst(answers, SHOWN), len(answers) - answers.right
         title = "The worst mistakes" if total else "No mistakes"
@@ -131,7 +131,7 @@ def _picture(answers: Answers, run_id: str, index: int) -> None:
     caption = f"{truth} → {answer} {percent(float(answers.confidences[index]))}"
     image = enlarge(answers.images[index].transpose(1, 2, 0), 2 * SIDE)
     with st.container(width=SIDE, gap=None):
-        st.image(image, plain(caption), width=SIDE, output_format="PNG", alt=caption)
+        st.image(image, escape_markdown(caption), width=SIDE, output_format="PNG", alt=caption)
         there = {"run": run_id, "source": "Test", "index": str(index)}
         st.page_link(
             shell.page_path("prediction"), label="Look", icon=":material/search:", query_params=there

@@ -17,7 +17,7 @@ from resnet_lab.ui.runs import is_dark
 
 JS = Path(__file__).with_name("net_diagram.js")
 PAGE = {"light": "#FFFFFF", "dark": "#12161B"}  # backgroundColor in .streamlit/config.toml
-KEY = "diagram"
+KEY = "architecture.diagram"
 
 
 @st.cache_resource(show_spinner=False)
@@ -91,7 +91,7 @@ def _on_chosen() -> None:
     key = st.session_state[KEY]["chosen"]
     if not key.startswith("fold:"):
         choose(key)
-        st.session_state["place"] = block_of(chosen())  # the table shows the rows of the block
+        st.session_state["architecture.place"] = block_of(chosen())  # the table shows the rows of the block
         return
     stage = key.removeprefix("fold:")
     if st.query_params.get("unfold") == stage:

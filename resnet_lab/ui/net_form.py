@@ -9,7 +9,7 @@ import streamlit as st
 from resnet_lab.inspection.layer_table import MAX_SIDE
 from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
 from resnet_lab.models.links import spec_from_link, spec_to_link
-from resnet_lab.models.spec import BLOCKS, MAX_CLASSES
+from resnet_lab.models.spec import BLOCKS
 from resnet_lab.ui import shell
 from resnet_lab.ui.download import download
 from resnet_lab.ui.text import plain
@@ -52,7 +52,7 @@ def pick_net() -> tuple[ModelSpec, int]:
             "Picture side (px)", 1, MAX_SIDE, side, key="size", bind="query-params", width=130
         )
         classes = st.number_input(
-            "Classes", 1, MAX_CLASSES, base.num_classes, key="classes", bind="query-params", width=130
+            "Classes", 1, 100_000, base.num_classes, key="classes", bind="query-params", width=130
         )
         spec = base.replace(num_classes=classes)
         build = st.toggle("Build your own", key="build", bind="query-params", on_change=_fill, args=(spec,))

@@ -24,8 +24,9 @@ from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, imagene
 from resnet_lab.runs import Run, RunError, TrainedModel, load_run_model
 from resnet_lab.runs.outside import load_outside
 from resnet_lab.ui import shell
-from resnet_lab.ui.runs import remember
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.shared import choose_run, chosen_run
+from resnet_lab.ui.state import forget_unless
+from resnet_lab.ui.text import escape_markdown
 
 IMAGENET = [name for name, spec in VARIANTS.items() if spec.stem == "imagenet" and not spec.is_plain]
 FILE = "file"  # a net that the reader uploads
@@ -74,12 +75,12 @@ def choose_net() -> Net | None:
         return None
     try:
         if chosen in runs:
-            remember(chosen)
+            choose_run(chosen)
             return run_net(runs[chosen])
         st.query_params["run"] = chosen
         return _uploaded() if chosen == FILE else _choose_imagenet(chosen)
     except (RunError, WeightsError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return None
 
 
@@ -90,11 +91,13 @@ def other_net(net: Net) -> Net | None:
         st.info("There is no second trained net yet; train one, or race two on the Comparison page.")
         return None
     options = partners(net, runs)
-    chosen = st.selectbox("Beside it", options, format_func=_titles(options, runs).__getitem__, key="other")
+    chosen = st.selectbox(
+        "Beside it", options, format_func=_titles(options, runs).__getitem__, key="prediction.other"
+    )
     try:
         return run_net(runs[chosen])
     except (RunError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return None
 
 
@@ -117,8 +120,10 @@ def _wanted(options: list[str], runs: Mapping[str, Run]) -> int | None:
     """Where the net of the link or of the session stands, else the newest run; None where nothing was trained."""
     linked = st.query_params.get("run")
     if linked and linked not in options:
-        st.warning(plain(f"There is no run {linked!r} with a checkpoint; it may have been deleted."))
-    for wanted in (linked, st.session_state.get("run")):
+        st.warning(
+            escape_markdown(f"There is no run {linked!r} with a checkpoint; it may have been deleted.")
+        )
+    for wanted in (linked, chosen_run()):
         if wanted in options:
             return options.index(wanted)
     return 0 if runs else None
@@ -182,8 +187,7 @@ def _choose_imagenet(variant: str) -> Net | None:
     tag = enum.DEFAULT.name
     if len(enum) > 1:
         tags = [weights.name for weights in enum]
-        if st.session_state.get("weights") not in tags:
-            st.session_state.pop("weights", None)  # the net before this one had others
+        forget_unless("weights", tags)  # the net before this one may have had others
         tag = st.selectbox("Weights", tags, tags.index(tag), key="weights", bind="query-params")
     weights = enum[tag]
     here = (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).is_file()
@@ -237,10 +241,10 @@ def _uploaded() -> Net | None:
         st.caption("A checkpoint of this lab says itself which net it is. No code in a file is run.")
         return None
     spec = _spec_of(specs)
-    made_for = st.selectbox("Trained on", ["something else", *DATASETS], key="made_for")
+    made_for = st.selectbox("Trained on", ["something else", *DATASETS], key="prediction.made_for")
     file = weights[-1]  # the last one that was dropped there
     wanted = (file.file_id, spec, made_for)
-    kept: tuple[Any, Net] | None = st.session_state.get("uploaded_net")
+    kept: tuple[Any, Net] | None = st.session_state.get("prediction.uploaded_net")
     if kept is None or kept[0] != wanted:
         with st.spinner("Reading the weights …"), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"weights{Path(file.name).suffix.lower()}"
@@ -250,7 +254,7 @@ def _uploaded() -> Net | None:
             except WeightsError as error:
                 raise WeightsError(str(error).replace(path.name, file.name)) from None
         kept = wanted, _net(f"file {hash(wanted)}", f"{file.name} ({trained.model.spec.name})", trained)
-        st.session_state["uploaded_net"] = kept
+        st.session_state["prediction.uploaded_net"] = kept
     return kept[1]
 
 

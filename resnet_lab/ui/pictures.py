@@ -24,7 +24,8 @@ from resnet_lab.data import (
 from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, Uploads, collect
 from resnet_lab.figures.overlay import Mask, Pixels
 from resnet_lab.ui.nets import Net
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.state import forget_unless
+from resnet_lab.ui.text import escape_markdown
 
 SOURCES = ("Upload", "Folder", "Test", "Camera")
 MOST_MEGABYTES = Limits().bytes_all // MEGABYTE  # of a file
@@ -103,8 +104,7 @@ Gallery = Uploaded | TestSplit
 def choose_gallery(net: Net) -> Gallery | None:
     """Asks where the pictures come from; says what cannot be used. None while there are none."""
     sources = [name for name in SOURCES if name != "Test" or net.dataset]
-    if st.session_state.get("source") not in sources:
-        st.session_state.pop("source", None)  # the net before this one had a test split
+    forget_unless("source", sources)  # the net before this one may have had a test split
     source = st.segmented_control(
         "Picture",
         sources,
@@ -123,7 +123,7 @@ def choose_gallery(net: Net) -> Gallery | None:
             "Folder",
             FILES,
             accept_multiple_files="directory",
-            key="folder",
+            key="prediction.folder",
             label_visibility="collapsed",
             max_upload_size=MOST_MEGABYTES,
         )
@@ -146,7 +146,7 @@ def choose_gallery(net: Net) -> Gallery | None:
 def show_problems(problems: Sequence[str]) -> None:
     """The first of them, each in a box."""
     for problem in problems[:MOST_PROBLEMS]:
-        st.error(plain(problem), icon=":material/broken_image:")
+        st.error(escape_markdown(problem), icon=":material/broken_image:")
     if len(problems) > MOST_PROBLEMS:
         st.error(f"And {len(problems) - MOST_PROBLEMS:,} more.")
 
@@ -171,16 +171,14 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     index = 0
     if len(gallery.files) > 1:
         names = gallery.names
-        shown = st.session_state.get("shown")
-        if shown is not None and shown >= len(names):
-            del st.session_state["shown"]  # the files before these were more
-        index = st.selectbox("Show", range(len(names)), format_func=names.__getitem__, key="shown")
+        forget_unless("prediction.shown", range(len(names)))  # the files before these may have been more
+        index = st.selectbox("Show", range(len(names)), format_func=names.__getitem__, key="prediction.shown")
     name, _ = gallery.files[index]
     key = f"{gallery.key} {index}"
     try:
         image = _image(key, gallery, index)
     except ImageError as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
+        st.error(escape_markdown(str(error)), icon=":material/broken_image:")
         return None
     return Picture(key, name, _seen(net.key, key, net, image), image)
 
@@ -206,15 +204,14 @@ def _test_gallery(net: Net) -> TestSplit | None:
         if not here:
             st.rerun()  # without the button
     except DatasetError as error:
-        st.error(plain(str(error)), icon=":material/broken_image:")
+        st.error(escape_markdown(str(error)), icon=":material/broken_image:")
         return None
     return TestSplit(data)
 
 
 def _test_picture(gallery: TestSplit) -> Picture:
     data = gallery.data
-    if st.session_state.get("index", 0) >= len(data):
-        del st.session_state["index"]  # the net before this one had more of them
+    forget_unless("index", range(len(data)))  # the net before this one may have had more of them
     with st.container(horizontal=True, vertical_alignment="bottom"):
         index = st.number_input(
             f"Number (0 to {len(data) - 1:,})", 0, len(data) - 1, 0, key="index", bind="query-params"

@@ -11,7 +11,7 @@ from resnet_lab.training import TrainConfig
 from resnet_lab.training.races import race
 from resnet_lab.ui import shell
 from resnet_lab.ui.compare_view import MOST_RUNS
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 MOST_SEEDS = 5
 
@@ -50,7 +50,7 @@ def race_form() -> None:
             disabled=not groups,
         )
     if problem:
-        st.error(plain(problem))
+        st.error(escape_markdown(problem))
     st.caption(
         "One recipe, one order of batches, and matched initial weights, in float32; only the shortcuts differ. Nets of "
         "one depth and seed take turns step by step, so that their curves grow together."
@@ -78,6 +78,6 @@ def _start(groups: list[list[TrainConfig]]) -> None:
         for group in groups:
             started += shell.manager().race(group)
     except RunError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
     if started:
         st.session_state["runs"] = started[:MOST_RUNS]

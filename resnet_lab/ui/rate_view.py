@@ -9,7 +9,7 @@ from resnet_lab.figures.rate import rate_figure
 from resnet_lab.training import TrainConfig, TrainingError
 from resnet_lab.training.range_test import RangeTest, range_test
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 
 def rate_view(config: TrainConfig) -> None:
@@ -21,7 +21,7 @@ def rate_view(config: TrainConfig) -> None:
         )
         if st.button("Test", icon=":material/ssid_chart:"):
             _test(config)
-        tested, result = st.session_state.get("rate_test", (None, None))
+        tested, result = st.session_state.get("training.rate_test", (None, None))
         if result is None or tested != config.replace(lr=tested.lr):
             return
         _show(result)
@@ -32,9 +32,9 @@ def _test(config: TrainConfig) -> None:
     try:
         result = range_test(config, lambda done: bar.progress(done, f"Step {round(100 * done)} of up to 100"))
     except (TrainingError, DatasetError, ValueError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
     else:
-        st.session_state["rate_test"] = (config, result)
+        st.session_state["training.rate_test"] = (config, result)
     bar.empty()
 
 

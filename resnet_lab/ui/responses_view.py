@@ -10,7 +10,7 @@ from resnet_lab.reports.why import responses_of
 from resnet_lab.runs import Run, RunError
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 PICTURES = 500
 
@@ -26,7 +26,7 @@ def responses_view(runs: list[Run]) -> None:
         try:
             values, layers = _responses(run.id, _changed(run), run)
         except (RunError, ValueError) as error:
-            st.warning(plain(str(error)))
+            st.warning(escape_markdown(str(error)))
             continue
         kind = run.config.spec.is_plain
         lines.append(Depthwise(run.config.spec.name, kind, values, layers, DASHES[seen[kind] % len(DASHES)]))
@@ -35,9 +35,9 @@ def responses_view(runs: list[Run]) -> None:
         return
     left, right = st.columns(2)
     with left:
-        live_chart(responses_figure(lines, is_dark()), key="responses")
+        live_chart(responses_figure(lines, is_dark()), key="comparison.responses")
     with right:
-        live_chart(responses_figure(lines, is_dark(), ordered=True), key="responses-ordered")
+        live_chart(responses_figure(lines, is_dark(), ordered=True), key="comparison.ordered")
     st.caption(
         f"Standard deviation of each convolution's output after its BN, before ReLU and addition, on {PICTURES} test "
         "pictures, best checkpoint, float32. The paper's Fig. 7 finds smaller responses in residual nets, and smaller "

@@ -33,7 +33,7 @@ def run_table(runs: Sequence[Run]) -> list[Run]:
     table = st.dataframe(
         rows,
         hide_index=True,
-        key="run-table-" + "-".join(run.id for run in runs),  # another list begins with nothing selected
+        key="runs.table." + "-".join(run.id for run in runs),  # another list begins with nothing selected
         on_select="rerun",
         selection_mode="multi-row",
         column_config={

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import streamlit as st
 
 from resnet_lab.figures.curves import Axis, Curve, Mark, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
+from resnet_lab.training.events import StepEvent
 from resnet_lab.ui import shell
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.mistakes_view import mistakes_view
 from resnet_lab.ui.recipe_form import fill_form
-from resnet_lab.ui.runs import badge, curve, is_dark, remember
-from resnet_lab.ui.text import duration, facts, percent, plain
+from resnet_lab.ui.runs import badge, curve, is_dark
+from resnet_lab.ui.shared import choose_run
+from resnet_lab.ui.text import duration, escape_markdown, facts, percent
 
 REFRESH = 1.0  # seconds
 Pairs: TypeAlias = dict[str, tuple[Measure, Measure]]
@@ -31,7 +33,7 @@ def run_view(run: Run) -> None:
     """Shows `run`, and keeps showing it while it goes on."""
     active = run.status.is_active
     body = st.container()
-    look = curve_controls()
+    look = curve_controls("training")
     with body:
         st.fragment(_live, run_every=REFRESH if active else None)(run, look, active)
     if not active and run.best_checkpoint:
@@ -47,22 +49,22 @@ class Look:
     smoothing: float
 
 
-def curve_controls(pairs: Pairs = PAIRS, key: str = "pair") -> Look:
-    """Asks how curves are to be drawn, and which of the `pairs`."""
+def curve_controls(page: str, pairs: Pairs = PAIRS) -> Look:
+    """Asks how curves are to be drawn, and which of the `pairs`; each `page` remembers its own answers."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pair = st.segmented_control(
-            "Curves of", list(pairs), default=next(iter(pairs)), key=key, persist_state="session"
+            "Curves of", list(pairs), default=next(iter(pairs)), key=f"{page}.pair", persist_state="session"
         )
         axis = st.segmented_control(
             "Curves over",
             list(AXES),
             default="epoch",
             format_func=AXES.__getitem__,
-            key="axis",
+            key=f"{page}.axis",
             persist_state="session",
         )
         smoothing = st.slider(
-            "Smoothing", 0.0, 0.98, 0.6, key="smoothing", width=220, persist_state="session"
+            "Smoothing", 0.0, 0.98, 0.6, key=f"{page}.smoothing", width=220, persist_state="session"
         )
     return Look(pairs[pair or next(iter(pairs))], axis or "epoch", smoothing)
 
@@ -73,7 +75,7 @@ def curve_charts(curves: list[Curve], look: Look, key: str, marks: Sequence[Mark
         with column:
             shown = marks if measure == "error" else ()
             figure = curve_figure(curves, measure, look.axis, look.smoothing, is_dark(), shown)
-            live_chart(figure, key=f"{key}-{measure}")
+            live_chart(figure, key=f"{key}.{measure}")
 
 
 def _live(run: Run, look: Look, was_active: bool) -> None:
@@ -83,9 +85,9 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
     _heading(run, status)
     _progress(status, records)
     if status.state in ("failed", "interrupted"):
-        st.error(plain(status.message), icon=":material/error:")
+        st.error(escape_markdown(status.message), icon=":material/error:")
     _numbers(status, records)
-    curve_charts([records], look, run.id)
+    curve_charts([records], look, f"training.{run.id}")
     st.caption(
         "Thin: training batches, augmented. Thick: the validation pictures, once an epoch. Drag to zoom."
         if look.pair == PAIRS["Loss, accuracy"]
@@ -96,7 +98,7 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
 
 def _heading(run: Run, status: RunStatus) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{plain(run.name)}**", width="content")
+        st.markdown(f"**{escape_markdown(run.name)}**", width="content")
         badge(status)
         st.space("stretch")
         _buttons(run, status)
@@ -135,7 +137,7 @@ def _more(run: Run) -> None:
         "Start again", icon=":material/restart_alt:", width="stretch",
         help="A new run from the same initial weights and batches; this one stays.",
     ):  # fmt: skip
-        _ask(lambda: remember(manager.submit(run.config)))
+        _ask(lambda: choose_run(manager.submit(run.config)))
     if st.button(
         "Take its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
     ):  # fmt: skip
@@ -148,7 +150,7 @@ def _ask(action: Callable[[], object]) -> None:
     try:
         action()
     except (RunError, ValueError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
     else:
         st.rerun()
 
@@ -157,48 +159,49 @@ def _progress(status: RunStatus, records: Curve) -> None:
     if not status.is_active:
         return
     if not status.total_steps:
-        st.progress(0.0, plain(status.message or "Waiting for its turn"))
+        st.progress(0.0, escape_markdown(status.message or "Waiting for its turn"))
         return
     text = f"Step {status.step:,} of {status.total_steps:,}"
     if records.points and status.state == "running":
-        text += f" · {duration(records.points[-1]['seconds_left'])} left"
+        text += f" · {duration(records.points[-1].seconds_left)} left"
     st.progress(min(status.step / status.total_steps, 1.0), text)
 
 
 def _numbers(status: RunStatus, records: Curve) -> None:
     """The newest of everything, on one line."""
-    last = records.points[-1] if records.points else {}
-    best = max((e["accuracy"] for e in records.epochs), default=None)
+    last = records.points[-1] if records.points else None
+    best = max((e.accuracy for e in records.epochs), default=None)
     facts(
         {
-            "Loss": f"{last['loss']:.3f}" if last else "–",
-            "Training": percent(last.get("accuracy")),
+            "Loss": f"{last.loss:.3f}" if last else "–",
+            "Training": percent(last.accuracy if last else None),
             "Best validation": percent(best),
             "Test": percent(status.test_accuracy),
-            "Images / s": f"{last['images_per_second']:,.0f}" if last else "–",
-            "Learning rate": f"{last['lr']:.2g}" if last else "–",
-            "Gradient norm": f"{last['grad_norm']:.2g}" if last.get("grad_norm") is not None else "–",
+            "Images / s": f"{last.images_per_second:,.0f}" if last else "–",
+            "Learning rate": f"{last.lr:.2g}" if last else "–",
+            "Gradient norm": f"{last.grad_norm:.2g}" if last and last.grad_norm is not None else "–",
             "Device": _device(last),
         }
     )
 
 
-def _device(last: dict[str, Any]) -> str:
+def _device(last: StepEvent | None) -> str:
     """Memory held, and the part of its time that it works."""
-    use = last.get("device_use")
-    return (f"{last['memory_mb']:,.0f} MB" if last else "–") + (f" · {use:.0%}" if use is not None else "")
+    if last is None:
+        return "–"
+    return f"{last.memory_mb:,.0f} MB" + (f" · {last.device_use:.0%}" if last.device_use is not None else "")
 
 
 def _conditions(records: Curve) -> None:
     """On what, and with how much, these numbers came about."""
     if begun := records.started:
         st.caption(
-            f"{begun['device']} · {begun['precision']} · {begun['params']:,} parameters · "
-            f"{begun['train_size']:,} training and {begun['val_size']:,} validation pictures"
+            f"{begun.device} · {begun.precision} · {begun.params:,} parameters · "
+            f"{begun.train_size:,} training and {begun.val_size:,} validation pictures"
         )
-        for note in begun.get("notes", ()):
-            st.caption(plain(note))
+        for note in begun.notes:
+            st.caption(escape_markdown(note))
     for choice in records.chosen:
-        st.caption(f":material/speed: Step {choice['step'] + 1:,}: {plain(choice['text'])}")
+        st.caption(f":material/speed: Step {choice.step + 1:,}: {escape_markdown(choice.text)}")
     for change in records.adjusted:
-        st.caption(f":material/info: Step {change['step'] + 1:,}: {plain(change['text'])}")
+        st.caption(f":material/info: Step {change.step + 1:,}: {escape_markdown(change.text)}")

@@ -9,7 +9,7 @@ import streamlit as st
 from resnet_lab.figures.curves import Curve
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.ui import shell
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 BADGES = {
     "queued": ("Waiting", ":material/hourglass:", "gray"),
@@ -66,12 +66,6 @@ def pick_run(run_id: str | None) -> Run | None:
         try:
             return store.get(run_id)
         except RunError as error:
-            st.warning(plain(str(error)))  # it repeats what the link says
+            st.warning(escape_markdown(str(error)))  # it repeats what the link says
     runs = store.list()
     return next((run for run in runs if run.status.state == "running"), runs[0] if runs else None)
-
-
-def remember(run_id: str) -> None:
-    """Puts the run into the link, and into the session because the menu's links drop the query."""
-    st.query_params["run"] = run_id
-    st.session_state["run"] = run_id

@@ -33,9 +33,13 @@ def score_view(net: Net, gallery: Gallery) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = st.multiselect(
-            "Methods", list(METHODS), QUICK, format_func=lambda name: METHODS[name].title, key="scored"
+            "Methods",
+            list(METHODS),
+            QUICK,
+            format_func=lambda name: METHODS[name].title,
+            key="prediction.scored",
         )
-        count = st.selectbox("Pictures", [50, 100, 200, 500], 1, key="score_pictures", width=120)
+        count = st.selectbox("Pictures", [50, 100, 200, 500], 1, key="prediction.pictures", width=120)
         pressed = st.button("Score", icon=":material/target:", type="primary", disabled=not methods)
     asked = [
         (method, stage)
@@ -45,12 +49,12 @@ def score_view(net: Net, gallery: Gallery) -> None:
     about = (net.key, tuple(asked), count)
     if pressed:
         _start(net, gallery, asked, count, about)
-    job = jobs.current("scores", about)
+    job = jobs.current("prediction.scores", about)
     if job is None:
         st.caption("Grad-CAM and its kin are read at every stage. Slow methods are asked for by name.")
         return
     measure = st.segmented_control(
-        "Measure", list(MEASURES), default="Pointing game", required=True, key="measure"
+        "Measure", list(MEASURES), default="Pointing game", required=True, key="prediction.measure"
     )
     jobs.follow(job, lambda j: _draw(cast("list[Score]", list(j.records)), measure, j.total))
 
@@ -64,13 +68,13 @@ def _start(net: Net, gallery: TestSplit, asked: list[tuple[str, str]], count: in
     def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
         score(model, images, masks, asked, report, jobs.ender(should_stop))
 
-    jobs.start("scores", work, len(asked) + len(BASELINES), about)
+    jobs.start("prediction.scores", work, len(asked) + len(BASELINES), about)
 
 
 def _draw(found: list[Score], measure: str, total: int) -> None:
     axis, source = MEASURES[measure]
     levels = [_level(record, measure) for record in found]
-    live_chart(levels_figure(levels, axis, is_dark(), total), key=f"scores-{total}")
+    live_chart(levels_figure(levels, axis, is_dark(), total), key=f"prediction.scores.{total}")
     table = [
         {
             "method": _title(record),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 if TYPE_CHECKING:
     from resnet_lab.runs import RunManager, RunStore
@@ -27,6 +28,10 @@ PAGES = {  # file name → title, icon, the one line under the title
     ),
     "runs": ("Runs", ":material/folder_open:", "Everything that was trained here."),
 }
+# Page → names in its links of before, which other pages used too, and those of today. A name in a link is the key
+# of its widget, and a session keeps its value when the page is left: with one name for two things, the second page
+# would find the first one's answer.
+RENAMED = {"Architecture": {"view": "section", "kinds": "only", "source": "code"}}
 
 
 def page_path(name: str) -> str:
@@ -52,6 +57,7 @@ def begin(title: str) -> None:
         st.session_state["_in_shell"] = True  # once: a page that is run by itself must not loop
         _navigate()
         st.rerun()
+    _open_old_link(RENAMED.get(title, {}))
     st.set_page_config(page_title=f"{title} · ResNet Lab")
     st.html(STYLE)
     subtitle = next(line for name, _, line in PAGES.values() if name == title)
@@ -59,6 +65,19 @@ def begin(title: str) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.title(title, anchor=False, width="content")
             st.caption(subtitle)
+
+
+def _open_old_link(renamed: dict[str, str]) -> None:
+    """Puts today's names into the address, before any widget has read it."""
+    old = [name for name in renamed if name in st.query_params]
+    for name in old:
+        st.query_params[renamed[name]] = st.query_params.get_all(name)
+        del st.query_params[name]
+    context = get_script_run_ctx()
+    if old and context is not None:
+        # Widgets read the address as it was when the page was opened, and Streamlit has no public way to renew that.
+        with context.session_state.query_params() as query:
+            query.set_initial_query_params_from_current()
 
 
 def _navigate() -> st.Page:

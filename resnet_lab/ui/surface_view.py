@@ -21,7 +21,7 @@ from resnet_lab.ui import jobs
 from resnet_lab.ui.lesion_view import first_pair
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import duration, plain
+from resnet_lab.ui.text import duration, escape_markdown
 
 NEAR = 0.25  # of the radius: where half precision is checked, beside the net itself
 
@@ -66,26 +66,26 @@ def surface_view(runs: list[Run]) -> None:
     pair = first_pair(runs)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control(
-            "Show", ["Surface", "Slice"], default="Surface", required=True, key="surface_kind"
+            "Show", ["Surface", "Slice"], default="Surface", required=True, key="comparison.surface"
         )
-        count = st.selectbox("Points a side", [5, 11, 17, 25], index=1, key="surface_count", width=130)
-        radius = st.number_input("Radius", 0.05, 5.0, 1.0, 0.25, key="surface_radius", width=120)
-        pictures = st.selectbox("Pictures", [200, 500, 1000], index=0, key="surface_pictures", width=120)
-        seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="surface_seed", width=120)
+        count = st.selectbox("Points a side", [5, 11, 17, 25], index=1, key="comparison.points", width=130)
+        radius = st.number_input("Radius", 0.05, 5.0, 1.0, 0.25, key="comparison.radius", width=120)
+        pictures = st.selectbox("Pictures", [200, 500, 1000], index=0, key="comparison.pictures", width=120)
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="comparison.seed", width=120)
         pressed = st.button("Compute", icon=":material/landscape:", type="primary")
     if pressed:
         _start(pair, Question(Grid(count, radius, kind == "Slice"), seed, pictures))
-    job = jobs.current("surface", [run.id for run in pair])
+    job = jobs.current("comparison.landscape", [run.id for run in pair])
     if job is None:
         st.caption(
             "11 × 11 points on 200 pictures take a pair of 32-layer nets some fifteen seconds on two CPU cores."
         )
         return
     above = st.segmented_control(
-        "Seen from", ["Above", "The side"], default="Above", required=True, key="surface_view"
+        "Seen from", ["Above", "The side"], default="Above", required=True, key="comparison.seen_from"
     )
-    for problem in st.session_state["surface.asked"].problems:
-        st.warning(plain(problem))
+    for problem in st.session_state["comparison.asked"].problems:
+        st.warning(escape_markdown(problem))
     jobs.follow(job, lambda j: _draw(j, above == "Above"))
 
 
@@ -113,8 +113,8 @@ def _start(runs: list[Run], question: Question) -> None:
             if should_stop():
                 return
 
-    jobs.start("surface", work, len(subjects) * len(places), [run.id for run in runs])
-    st.session_state["surface.asked"] = asked
+    jobs.start("comparison.landscape", work, len(subjects) * len(places), [run.id for run in runs])
+    st.session_state["comparison.asked"] = asked
 
 
 def _subject(run: Run, name: str, pictures: int) -> Subject:
@@ -141,10 +141,10 @@ def _dtype(subject: Subject, directions: tuple[Direction, Direction], radius: fl
 
 def _draw(job: jobs.Job, from_above: bool) -> None:
     records = cast("list[Sample]", list(job.records))
-    asked: Asked = st.session_state["surface.asked"]
+    asked: Asked = st.session_state["comparison.asked"]
     question = asked.question
     if question.grid.is_slice:
-        live_chart(slice_figure(records, is_dark()), key="loss-slice")
+        live_chart(slice_figure(records, is_dark()), key="comparison.slice")
     else:
         limits = loss_range(records)
         names = list(dict.fromkeys(sample.name for sample in records))
@@ -152,7 +152,7 @@ def _draw(job: jobs.Job, from_above: bool) -> None:
             with column:
                 mine = [sample for sample in records if sample.name == name]
                 figure = surface_figure(mine, limits, is_dark(), from_above)
-                live_chart(figure, key=f"surface-{i}-{from_above}")
+                live_chart(figure, key=f"comparison.surface.{i}.{from_above}")
     if lost := sum(not math.isfinite(sample.loss) for sample in records):
         st.warning(f"At {lost} of {len(records)} places the loss is no finite number; they are left out.")
     st.caption(

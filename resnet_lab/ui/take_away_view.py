@@ -34,14 +34,14 @@ def take_away_view(spec: ModelSpec, table: LayerTable) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             download(
                 export.label, partial(export.write, spec, size, load), f"{spec.name}{export.suffix}", export.mime,
-                key=f"take-{name}", width=190, disabled=too_large and export.has_weights,
+                key=f"architecture.export.{name}", width=190, disabled=too_large and export.has_weights,
             )  # fmt: skip
             st.caption(export.about)
     with st.container(horizontal=True, vertical_alignment="center"):
         picture = partial(net_diagram.picture, spec, table)
         download("Diagram", picture, f"{spec.name}.svg", "image/svg+xml", width=190)
         st.caption("SVG, as it is shown above.")
-    if st.toggle("Read the source here", key="source", bind="query-params"):
+    if st.toggle("Read the source here", key="code", bind="query-params"):
         st.code(standalone_source(spec, size), "python", line_numbers=True, height=480)
 
 

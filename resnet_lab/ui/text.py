@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 
 import streamlit as st
+
+JOINER = "\u2060"  # no width, and no rule of Streamlit's Markdown reads across it
+# What Streamlit looks for in the text once Markdown has taken the backslashes away: addresses, icons, arrows, dashes.
+LATE = re.compile(
+    r"(?<=http)(?=s?:)|(?<=www)(?=\.)|(?<=:)(?=[a-z])|(?<=@)(?=[\w-])|(?<=[-<>~])(?=[-=>])", re.I
+)
+SIGNS = re.compile(r"[\\`*_{}\[\]()<>#+!|~$:&]|^-|(?<=\d)\.(?=\s|$)")  # the last two: a list
 
 
 def facts(values: Mapping[str, str]) -> None:
@@ -14,9 +22,13 @@ def facts(values: Mapping[str, str]) -> None:
     st.html(f'<dl class="facts">{cells}</dl>')
 
 
-def plain(text: str) -> str:
-    """`text` with Markdown switched off: names given by users could load remote pictures."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+!|~$:" else c for c in text)
+def escape_markdown(text: str) -> str:
+    """`text` as it is, on one line: a name that a user gave could be a link, load a remote picture, or hide."""
+    one_line = " ".join(text.encode(errors="replace").decode().split())  # lone surrogates become "?"
+    return SIGNS.sub(r"\\\g<0>", LATE.sub(JOINER, one_line))
+
+
+plain = escape_markdown  # its name before
 
 
 def percent(value: float | None) -> str:

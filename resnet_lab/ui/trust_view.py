@@ -21,7 +21,7 @@ from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Gallery, Picture, as_batch
 from resnet_lab.ui.runs import is_dark
-from resnet_lab.ui.text import percent, plain
+from resnet_lab.ui.text import escape_markdown, percent
 
 RANDOM_ORDERS = 3
 PICTURES = 20  # for the check with random weights
@@ -57,7 +57,7 @@ def _fading(net: Net, picture: Picture, question: Question) -> None:
     if heat is None:
         return
     about = (net.key, picture.key, question.target, question.method, question.stage)
-    before = jobs.current("fading", about)
+    before = jobs.current("prediction.fading", about)
     if before is None or (before.is_broken and st.button("Try again", icon=":material/refresh:")):
         x, place, apart = net.tensor(as_batch(picture.pixels)), torch.from_numpy(heat)[None], net.apart()
 
@@ -67,8 +67,8 @@ def _fading(net: Net, picture: Picture, question: Question) -> None:
                 order = torch.rand(place.shape, generator=generator) if i else place
                 report(_faded(apart, x, order, question.target, jobs.ender(should_stop), bool(i)))
 
-        jobs.start("fading", work, 1 + RANDOM_ORDERS, about)
-    job = jobs.current("fading", about)
+        jobs.start("prediction.fading", work, 1 + RANDOM_ORDERS, about)
+    job = jobs.current("prediction.fading", about)
     assert job is not None
     jobs.follow(
         job, lambda j: _draw_fading(cast("list[Faded]", list(j.records)), METHODS[question.method].title)
@@ -98,7 +98,7 @@ def _draw_fading(found: list[Faded], title: str) -> None:
             for record in found
         ]
         with column:
-            live_chart(fading_figure(fades, axis, is_dark()), key=f"fading-{kind}")
+            live_chart(fading_figure(fades, axis, is_dark()), key=f"prediction.{kind}")
             mine = [record.areas[which] for record in found if not record.is_random]
             chance = [record.areas[which] for record in found if record.is_random]
             beside = f", random order {percent(sum(chance) / len(chance))}" if chance else ""
@@ -115,7 +115,11 @@ def _draw_fading(found: list[Faded], title: str) -> None:
 
 def _sanity(net: Net, gallery: Gallery) -> None:
     methods = st.multiselect(
-        "Methods", list(METHODS), QUICK, format_func=lambda name: METHODS[name].title, key="checked"
+        "Methods",
+        list(METHODS),
+        QUICK,
+        format_func=lambda name: METHODS[name].title,
+        key="prediction.checked",
     )
     about = (net.key, gallery.key, tuple(methods))
     parts = parts_of(net.model)
@@ -123,7 +127,7 @@ def _sanity(net: Net, gallery: Gallery) -> None:
         try:
             images = net.tensor(_some(gallery, net))
         except ImageError as error:
-            st.error(plain(str(error)))
+            st.error(escape_markdown(str(error)))
             return
 
         model = net.apart().model
@@ -131,8 +135,8 @@ def _sanity(net: Net, gallery: Gallery) -> None:
         def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
             check(model, images, methods, report, jobs.ender(should_stop))
 
-        jobs.start("sanity", work, len(methods) * len(parts), about)
-    job = jobs.current("sanity", about)
+        jobs.start("prediction.sanity", work, len(methods) * len(parts), about)
+    job = jobs.current("prediction.sanity", about)
     if job is None:
         st.caption(
             "Draws the net's parts anew, from the head down to the stem, and compares the maps (Adebayo et al. 2018)."
@@ -155,7 +159,7 @@ def _draw_sanity(found: list[Similarity], parts: tuple[str, ...], count: int) ->
         )
         for s in found
     ]
-    live_chart(kept_figure(kept, list(names.values()), TRUSTED, is_dark()), key="sanity")
+    live_chart(kept_figure(kept, list(names.values()), TRUSTED, is_dark()), key="prediction.sanity")
     if doubtful := suspects(found):
         st.warning(
             f"Not to be trusted here: {', '.join(METHODS[name].title for name in doubtful)}. With all weights random "

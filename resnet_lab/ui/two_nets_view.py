@@ -20,7 +20,7 @@ from resnet_lab.ui.answer_view import (
 from resnet_lab.ui.heat import Question, heat_of
 from resnet_lab.ui.nets import Net, other_net
 from resnet_lab.ui.pictures import Picture
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 SIDE = 230  # pixels; both nets' maps and tables fit a small screen
 
@@ -43,7 +43,7 @@ def two_nets_view(net: Net, picture: Picture) -> None:
     pair = sorted((net, other), key=lambda one: one.model.spec.is_plain)
     for column, one in zip(st.columns(2, gap="large"), pair, strict=True):
         with column:
-            st.markdown(f"**{plain(one.title)}**")
+            st.markdown(f"**{escape_markdown(one.title)}**")
             _answer(one, seen_by(one, picture), net.classes[target], question, look)
     st.caption(
         f"{METHODS[question.method].title} ({METHODS[question.method].source}) of the same class in both nets, each "
@@ -70,7 +70,7 @@ def _answer(net: Net, picture: Picture, name: str, question: Question, look: Loo
 
 def _map(net: Net, picture: Picture, name: str, question: Question, look: Look) -> None:
     if name not in net.classes:
-        st.info(f"This net does not know {plain(name)}.")
+        st.info(f"This net does not know {escape_markdown(name)}.")
         return
     stages = stage_names(net.model)
     stage = question.stage if question.stage in stages else stages[-1]

@@ -65,9 +65,9 @@ def test_a_filter_shows_its_share(open_page):
     layers = at.dataframe[0].value
     assert set(layers["type"]) == {"Conv2d", "BatchNorm2d", "add()"}
     assert totals(at)[:2] == [len(layers), layers["parameters"].sum()]
-    at.selectbox(key="place").set_value("layer2").run()
+    at.selectbox(key="architecture.place").set_value("layer2").run()
     assert all(name.startswith("layer2.") for name in at.dataframe[0].value["layer"])
-    at.selectbox(key="place").set_value("head").run()
+    at.selectbox(key="architecture.place").set_value("head").run()
     assert "No row of this table" in at.info[0].value
 
 
@@ -250,7 +250,7 @@ def test_memory_of_a_step(open_page):
     at = open_page("architecture", variant="resnet50", view="Memory", batch="8")
     shown = facts(at)
     assert (shown["Weights"], shown["Activations"]) == ("102.2 MB", "684.2 MB")
-    at.selectbox(key="precision").set_value("bf16").run()
+    at.selectbox(key="architecture.precision").set_value("bf16").run()
     assert facts(at)["Activations"] == "348.5 MB"
 
 

@@ -72,8 +72,8 @@ def test_what_is_clicked_is_taken_out_of_that_net_alone(runs):
     at = opened(plain, residual)
     whole = [expected(residual), expected(plain)]
     assert [m.value for m in at.metric] == [f"{value:.1f} %" for value in whole]
-    at.get_by_key("out.resnet20, seed 0.1").set_value(["layer1.0", "layer1.2"]).run()
-    at.get_by_key("out.resnet20, seed 0.2").set_value(["layer2.0"]).run()
+    at.get_by_key("comparison.out.resnet20, seed 0.1").set_value(["layer1.0", "layer1.2"]).run()
+    at.get_by_key("comparison.out.resnet20, seed 0.2").set_value(["layer2.0"]).run()
     left = expected(residual, removed=["layer1.0", "layer1.2", "layer2.0"])
     assert at.metric[0].value == f"{left:.1f} %"
     assert at.metric[0].delta == f"{left - whole[0]:+.1f} points"
@@ -83,19 +83,19 @@ def test_what_is_clicked_is_taken_out_of_that_net_alone(runs):
 def test_swapped_blocks_change_places(runs):
     residual, _, _ = runs
     at = opened(residual)
-    at.selectbox(key="swap1.resnet20, seed 0").set_value("layer3.1").run()
-    at.selectbox(key="swap2.resnet20, seed 0").set_value("layer3.2").run()
+    at.selectbox(key="comparison.swap1.resnet20, seed 0").set_value("layer3.1").run()
+    at.selectbox(key="comparison.swap2.resnet20, seed 0").set_value("layer3.2").run()
     left = expected(residual, swapped=[("layer3.1", "layer3.2")])
     assert at.metric[0].value == f"{left:.1f} %"
     assert at.metric[0].delta
-    assert "layer3.0" not in at.selectbox(key="swap1.resnet20, seed 0").options
+    assert "layer3.0" not in at.selectbox(key="comparison.swap1.resnet20, seed 0").options
 
 
 def test_blocks_that_cannot_change_places_are_one_sentence_and_the_other_net_goes_on(runs):
     residual, plain, _ = runs
     at = opened(residual, plain)
-    at.selectbox(key="swap1.resnet20, seed 0").set_value("layer1.1").run()
-    at.selectbox(key="swap2.resnet20, seed 0").set_value("layer2.1").run()
+    at.selectbox(key="comparison.swap1.resnet20, seed 0").set_value("layer1.1").run()
+    at.selectbox(key="comparison.swap2.resnet20, seed 0").set_value("layer2.1").run()
     assert not at.exception
     assert "cannot change places" in at.error[0].value.replace("\\", "")
     assert [m.value for m in at.metric] == [f"{expected(plain):.1f} %"]
@@ -104,8 +104,8 @@ def test_blocks_that_cannot_change_places_are_one_sentence_and_the_other_net_goe
 def test_series_are_what_the_nets_answer_and_both_nets_grow_together(runs):
     residual, plain, _ = runs
     at = press(opened(residual, plain), "Remove each in turn")
-    at.session_state["job.lesion-each"].wait()
-    found = at.session_state["job.lesion-each"].records
+    at.session_state["comparison.each.job"].wait()
+    found = at.session_state["comparison.each.job"].records
     assert [r.plain for r in found] == [False, True] * 9
     for record in found[:4]:
         assert record.accuracy == pytest.approx(
@@ -113,10 +113,10 @@ def test_series_are_what_the_nets_answer_and_both_nets_grow_together(runs):
         )
     assert {r.removed[0] for r in found if r.changes_shape} == {"layer2.0", "layer3.0"}
     at = press(at.run(), "Remove k at random")
-    at.session_state["job.lesion-random"].wait()
+    at.session_state["comparison.random.job"].wait()
     at.run()
     assert not at.exception
-    found = at.session_state["job.lesion-random"].records
+    found = at.session_state["comparison.random.job"].records
     assert sorted(len(r.removed) for r in found if r.plain) == sorted([*range(1, 10)] * 3)
     assert [r.removed for r in found if r.plain] == [r.removed for r in found if not r.plain]
 
@@ -124,7 +124,7 @@ def test_series_are_what_the_nets_answer_and_both_nets_grow_together(runs):
 def test_a_series_of_other_nets_is_ended_and_not_shown(runs):
     residual, plain, deeper = runs
     at = press(opened(deeper), "Remove each in turn")
-    at.session_state["job.lesion-each"].wait()
+    at.session_state["comparison.each.job"].wait()
     charts = len(at.run().get("bidi_component"))
     going, go = threading.Event(), threading.Event()
 
@@ -135,7 +135,7 @@ def test_a_series_of_other_nets_is_ended_and_not_shown(runs):
 
     job = Job(work, 15, of="other nets")
     going.wait(20)
-    at.session_state["job.lesion-each"] = job
+    at.session_state["comparison.each.job"] = job
     at.session_state["chosen"] = [residual.id, plain.id]
     at.run()
     assert not at.exception

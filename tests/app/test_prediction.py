@@ -129,9 +129,9 @@ def test_class_stage_and_opacity_change_the_map(open_page, lab):
     assert "stage 1" in at.caption[-1].value
     assert len(set(maps)) == 3
     assert address(at, 2) not in (address(at, 0), address(at, 1))
-    at.slider(key="opacity").set_value(0.0).run()
+    at.slider(key="prediction.opacity").set_value(0.0).run()
     assert address(at, 2) == address(at, 0)
-    at.slider(key="opacity").set_value(1.0).run()
+    at.slider(key="prediction.opacity").set_value(1.0).run()
     assert address(at, 2) == address(at, 1) == maps[-1]
     assert not at.exception
 
@@ -286,6 +286,6 @@ def test_every_method_can_be_asked_and_signed_maps_tell_against_from_for(open_pa
     at.toggle(key="signed").set_value(True).run()
     assert not at.exception
     assert any("speaks against" in element.value for element in at.caption)
-    maps = at.session_state["maps"]
+    maps = at.session_state["prediction.maps"]
     assert [heat.min() < 0 for question, heat in maps.items() if question[2].signed] == [True]
     assert all(heat.min() >= 0 for question, heat in maps.items() if not question[2].signed)

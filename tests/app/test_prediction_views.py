@@ -76,7 +76,7 @@ def words(elements):
 
 
 def job(at, key):
-    return at.session_state[f"job.{key}"]
+    return at.session_state[f"prediction.{key}.job"]
 
 
 def test_all_stages_of_the_likeliest_classes(open_page, run, data):
@@ -118,7 +118,7 @@ def test_two_nets_residual_first(open_page, data, saved):
     for first, second in ((plain, residual), (residual, plain)):
         at = open_page("prediction", run=first.id, source="Test", index="2", view="Two nets")
         assert not at.exception
-        assert at.selectbox(key="other").value == second.id
+        assert at.selectbox(key="prediction.other").value == second.id
         bold = [m.value for m in at.markdown]
         answers = [load_run_model(run).predict(data.images[2:3]).max(1) for run in (residual, plain)]
         assert bold[0].startswith("**resnet20")
@@ -174,7 +174,7 @@ def test_maps_are_checked_with_random_weights(open_page, run):
 
 def test_scores_are_those_of_the_headless_function(open_page, run, data):
     at = open_page("prediction", source="Test", view="Scores")
-    at.multiselect(key="scored").set_value(["grad_cam", "saliency"]).run()
+    at.multiselect(key="prediction.scored").set_value(["grad_cam", "saliency"]).run()
     press(at, "Score")
     job(at, "scores").wait()
     at.run()
@@ -343,7 +343,7 @@ BAD_NETS = {
     "another net": ([("w.pt", state_dict("plain20"))], {"which_net": "resnet32"}, "does not fit this net"),
     "another class count": (
         [("w.pt", state_dict(classes=7))],
-        {"which_net": "resnet20", "made_for": "shapes"},
+        {"which_net": "resnet20", "prediction.made_for": "shapes"},
         "w.pt tells 7 classes apart, and Shapes has 10",
     ),
     "no spec": ([("w.pt", state_dict()), ("s.json", b"[]")], {}, "s.json is no spec of a net"),
@@ -390,7 +390,7 @@ def test_a_checkpoint_in_half_precision_answers_and_its_data_gives_test_pictures
     torch.save(state, file)
     at = with_file(open_page("prediction", run="file"), ("half.pt", file.getvalue()))
     assert "Test" not in at.segmented_control(key="source").options
-    at.selectbox(key="made_for").set_value("shapes").run()
+    at.selectbox(key="prediction.made_for").set_value("shapes").run()
     at.segmented_control(key="source").select("Test").run()
     assert not at.exception
     assert len(at.dataframe[0].value) == 5

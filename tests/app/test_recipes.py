@@ -77,4 +77,4 @@ def test_start_again_is_a_new_run_of_the_same_config(open_page, never_trained, t
     runs = RunStore().list()
     assert len(runs) == 2
     assert runs[0].config == runs[1].config == tiny
-    assert at.session_state["run"] != run.id
+    assert at.session_state["shared"].run != run.id

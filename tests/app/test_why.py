@@ -41,8 +41,8 @@ def words(at):
 
 def finish(at, key):
     """Waits for a job of the session, then runs the page again."""
-    at.session_state[f"job.{key}"].wait()
-    assert not at.session_state[f"job.{key}"].error
+    at.session_state[f"comparison.{key}.job"].wait()
+    assert not at.session_state[f"comparison.{key}.job"].error
     return at.run()
 
 
@@ -67,14 +67,14 @@ def test_a_run_whose_checkpoint_is_gone_is_said_and_the_rest_goes_on(open_page, 
     at = open_page("comparison", why=view)
     if view == "Surface":
         next(b for b in at.button if b.label == "Compute").click().run()
-        at.session_state["job.surface"].cancel()
+        at.session_state["comparison.landscape.job"].cancel()
     assert not at.exception
     assert "resnet20 on shapes has no checkpoint" in words(at)
 
 
 def test_claims_stand_beside_what_was_measured(open_page):
     at = finish(open_page("comparison", why="Gradients", start_depth="20"), "start")
-    starts = at.session_state["job.start"].records
+    starts = at.session_state["comparison.start.job"].records
     assert [len(s.norms) + len(s.correlations) for s in starts] == list(range(1, 9))
     table = next(m.value for m in at.markdown if "He et al. 2015" in m.value)
     assert "plain20 with BN" in table
@@ -89,7 +89,7 @@ def test_heat_maps_tell_of_the_chosen_runs(open_page, pair):
 def test_a_click_takes_a_block_out_at_once_and_a_second_puts_it_back(open_page, pair):
     at = open_page("comparison", why="Lesion")
     whole = at.metric[0].value
-    key = "out.resnet20, seed 0.2"
+    key = "comparison.out.resnet20, seed 0.2"
     at.get_by_key(key).set_value(["layer2.1"]).run()
     assert not at.exception
     assert "points" in at.metric[0].delta
@@ -100,23 +100,23 @@ def test_a_click_takes_a_block_out_at_once_and_a_second_puts_it_back(open_page, 
 def test_each_block_in_turn_and_many_at_random(open_page, pair):
     at = open_page("comparison", why="Lesion")
     next(b for b in at.button if b.label == "Remove each in turn").click().run()
-    at = finish(at, "lesion-each")
-    assert len(at.session_state["job.lesion-each"].records) == 18
+    at = finish(at, "each")
+    assert len(at.session_state["comparison.each.job"].records) == 18
     next(b for b in at.button if b.label == "Remove k at random").click().run()
-    at = finish(at, "lesion-random")
+    at = finish(at, "random")
     assert not at.exception
-    assert {len(r.removed) for r in at.session_state["job.lesion-random"].records} == set(range(1, 10))
+    assert {len(r.removed) for r in at.session_state["comparison.random.job"].records} == set(range(1, 10))
 
 
 @pytest.mark.parametrize("kind", ["Surface", "Slice"])
 def test_the_surface_of_both_nets(open_page, pair, kind):
     at = open_page("comparison", why="Surface")
-    at.get_by_key("surface_kind").set_value(kind).run()
-    at.selectbox(key="surface_count").set_value(5).run()
+    at.get_by_key("comparison.surface").set_value(kind).run()
+    at.selectbox(key="comparison.points").set_value(5).run()
     next(b for b in at.button if b.label == "Compute").click().run()
-    at = finish(at, "surface")
+    at = finish(at, "landscape")
     assert not at.exception
-    samples = at.session_state["job.surface"].records
+    samples = at.session_state["comparison.landscape.job"].records
     assert len(samples) == (50 if kind == "Surface" else 10)
     assert {sample.name for sample in samples} == {"resnet20, seed 0", "plain20, seed 0"}
 
@@ -136,10 +136,10 @@ def test_two_runs_of_one_net_and_seed_are_told_apart(open_page, twins):
     at.multiselect(key="runs").set_value([run.id for run in twins]).run()
     assert not at.exception
     at.segmented_control(key="why").set_value("Surface").run()
-    at.selectbox(key="surface_count").set_value(5).run()
+    at.selectbox(key="comparison.points").set_value(5).run()
     next(b for b in at.button if b.label == "Compute").click().run()
-    at = finish(at, "surface")
-    names = [sample.name for sample in at.session_state["job.surface"].records]
+    at = finish(at, "landscape")
+    names = [sample.name for sample in at.session_state["comparison.landscape.job"].records]
     assert {names.count(f"resnet20, seed 0 ({run.id[-4:]})") for run in twins} == {25}
 
 
