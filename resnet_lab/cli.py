@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resnet_lab.cli_compare import add_compare
-from resnet_lab.data import ImageError, image_to_tensor, load_dataset, read_image
+from resnet_lab.data import image_to_tensor, load_dataset, read_image
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
 from resnet_lab.inspection.rollup import Depth
@@ -72,9 +73,14 @@ SWITCHES = ("compile", "channels_last", "nesterov", "deterministic", "sync_bn")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the process's exit code: 0, or 1 with a sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of any encoding, and file names of any bytes
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
+    except KeyboardInterrupt:  # training answers to Ctrl-C by itself
+        return 130
     except BrokenPipeError:  # "| head" has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -212,11 +218,16 @@ def _execute(find: Callable[[], Run]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     with joined() as world:
-        run = RunStore().get(world.share(find().id if world.is_first else None))
-        if not world.is_first:
-            return 0 if follow(run, world, asked.is_set) else 1
-        print(f"{run.config.title} → {run.path}")
-        execute(run, asked.is_set, _Progress(), world=world)
+        run = find() if world.is_first else None
+        run_id = world.share(run.id if run else None)
+        if run is None:
+            return 0 if follow(RunStore().get(run_id), world, asked.is_set) else 1
+        run.claim()
+        try:
+            print(f"{run.config.title} → {run.path}")
+            execute(run, asked.is_set, _Progress(), world=world)
+        finally:
+            run.release()  # whatever ends it before it begins leaves nothing in a queue
     status = run.status
     tail = f", test accuracy {status.test_accuracy:.2%}" if status.test_accuracy is not None else ""
     print(f"{status.state} at step {status.step:,}{tail}{f': {status.message}' if status.message else ''}")
@@ -242,7 +253,7 @@ class _Progress:
             case StepEvent():
                 done = round(20 * event.step / self.total)
                 self._show(
-                    f"[{'█' * done}{'·' * (20 - done)}] {event.step:,}/{self.total:,}  loss {event.loss:.3f}  "
+                    f"[{'#' * done}{'.' * (20 - done)}] {event.step:,}/{self.total:,}  loss {event.loss:.3f}  "
                     f"accuracy {event.accuracy:.1%}  {event.images_per_second:,.0f} images/s  "
                     f"{event.seconds_left:,.0f} s left"
                 )
@@ -284,11 +295,12 @@ def _predict(options: argparse.Namespace) -> int:
     for path in options.images:
         try:
             picture = image_to_tensor(read_image(path, path.name), trained.image_size)
-        except (ImageError, OSError) as error:
-            print(f"{path}: {error}", file=sys.stderr)
+            best = trained.predict(picture[None])[0].topk(min(options.top, len(trained.classes)))
+        except Exception as error:  # whatever one image does, the others are answered
+            words = str(error).splitlines() or [type(error).__name__]
+            print(f"{path}: {words[0]}", file=sys.stderr)
             failed = 1
             continue
-        best = trained.predict(picture[None])[0].topk(min(options.top, len(trained.classes)))
         answers = zip(best.values.tolist(), best.indices.tolist(), strict=True)
         print(f"{path}: " + ", ".join(f"{trained.classes[i]} {p:.1%}" for p, i in answers))
     return failed

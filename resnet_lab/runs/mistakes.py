@@ -14,7 +14,7 @@ from resnet_lab.data import load_dataset
 from resnet_lab.data.base import Progress
 from resnet_lab.runs.files import RunError
 from resnet_lab.runs.model import TrainedModel, load_run_model
-from resnet_lab.runs.store import Run
+from resnet_lab.runs.run import Run
 from resnet_lab.training.evaluation import Sight
 
 BATCH = 256

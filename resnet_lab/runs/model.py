@@ -14,7 +14,7 @@ from resnet_lab.data import normalize
 from resnet_lab.models import ModelSpec, ResNet, WeightsError, create_model
 from resnet_lab.models.weights import read_weights
 from resnet_lab.runs.files import RunError
-from resnet_lab.runs.store import Run
+from resnet_lab.runs.run import Run
 
 
 @dataclass(frozen=True)
