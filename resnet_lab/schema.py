@@ -127,7 +127,10 @@ def read_json(text: str | bytes, what: str) -> dict[str, Any]:
         raise SchemaError(f"{what} has up to {MAX_JSON:,} bytes of JSON, this has {len(text):,}")
     try:
         data = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
-    except UnicodeDecodeError:
+        json.dumps(
+            data, ensure_ascii=False
+        ).encode()  # half of a surrogate pair can be neither shown nor kept
+    except UnicodeError:
         raise SchemaError(f"{what} is a JSON object, this is not text in UTF-8") from None
     except (ValueError, RecursionError) as error:  # a number of over 4,300 digits is a ValueError, too
         raise SchemaError(f"{what} is a JSON object, this is not JSON: {error}") from None
@@ -155,7 +158,7 @@ class FieldInfo:
     open_high: bool = False
     shortest: int | None = None
     longest: int | None = None
-    items: FieldInfo | None = None  # of a tuple whose items are alike
+    items: FieldInfo | None = None  # of a tuple, whose items are alike
 
     @property
     def allowed(self) -> str:
@@ -172,8 +175,10 @@ class FieldInfo:
         if self.kind is str:
             return f"text of up to {self.longest:,} letters" if self.longest else "text"
         if self.kind is tuple:
-            length = "" if self.longest is None else f" of {self.shortest or 0} to {self.longest}"
-            return f"a list{length}, each {self.items.allowed if self.items else 'a number'}"
+            assert self.items is not None
+            most = "" if self.longest is None else f" of {self.shortest or 0} to {self.longest}"
+            length = f" of {self.longest}" if self.longest and self.longest == self.shortest else most
+            return f"a list{length}, each {self.items.allowed}"
         return getattr(self.kind, "what", self.kind.__name__)
 
     def _range(self) -> str:
@@ -206,12 +211,11 @@ def fields_of(cls: type) -> dict[str, FieldInfo]:
 
 
 def _field_info(name: str, annotation: Any, metadata: list[Any], **said: Any) -> FieldInfo:
-    if get_origin(annotation) is Annotated:
-        annotation, *more = get_args(annotation)
-        metadata = [*metadata, *(m for f in more for m in (f.metadata if hasattr(f, "metadata") else [f]))]
+    annotation, metadata = _unwrapped(annotation, metadata)
     options = [a for a in get_args(annotation) if a is not NoneType]
     optional = get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
-    inner = options[0] if optional and len(options) == 1 else annotation
+    if optional and len(options) == 1:
+        annotation, metadata = _unwrapped(options[0], metadata)
     limits: dict[str, Any] = {}
     for constraint in metadata:
         match constraint:
@@ -223,15 +227,25 @@ def _field_info(name: str, annotation: Any, metadata: list[Any], **said: Any) ->
                 limits["shortest"] = shortest
             case MaxLen(longest):
                 limits["longest"] = longest
-    origin, args = get_origin(inner), get_args(inner)
+    origin, args = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         limits["choices"] = tuple(map(str, args))
-    if origin is tuple and args[-1] is Ellipsis:
+    if origin is tuple:
         limits["items"] = _field_info(name, args[0], [], **(said | {"required": True, "default": None}))
-    kind = str if origin is Literal else origin or inner
+        if args[-1] is not Ellipsis:
+            limits |= {"shortest": len(args), "longest": len(args)}
+    kind = str if origin is Literal else origin or annotation
     return FieldInfo(
         name, kind=kind if isinstance(kind, type) else object, optional=optional, **said, **limits
     )
+
+
+def _unwrapped(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
+    """The type inside Annotated, and what is said of it besides `metadata`."""
+    if get_origin(annotation) is not Annotated:
+        return annotation, metadata
+    inner, *more = get_args(annotation)
+    return inner, [*metadata, *(m for said in more for m in getattr(said, "metadata", [said]))]
 
 
 def _sentence(cls: type, error: ValidationError, values: Mapping[str, Any]) -> str:
@@ -239,8 +253,7 @@ def _sentence(cls: type, error: ValidationError, values: Mapping[str, Any]) -> s
     first = error.errors()[0]
     if first["type"] == "value_error":  # our own words, which name the field; of a nested record, its field
         words, at = str(first["ctx"]["error"]), first["loc"]
-        is_nested = bool(at) and dataclasses.is_dataclass(fields_of(cls)[str(at[0])].kind)
-        return f"{at[0]}.{words}" if is_nested else words
+        return f"{at[0]}: {words}" if at and isinstance(values.get(str(at[0])), Mapping) else words
     name = str(first["loc"][0])
     if name not in fields_of(cls):
         return f"unknown field {_repr(name)}; {getattr(cls, 'what', cls.__name__)} has {', '.join(fields_of(cls))}"
@@ -255,4 +268,4 @@ def _tuples(value: Any) -> Any:
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) or value >= 1000 else f"{value:g}"
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"

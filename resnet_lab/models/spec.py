@@ -37,7 +37,7 @@ class ModelSpec(Record):
         ),
     ] = (3, 3)
     blocks: Annotated[
-        tuple[Annotated[int, about(ge=1, le=10**9)], ...],
+        tuple[Annotated[int, about(ge=1)], ...],
         about("One count for each of 1 to 6 stages.", title="Blocks per stage", min_length=1, max_length=6),
     ] = (2, 2, 2, 2)
     width: Annotated[
@@ -112,10 +112,11 @@ class ModelSpec(Record):
         stages, extra = len(self.blocks), self.extra_projections
         if self.block not in BLOCKS:
             raise ValueError(f"block is {self.block}; it may be {', '.join(map(str, BLOCKS))}")
-        if sum(self.blocks) > MAX_BLOCKS:
+        if (total := sum(self.blocks)) > MAX_BLOCKS:
+            said = f"{total:,}" if total < 10**12 else "more than a net can have"
             raise ValueError(
-                f"blocks adds up to {sum(self.blocks):,}; it may be up to {MAX_BLOCKS:,} (three times resnet1202), "
-                "as a page cannot show more"
+                f"blocks adds up to {said}; it may be up to {MAX_BLOCKS:,} (three times resnet1202), as a page cannot "
+                "show more"
             )
         if len(self.dilation) not in (0, stages - 1):
             raise ValueError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from resnet_lab.data import Augmentation
+from resnet_lab.data import DATASETS, Augmentation
 from resnet_lab.models.spec import ModelSpec
 from resnet_lab.models.variants import get_spec
 from resnet_lab.schema import Record, about, nested, record
@@ -24,6 +25,14 @@ TIMED = "Auto: the first steps are timed, and the fastest sound way is kept."
 def _known_variant(value: Any) -> Any:
     if isinstance(value, str):
         get_spec(value)
+    return value
+
+
+def _known_dataset(value: Any) -> Any:
+    if isinstance(value, str) and value not in DATASETS and not value.startswith("folder:"):
+        raise ValueError(
+            f"dataset is {reprlib.repr(value)}; it may be {', '.join(DATASETS)}, or folder:<path>"
+        )
     return value
 
 
@@ -43,7 +52,9 @@ class TrainConfig(Record):
         BeforeValidator(_known_variant),
         about("A variant's name, or any spec; its number of classes follows the data.", title="Net"),
     ] = "resnet20"
-    dataset: Annotated[Text, about("A data set's name, or folder:<path>.", title="Data")] = "shapes"
+    dataset: Annotated[
+        Text, BeforeValidator(_known_dataset), about("A data set's name, or folder:<path>.", title="Data")
+    ] = "shapes"
     image_size: Annotated[
         int | None, about("None keeps the data set's own.", title="Picture side", unit="px", ge=8, le=1024)
     ] = None
