@@ -335,12 +335,10 @@ class Trainer:
                 f"The checkpoint cannot be gone on from: it has {'; '.join(found)}. Start a new run instead."
             )
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.stepper.restore(state)
         self.step, self.best = state["step"], BestWeights.in_state(state)
         if self.best is None and state["best_accuracy"] >= 0:
             text = "The checkpoint is of a version that did not keep the best weights; they are counted from here on."
             self.emit(Adjusted(self.step, text))
         self.meter.seconds, self.meter.sums = state["seconds"], list(state["sums"])
-        self.stepper.micro_batch = state.get("micro_batch", self.stepper.micro_batch)
         self.warm_up.restore(state.get("warm_up"))
