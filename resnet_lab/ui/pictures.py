@@ -22,7 +22,7 @@ from resnet_lab.data import (
     read_image,
 )
 from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, Uploads, collect
-from resnet_lab.figures.overlay import Mask, Pixels
+from resnet_lab.figures.overlay import Box, Mask, Pixels, middle_square
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.state import forget_unless
 from resnet_lab.ui.text import escape_markdown
@@ -36,15 +36,17 @@ FILES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 
 @dataclass(frozen=True)
 class Picture:
-    """What the net sees: (H, W, 3). `key` stands for the picture in caches, `image` is the whole of it.
+    """What the net sees: (H, W, 3). `key` stands for the picture in caches, `image` is the whole of it, in which the
+    net sees `box`.
 
-    `truth` is the class's name and `mask` the object, where they are known.
+    `truth` is the class's name and `mask` the object in `image`, where they are known.
     """
 
     key: str
     name: str
     pixels: Pixels
     image: Image.Image
+    box: Box
     truth: str | None = None
     mask: Mask | None = None
 
@@ -167,7 +169,7 @@ def _collected(key: str, _files: list[Any]) -> Uploads:
 def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     """The one to look at; None when it cannot be read, which is said."""
     if isinstance(gallery, TestSplit):
-        return _test_picture(gallery)
+        return _test_picture(gallery, net)
     index = 0
     if len(gallery.files) > 1:
         names = gallery.names
@@ -180,7 +182,12 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     except ImageError as error:
         st.error(escape_markdown(str(error)), icon=":material/broken_image:")
         return None
-    return Picture(key, name, _seen(net.key, key, net, image), image)
+    return Picture(key, name, _seen(net.key, key, net, image), image, box_of(net, image))
+
+
+def box_of(net: Net, image: Image.Image) -> Box:
+    """The part of the picture that the net sees."""
+    return middle_square(*image.size, net.image_size / net.short_side)
 
 
 @st.cache_data(max_entries=50, scope="session", show_spinner=False)
@@ -209,7 +216,7 @@ def _test_gallery(net: Net) -> TestSplit | None:
     return TestSplit(data)
 
 
-def _test_picture(gallery: TestSplit) -> Picture:
+def _test_picture(gallery: TestSplit, net: Net) -> Picture:
     data = gallery.data
     forget_unless("index", range(len(data)))  # the net before this one may have had more of them
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -218,11 +225,13 @@ def _test_picture(gallery: TestSplit) -> Picture:
         )
         st.button("Another", icon=":material/shuffle:", on_click=_pick_any, args=(len(data),))
     outlined = data.masks is not None and st.toggle("Outline the object", key="outline", bind="query-params")
+    image = gallery.image(index)
     return Picture(
         key=f"{gallery.key} {index}",
         name=f"Test picture {index:,}",
         pixels=data.images[index].permute(1, 2, 0).numpy(),
-        image=gallery.image(index),
+        image=image,
+        box=box_of(net, image),
         truth=data.classes[int(data.labels[index])],
         mask=data.masks[index].numpy() if outlined and data.masks is not None else None,
     )
