@@ -29,7 +29,7 @@ from resnet_lab.ui.download import download
 from resnet_lab.ui.heat import Question, chances, heat_of
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture
-from resnet_lab.ui.state import forget_unless
+from resnet_lab.ui.state import forget_unless, one_of
 from resnet_lab.ui.text import escape_markdown, percent
 
 SHOWN_SIDE = 448  # pixels; small pictures are enlarged to this, twice what a column of the page is wide
@@ -115,17 +115,14 @@ def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:
     """The method, the stage that it reads, and whether against is shown."""
     method = st.selectbox("Method", list(METHODS), key="method", bind="query-params")
     stages = stage_names(net.model)
-    forget_unless("stage", stages)  # the net before this one may have had more of them
     stage = stages[-1]
     if METHODS[method].has_layer:
-        stage = st.segmented_control(
+        stage = one_of(
             "Stage",
             stages,
+            key="stage",
             default=stages[-1],
             format_func=lambda name: name.removeprefix("layer"),
-            key="stage",
-            bind="query-params",
-            required=True,
         )
     signed = (may_sign and METHODS[method].signed) and st.toggle(
         "Signed", key="signed", bind="query-params", help="Shows what speaks against the class too, in blue."

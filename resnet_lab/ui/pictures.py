@@ -24,7 +24,7 @@ from resnet_lab.data import (
 from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, Uploads, collect
 from resnet_lab.figures.overlay import Box, Mask, Pixels, middle_square
 from resnet_lab.ui.nets import Net
-from resnet_lab.ui.state import forget_unless
+from resnet_lab.ui.state import forget_unless, one_of
 from resnet_lab.ui.text import escape_markdown
 
 SOURCES = ("Upload", "Folder", "Test", "Camera")
@@ -106,15 +106,7 @@ Gallery = Uploaded | TestSplit
 def choose_gallery(net: Net) -> Gallery | None:
     """Asks where the pictures come from; says what cannot be used. None while there are none."""
     sources = [name for name in SOURCES if name != "Test" or net.dataset]
-    forget_unless("source", sources)  # the net before this one may have had a test split
-    source = st.segmented_control(
-        "Picture",
-        sources,
-        default="Upload",
-        key="source",
-        bind="query-params",
-        required=True,
-    )
+    source = one_of("Picture", sources, key="source", default="Upload")
     if source == "Test":
         return _test_gallery(net)
     if source == "Camera":
