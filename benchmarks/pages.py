@@ -18,6 +18,7 @@ from benchmarks.harness import FLAGS, READY, VIEWPORT, find_browser, running_ser
 from resnet_lab.data import load_dataset
 from resnet_lab.runs import Run, RunStore
 from resnet_lab.training.device import device_name, pick_device
+from resnet_lab.training.events import StepEvent
 
 TITLES = ("Architecture", "Training", "Comparison", "Prediction", "Runs")
 SERVERS = 5
@@ -76,7 +77,7 @@ def _switches(browser: Any, folder: Path, data: Path, count: int) -> None:
 
 
 def _rate(run: Run, after: int) -> float:
-    points = [e["images_per_second"] for e in run.events()[0] if e["kind"] == "step" and e["step"] > after]
+    points = [e.images_per_second for e in run.events()[0] if isinstance(e, StepEvent) and e.step > after]
     return statistics.median(points) if points else float("nan")
 
 

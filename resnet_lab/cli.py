@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resnet_lab.cli_compare import add_compare
-from resnet_lab.data import ImageError, image_to_tensor, load_dataset, read_image
+from resnet_lab.data import Augmentation, ImageError, image_to_tensor, load_dataset, read_image
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
 from resnet_lab.inspection.rollup import Depth
@@ -26,6 +26,7 @@ from resnet_lab.models.links import spec_from_link
 from resnet_lab.runs import Run, RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.files import write_atomically
 from resnet_lab.runs.group import follow, run_of_group
+from resnet_lab.schema import fields_of
 from resnet_lab.training import RECIPES, TrainConfig, evaluate
 from resnet_lab.training.device import pick_device
 from resnet_lab.training.distributed import joined
@@ -42,32 +43,6 @@ from resnet_lab.training.events import (
 
 NETS = f"a variant ({', '.join(VARIANTS)}), a spec as a JSON file, or the spec in a link of the app"
 EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
-FLAGS: dict[str, Any] = {  # fields of TrainConfig that `train` takes, and how to read them
-    "variant": str,
-    "dataset": str,
-    "image_size": int,
-    "train_limit": int,
-    "epochs": int,
-    "batch_size": int,
-    "micro_batch": int,
-    "optimizer": str,
-    "lr": float,
-    "momentum": float,
-    "weight_decay": float,
-    "schedule": str,
-    "warmup_epochs": float,
-    "label_smoothing": float,
-    "clip_norm": float,
-    "precision": str,
-    "val_fraction": float,
-    "weights": str,
-    "backbone_lr": float,
-    "warmup_accuracy": float,
-    "seed": int,
-    "device": str,
-    "checkpoint_minutes": float,
-}
-SWITCHES = ("compile", "channels_last", "nesterov", "deterministic", "sync_bn")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,10 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--config", type=Path, help="a recipe as JSON, in place of --recipe")
     train.add_argument("--name", default="", help="what the app calls the run")
-    for name, kind in FLAGS.items():
-        train.add_argument(f"--{name.replace('_', '-')}", type=kind)
-    for name in SWITCHES:
-        train.add_argument(f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction)
+    _add_fields(train, TrainConfig, "augmentation")
+    _add_fields(train.add_argument_group("augmentation, of training pictures"), Augmentation)
     train.set_defaults(command=_train)
 
     resume = commands.add_parser("resume", help="go on with a stopped run from its last checkpoint")
@@ -136,6 +109,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_fields(parser: Any, cls: type, *without: str) -> None:
+    """A flag for each field of a record, read as its kind; whether it may be is for the record to check."""
+    for name, field in fields_of(cls).items():
+        if name in without:
+            continue
+        about = f"{field.help} {field.allowed[0].upper()}{field.allowed[1:]}.".strip().replace("%", "%%")
+        flag: dict[str, Any] = {"type": field.kind if field.kind in (int, float) else str}
+        if field.kind is bool:
+            flag = {"action": argparse.BooleanOptionalAction}
+        elif field.items is not None:
+            flag = {
+                "nargs": field.longest if field.longest == field.shortest else "*",
+                "type": field.items.kind,
+            }
+        parser.add_argument(f"--{name.replace('_', '-')}", help=about, **flag)
+
+
 def _summary(options: argparse.Namespace) -> int:
     spec = _spec(options.net)
     side = default_input_size(spec) if options.size is None else options.size
@@ -149,8 +139,8 @@ def _spec(text: str) -> ModelSpec:
     if not text.endswith(".json"):
         return spec_from_link(text) if "." in text else get_spec(text)
     try:
-        return ModelSpec.from_json(Path(text).read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        return ModelSpec.from_json(Path(text).read_bytes())
+    except OSError as error:
         raise ValueError(f"{text} cannot be read ({type(error).__name__})") from None
 
 
@@ -180,17 +170,23 @@ def _export(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     if options.recipe not in RECIPES:
         raise ValueError(f"recipe is {options.recipe!r}; it may be {', '.join(RECIPES)}")
-    fields = {f.name for f in dataclasses.fields(TrainConfig)}
-    changes = {k: v for k, v in vars(options).items() if k in fields and v is not None}
     base = RECIPES[options.recipe] if options.config is None else _recipe(options.config)
-    config = base.replace(**changes)
+    changes = _given(options, TrainConfig) | {
+        "augmentation": base.augmentation.to_dict() | _given(options, Augmentation)
+    }
+    config = TrainConfig.from_dict(base.to_dict() | changes)
     return _execute(lambda: run_of_group(RunStore(), config, options.name))
+
+
+def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """The fields of a record that flags were given for."""
+    return {name: value for name in fields_of(cls) if (value := getattr(options, name, None)) is not None}
 
 
 def _recipe(path: Path) -> TrainConfig:
     try:
-        return TrainConfig.from_json(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        return TrainConfig.from_json(path.read_bytes())
+    except OSError as error:
         raise ValueError(f"{path} cannot be read ({type(error).__name__})") from None
 
 

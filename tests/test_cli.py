@@ -11,9 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from resnet_lab import cli
 from resnet_lab.cli import main
 from resnet_lab.models import VARIANTS, ModelSpec, create_model, load_weights
 from resnet_lab.runs import RunStore, load_run_model
+from resnet_lab.training import RECIPES
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +149,11 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
         (["summary", "resnet18", "--size", "0"], "size"),
         (["train", "--lr", "0"], "lr is 0.0"),
         (["train", "--lr", "nan"], "lr is nan"),
+        (["train", "--lr", "9" * 400], "lr is inf"),
+        (["train", "--schedule", "multistep"], "milestones is empty"),
+        (["train", "--milestones", "-1"], "milestones is (-1.0,)"),
+        (["train", "--scale-jitter", "2", "1"], "scale_jitter is (2.0, 1.0)"),
+        (["train", "--dataset", "imagenet"], "dataset is 'imagenet'"),
         (["train", "--recipe", "slow"], "recipe is 'slow'"),
         (["evaluate", "nothing"], "There is no run 'nothing'"),
         (["predict", "nothing", "a.png"], "There is no run 'nothing'"),
@@ -166,6 +173,26 @@ def test_bad_input_is_one_sentence(command, sentence, capsys):
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_every_field_of_a_recipe_has_a_flag(monkeypatch):
+    asked = []
+    monkeypatch.setattr(cli, "_execute", lambda find: asked.append(find()) or 0)
+    config = RECIPES["guide"].replace(
+        schedule="multistep", milestones=(1.0, 2.5), test_scales=(224, 256), precision="bf16", seed=3, lr=0.1 + 0.2,
+        compile=False, channels_last=True, deterministic=True, micro_batch=8, warmup_accuracy=0.25, device="cpu",
+    )  # fmt: skip
+    config = config.replace(augmentation=config.augmentation.replace(flip=False, scale_jitter=(1.25, 1.5)))
+    flags = []
+    for record in (config, config.augmentation):
+        for name, value in record.to_dict().items():
+            flag = f"--{name.replace('_', '-')}"
+            if isinstance(value, bool):
+                flags.append(flag if value else flag.replace("--", "--no-", 1))
+            elif value is not None and name != "augmentation":
+                flags += [flag, *map(str, value if isinstance(value, tuple) else [value])]
+    assert main(["train", "--recipe", "quick", *flags]) == 0
+    assert asked[0].config == config
 
 
 def test_a_run_that_fails_exits_with_1(capsys):

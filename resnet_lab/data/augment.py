@@ -1,46 +1,73 @@
 """Augmentation and normalisation of whole batches, on whatever device they lie."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
 from functools import lru_cache
+from typing import Annotated, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import model_validator
 from torch import Tensor
 
+from resnet_lab.schema import Record, about, record
+
+Scale = Annotated[float, about(ge=1, le=4)]
 RGB = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class Augmentation:
+@record
+class Augmentation(Record):
     """What may happen to a training picture.
 
     The defaults are those of the CIFAR nets: "4 pixels are padded on each side, and a 32 × 32 crop is randomly
     sampled from the padded image or its horizontal flip" (He et al. 2016, arXiv:1512.03385, section 4.2).
 
-    `colour_jitter` s multiplies brightness, contrast and saturation, in this order, each by a factor from
-    [1 - s, 1 + s]. `crop_size` cuts to this side, in pixels; None keeps the pictures' own. `scale_jitter`
-    (low, high) enlarges each picture by a factor of its own from that range before the crop: (1.0, 1.875) with
-    a crop of 224 on 256-pixel pictures is the paper's short side from [256, 480] (section 3.4). Raises
-    ValueError on values outside what is said here.
+    Raises:
+        SchemaError: naming the field, what it got and what it may be.
     """
 
-    crop_padding: int = 4
-    flip: bool = True
-    colour_jitter: float = 0.0
-    scale_jitter: tuple[float, float] | None = None
-    crop_size: int | None = None
+    what: ClassVar[str] = "an augmentation"
 
-    def __post_init__(self) -> None:
-        if self.crop_padding < 0:
-            raise ValueError(f"crop_padding is {self.crop_padding}; it must be 0 or more pixels.")
-        if not 0 <= self.colour_jitter <= 1:
-            raise ValueError(f"colour_jitter is {self.colour_jitter}; it must lie between 0 and 1.")
-        if self.scale_jitter is not None and not 1 <= self.scale_jitter[0] <= self.scale_jitter[1] <= 4:
-            raise ValueError(
-                f"scale_jitter is {self.scale_jitter}; it must be (low, high), 1 ≤ low ≤ high ≤ 4."
-            )
-        if self.crop_size is not None and self.crop_size < 8:
-            raise ValueError(f"crop_size is {self.crop_size}; it must be 8 pixels or more, or None.")
+    crop_padding: Annotated[
+        int,
+        about(
+            "Of black on each side, before a crop at random.", title="Pad and crop", unit="px", ge=0, le=1024
+        ),
+    ] = 4
+    flip: Annotated[bool, about("Half of the pictures, at random.", title="Horizontal flip")] = True
+    colour_jitter: Annotated[
+        float,
+        about(
+            "Brightness, contrast and saturation, in this order, each times a factor from 1 - this to 1 + this.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    scale_jitter: Annotated[
+        tuple[Scale, Scale] | None,
+        about(
+            "Each picture by its own factor between the two, before the crop; 1 to 1.875 with a crop of 224 on "
+            "256-pixel pictures is the paper's short side from 256 to 480 (section 3.4).",
+            title="Enlarge",
+        ),
+    ] = None
+    crop_size: Annotated[
+        int | None,
+        about(
+            "Training: anywhere. Validation and test: the middle. None keeps the pictures' own size.",
+            title="Cut to",
+            unit="px",
+            ge=8,
+            le=1024,
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.scale_jitter is not None and self.scale_jitter[0] > self.scale_jitter[1]:
+            raise ValueError(f"scale_jitter is {self.scale_jitter}; it may be (low, high), 1 ≤ low ≤ high ≤ 4")
+        return self
 
 
 class Draws:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import plotly.graph_objects as go
 
 from resnet_lab.figures.theme import base_figure, kind_colour
+
+if TYPE_CHECKING:
+    from resnet_lab.training.events import Adjusted, Chosen, Event, Gradients, Started, TestEvent
 
 Axis = Literal["step", "epoch", "seconds"]
 Measure = Literal["loss", "accuracy", "error", "lr", "grad_norm"]
@@ -26,44 +29,40 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 @dataclass
 class Curve:
-    """One run's records: training points (mean over the steps since the last point), and one per epoch.
+    """One run's events: training points (mean over the steps since the last point), and one per epoch.
 
-    Where several runs are pooled, epochs also hold their lowest and highest values (figures/seeds.py).
+    Where several runs are pooled, points and epochs are means, and epochs also have their spread (figures/seeds.py).
     """
 
     name: str
     plain: bool = False
-    points: list[dict[str, Any]] = field(default_factory=list)
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    started: dict[str, Any] | None = None
-    test: dict[str, Any] | None = None
-    adjusted: list[dict[str, Any]] = field(default_factory=list)
-    chosen: list[dict[str, Any]] = field(default_factory=list)
-    gradients: list[dict[str, Any]] = field(default_factory=list)
+    points: list[Any] = field(default_factory=list)  # StepEvent or MeanPoint
+    epochs: list[Any] = field(default_factory=list)  # EpochEvent or MeanEpoch
+    started: Started | None = None
+    test: TestEvent | None = None
+    adjusted: list[Adjusted] = field(default_factory=list)
+    chosen: list[Chosen] = field(default_factory=list)
+    gradients: list[Gradients] = field(default_factory=list)
 
-    def extend(self, events: Sequence[dict[str, Any]]) -> None:
+    def extend(self, events: Sequence[Event]) -> None:
         """Adds events in the order they were written; a resume from an earlier step forgets what came after."""
+        lists: dict[str, list[Any]] = {
+            "step": self.points,
+            "epoch": self.epochs,
+            "adjusted": self.adjusted,
+            "chosen": self.chosen,
+            "gradients": self.gradients,
+        }
         for event in events:
-            match event.get("kind"):
-                case "started":
-                    self.started = event
-                    for records in (self.points, self.epochs, self.adjusted, self.chosen, self.gradients):
-                        records[:] = [record for record in records if record["step"] <= event["step"]]
-                    self.test = None
-                case "adjusted":
-                    self.adjusted.append(event)
-                case "chosen":
-                    self.chosen.append(event)
-                case "gradients":
-                    self.gradients.append(event)
-                case "step":
-                    self.points.append(event)
-                case "epoch":
-                    self.epochs.append(
-                        {**event, "loss": event["val_loss"], "accuracy": event["val_accuracy"]}
-                    )
-                case "test":
-                    self.test = event
+            if event.kind in lists:
+                lists[event.kind].append(event)
+            elif event.kind == "started":
+                self.started = cast("Started", event)
+                for records in lists.values():
+                    records[:] = [record for record in records if record.step <= self.started.step]
+                self.test = None
+            elif event.kind == "test":
+                self.test = cast("TestEvent", event)
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def _training_line(figure: go.Figure, curve: Curve, style: _Style, dash: str, gr
     values = [value_of(p, measure) for p in known]
     points = thin(smooth(values, 0.0 if measure == "lr" else style.smoothing))
     figure.add_scatter(
-        x=[known[at][style.axis] for at, _ in points],
+        x=[getattr(known[at], style.axis) for at, _ in points],
         y=[_shown(value) for _, value in points],
         name="training" if alone else f"{curve.name}, training" if style.validated else curve.name,
         legendgroup="training" if alone else group,
@@ -147,10 +146,10 @@ def _training_line(figure: go.Figure, curve: Curve, style: _Style, dash: str, gr
 
 def _validation_line(figure: go.Figure, curve: Curve, style: _Style, dash: str, group: str) -> None:
     colour = kind_colour(curve.plain, style.dark)
-    if curve.epochs and "loss_low" in curve.epochs[0]:
+    if curve.epochs and hasattr(curve.epochs[0], "loss_low"):
         _band(figure, curve, style.measure, style.axis, colour)
     figure.add_scatter(
-        x=[e[style.axis] for e in curve.epochs],
+        x=[getattr(e, style.axis) for e in curve.epochs],
         y=[_shown(value_of(e, style.measure)) for e in curve.epochs],
         name="validation" if style.alone else curve.name,
         legendgroup="validation" if style.alone else group,
@@ -181,21 +180,29 @@ def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, fl
     return [(i, values[i]) for i in chosen]
 
 
-def value_of(record: dict[str, Any], measure: Measure) -> Any:
+def value_of(record: Any, measure: Measure) -> Any:
     """A record's number as it is drawn: accuracies and errors in percent."""
-    if measure == "error":
-        return 100 - 100 * record["accuracy"]
-    return 100 * record["accuracy"] if measure == "accuracy" else record[measure]
+    if measure in ("accuracy", "error"):
+        return in_percent(record.accuracy, measure)
+    return getattr(record, measure)
+
+
+def in_percent(accuracy: float, measure: Measure) -> float:
+    return 100 - 100 * accuracy if measure == "error" else 100 * accuracy
 
 
 def _band(figure: go.Figure, curve: Curve, measure: Measure, axis: Axis, colour: str) -> None:
     """From the lowest to the highest of the runs that the curve is the mean of."""
-    source = "loss" if measure == "loss" else "accuracy"
     edges = [
-        [_shown(value_of({source: e[f"{source}_{edge}"]}, measure)) for e in curve.epochs]
+        [
+            _shown(getattr(e, f"loss_{edge}"))
+            if measure == "loss"
+            else _shown(in_percent(getattr(e, f"accuracy_{edge}"), measure))
+            for e in curve.epochs
+        ]
         for edge in ("low", "high")
     ]
-    x = [e[axis] for e in curve.epochs]
+    x = [getattr(e, axis) for e in curve.epochs]
     figure.add_scatter(
         x=[*x, *reversed(x)],
         y=[*edges[0], *reversed(edges[1])],

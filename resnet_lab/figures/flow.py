@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 from resnet_lab.figures.theme import base_figure, kind_colour
+
+if TYPE_CHECKING:
+    from resnet_lab.training.events import Gradients
 
 MOST_COLUMNS = 150  # of a heat map; more cannot be told apart on half a screen
 
@@ -59,31 +62,32 @@ def _by_size(line: Depthwise) -> Depthwise:
     return Depthwise(line.name, line.plain, [v for v, _ in pairs], [n for _, n in pairs], line.dash)
 
 
-def gradient_range(runs: Sequence[Sequence[dict[str, Any]]]) -> tuple[float, float]:
+def gradient_range(runs: Sequence[Sequence[Gradients]]) -> tuple[float, float]:
     """log10 of the smallest and the largest norm in all of them, for one colour scale."""
-    norms = [norm for records in runs for record in records for norm in record["norms"] if norm > 0]
+    norms = [norm for records in runs for record in records for norm in record.norms if norm > 0]
     return (math.log10(min(norms)), math.log10(max(norms))) if norms else (-3.0, 0.0)
 
 
 def gradient_map(
     name: str,
-    records: Sequence[dict[str, Any]],
+    records: Sequence[Gradients],
     layers: Sequence[str],
     limits: tuple[float, float],
     dark: bool = False,
 ) -> go.Figure:
     """Norm of each convolution's gradient (colour, logarithmic) by step and layer, the input at the bottom.
 
-    `records` hold `step` and `norms`, one norm a layer.
+    Records of another number of layers are left out.
     """
-    shown = list(records)[:: max(1, math.ceil(len(records) / MOST_COLUMNS))]
+    fit = [record for record in records if len(record.norms) == len(layers)]
+    shown = fit[:: max(1, math.ceil(len(fit) / MOST_COLUMNS))]
     figure = base_figure("step", "layer, from the input up", dark, height=360)
     ticks = list(range(math.ceil(limits[0]), math.floor(limits[1]) + 1))
     figure.add_heatmap(
-        x=[record["step"] for record in shown],
+        x=[record.step for record in shown],
         y=list(range(1, len(layers) + 1)),
-        z=[[_log(record["norms"][i]) for record in shown] for i in range(len(layers))],
-        text=[[f"{layer}: {record['norms'][i]:.3g}" for record in shown] for i, layer in enumerate(layers)],
+        z=[[_log(record.norms[i]) for record in shown] for i in range(len(layers))],
+        text=[[f"{layer}: {record.norms[i]:.3g}" for record in shown] for i, layer in enumerate(layers)],
         zmin=limits[0],
         zmax=limits[1],
         colorscale="Viridis",

@@ -7,12 +7,12 @@ Only letters, digits and "-._" occur (and "%" in names that users typed), so tha
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 from urllib.parse import quote, unquote
 
 from resnet_lab.models.spec import ModelSpec
 from resnet_lab.models.variants import VARIANTS
+from resnet_lab.schema import fields_of
 
 EMPTY = "none"  # of a tuple
 
@@ -31,14 +31,14 @@ def spec_from_link(text: str) -> ModelSpec:
     """
     name, *changes = text.split(".")
     if name not in VARIANTS:
-        raise ValueError(f"the link begins with {name!r}; it begins with a variant, such as resnet50")
-    known = {field.name for field in dataclasses.fields(ModelSpec)}
+        raise ValueError(f"the link begins with {name[:60]!r}; it begins with a variant, such as resnet50")
+    known = fields_of(ModelSpec)
     fields: dict[str, Any] = {}
     for change in changes:
         field, _, value = change.partition("-")
         if field not in known:
             raise ValueError(
-                f"the link has the unknown field {field!r}; it may be {', '.join(sorted(known))}"
+                f"the link has the unknown field {field[:60]!r}; it may be {', '.join(sorted(known))}"
             )
         fields[field] = _read(field, value)
     return VARIANTS[name].replace(**fields)
@@ -46,9 +46,9 @@ def spec_from_link(text: str) -> ModelSpec:
 
 def _form(base: ModelSpec, spec: ModelSpec) -> str:
     changes = [
-        f"{field.name}-{_write(field.name, value)}"
-        for field in dataclasses.fields(ModelSpec)
-        if (value := getattr(spec, field.name)) != getattr(base, field.name)
+        f"{field}-{_write(field, value)}"
+        for field in fields_of(ModelSpec)
+        if (value := getattr(spec, field)) != getattr(base, field)
     ]
     return ".".join([base.name, *changes])
 
@@ -64,21 +64,22 @@ def _write(field: str, value: Any) -> str:
 
 
 def _read(field: str, value: str) -> Any:
+    """The value of a field, of its kind; whether it may be is for the spec to say."""
     if field == "name":
         return unquote(value)
-    default = getattr(ModelSpec, field)
+    about = fields_of(ModelSpec)[field]
     try:
         if field == "extra_projections":
             stages = [] if value == EMPTY else value.split("-")
             return tuple(tuple(int(n) for n in stage.split("_") if n) for stage in stages)
-        if isinstance(default, tuple):
+        if about.kind is tuple:
             numbers = tuple(int(n) for n in value.split("-")) if value != EMPTY else ()
             return tuple(map(_truth, numbers)) if field == "dilation" else numbers
-        if isinstance(default, bool):
+        if about.kind is bool:
             return _truth(int(value))
-        return int(value) if isinstance(default, int) else value
+        return int(value) if about.kind is int else value
     except ValueError:
-        raise ValueError(f"{field} is {value!r} in the link, which cannot be read") from None
+        raise ValueError(f"{field} is {value[:60]!r} in the link, which cannot be read") from None
 
 
 def _truth(number: int) -> bool:

@@ -43,15 +43,15 @@ def read_curve(run: Run) -> Curve:
 
 
 def _row(run: Run, curve: Curve) -> dict[str, str]:
-    accuracy, started = run.status.test_accuracy, curve.started or {}
+    accuracy, started = run.status.test_accuracy, curve.started
     return {
         "net": run.config.spec.name,
         "seed": str(run.config.seed),
-        "parameters": f"{started.get('params', 0):,}",
+        "parameters": f"{started.params:,}" if started else "–",
         "test error": "–" if accuracy is None else f"{100 - 100 * accuracy:.2f} %",
         "steps": f"{run.status.step:,}",
-        "seconds": f"{curve.points[-1]['seconds']:,.0f}" if curve.points else "–",
-        "device": f"{started.get('device', '')}, {started.get('precision', '')}",
+        "seconds": f"{curve.points[-1].seconds:,.0f}" if curve.points else "–",
+        "device": f"{started.device}, {started.precision}" if started else "–",
         "torch": run.versions.get("torch", ""),
     }
 
@@ -61,4 +61,4 @@ def ending(run: Run, curve: Curve) -> Ending | None:
     net, accuracy = family(run.config.spec), run.status.test_accuracy
     if net is None or accuracy is None or not curve.epochs:
         return None
-    return Ending(net[1], net[0], 100 - 100 * accuracy, 100 - 100 * curve.epochs[-1]["train_accuracy"])
+    return Ending(net[1], net[0], 100 - 100 * accuracy, 100 - 100 * curve.epochs[-1].train_accuracy)

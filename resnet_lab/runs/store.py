@@ -23,6 +23,7 @@ import psutil
 from resnet_lab import __version__
 from resnet_lab.runs.files import RunError, write_atomically
 from resnet_lab.training.config import TrainConfig
+from resnet_lab.training.events import Event, read_event
 
 ACTIVE = ("queued", "running")
 STATES = ("queued", "running", "paused", "completed", "stopped", "failed", "interrupted")
@@ -79,7 +80,7 @@ class Run:
     def _record(self) -> dict[str, Any]:
         try:
             record = json.loads((self.path / "config.json").read_text())
-            TrainConfig.from_dict(record["config"])
+            TrainConfig.from_record(record["config"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{self.id}: config.json is missing or damaged ({type(error).__name__})."
@@ -88,7 +89,7 @@ class Run:
 
     @property
     def config(self) -> TrainConfig:
-        return TrainConfig.from_dict(self._record["config"])
+        return TrainConfig.from_record(self._record["config"])
 
     @property
     def versions(self) -> dict[str, str]:
@@ -128,7 +129,7 @@ class Run:
         write_atomically(self.path / "status.json", json.dumps(dataclasses.asdict(status)).encode())
         return status
 
-    def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    def events(self, offset: int = 0) -> tuple[list[Event], int]:
         """Events from byte `offset` on, and the offset to go on from; a line still being written waits."""
         try:
             with (self.path / "events.jsonl").open("rb") as file:
@@ -137,7 +138,7 @@ class Run:
         except OSError:
             return [], offset
         end = data.rfind(b"\n") + 1
-        return [event for line in data[:end].splitlines() if (event := _parse(line))], offset + end
+        return [event for line in data[:end].splitlines() if (event := read_event(line))], offset + end
 
     @property
     def last_checkpoint(self) -> Path | None:
@@ -269,15 +270,6 @@ def _problem(run: Run) -> str | None:
     except RunError as error:
         return str(error)
     return None
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """The event of a line; None for a line that a crash cut short in the middle of the file."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def _versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ import zlib
 from typing import Any
 
 from resnet_lab.data import Dataset
+from resnet_lab.schema import read_json
 from resnet_lab.training.config import TrainConfig
 
 FORMAT = 2
@@ -42,7 +43,7 @@ def differences(state: dict[str, Any], spec: str, config: TrainConfig, train: Da
     found = _fields("the net's", json.loads(state["spec"]), json.loads(spec), {"name"})
     found += _classes(state["classes"], list(train.classes))
     if "config" in state and not found:
-        was = TrainConfig.from_json(state["config"])
+        was = TrainConfig.from_record(read_json(state["config"], TrainConfig.what))
         found += _fields("", was.to_dict(), config.to_dict(), FREE)
     if not found and state.get("train_size", len(train)) != len(train):
         found.append(f"{state['train_size']:,} training pictures (here {len(train):,})")

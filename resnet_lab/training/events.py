@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AllowInfNan
+
+from resnet_lab.schema import Record, SchemaError, fields_of, read_json, record
+
+Measured = Annotated[float, AllowInfNan(True)]  # the loss of a net that diverges may be any
 
 
-@dataclass(frozen=True)
-class Event:
+@record
+class Event(Record):
     """A record of events.jsonl; `kind` says which."""
 
+    what: ClassVar[str] = "an event"
     kind: ClassVar[str] = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, **dataclasses.asdict(self)}
+        return {"kind": self.kind, **super().to_dict()}
 
 
-@dataclass(frozen=True)
+def read_event(line: bytes) -> Event | None:
+    """The event of a line of events.jsonl, of the class that it was written from.
+
+    None for a line that a crash cut short, and for what no version up to this one writes. Fields that a later version
+    added are left out.
+    """
+    try:
+        data = read_json(line, Event.what)
+        cls = KINDS[data["kind"]]
+        return cls.from_dict({name: data[name] for name in fields_of(cls) if name in data})
+    except (SchemaError, KeyError, TypeError):
+        return None
+
+
+@record
 class Preparing(Event):
     """What happens before the first step, with the fraction done (0 to 1)."""
 
@@ -26,7 +46,7 @@ class Preparing(Event):
     fraction: float
 
 
-@dataclass(frozen=True)
+@record
 class Started(Event):
     """The first step is about to be taken (or, after a resume, step `step` + 1)."""
 
@@ -43,7 +63,7 @@ class Started(Event):
     layers: tuple[str, ...] = ()  # the convolutions whose gradients are told of
 
 
-@dataclass(frozen=True)
+@record
 class StepEvent(Event):
     """Mean loss (nats) and accuracy (0 to 1) of the training steps since the last one of these.
 
@@ -55,18 +75,18 @@ class StepEvent(Event):
     kind: ClassVar[str] = "step"
     step: int
     epoch: float
-    loss: float
-    accuracy: float
+    loss: Measured
+    accuracy: Measured
     lr: float
     grad_norm: float | None
-    images_per_second: float
+    images_per_second: Measured
     seconds: float
-    seconds_left: float
+    seconds_left: Measured
     memory_mb: float
-    device_use: float | None
+    device_use: float | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Gradients(Event):
     """Norms of the gradients of step `step` for the convolutions that `Started.layers` names.
 
@@ -76,10 +96,10 @@ class Gradients(Event):
     kind: ClassVar[str] = "gradients"
     step: int
     epoch: float
-    norms: tuple[float, ...]
+    norms: tuple[Measured, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Adjusted(Event):
     """The run goes on otherwise than it was asked to; `text` says how and why, in one sentence."""
 
@@ -89,7 +109,7 @@ class Adjusted(Event):
     micro_batch: int | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Chosen(Event):
     """How steps are computed from here on, and in one sentence why."""
 
@@ -101,29 +121,38 @@ class Chosen(Event):
     text: str
 
 
-@dataclass(frozen=True)
+@record
 class EpochEvent(Event):
     """One epoch done: means over its training steps (augmented pictures), and the validation set."""
 
     kind: ClassVar[str] = "epoch"
     epoch: int
     step: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
+    train_loss: Measured
+    train_accuracy: Measured
+    val_loss: Measured
+    val_accuracy: Measured
     seconds: float
 
+    @property
+    def loss(self) -> float:
+        """Of the validation set: what a curve shows of an epoch."""
+        return self.val_loss
 
-@dataclass(frozen=True)
+    @property
+    def accuracy(self) -> float:
+        return self.val_accuracy
+
+
+@record
 class TestEvent(Event):
     """The test set, once, at the end."""
 
     __test__: ClassVar[bool] = False  # no test class, whatever pytest thinks of the name
     kind: ClassVar[str] = "test"
     step: int
-    loss: float
-    accuracy: float
+    loss: Measured
+    accuracy: Measured
     samples: int
 
 
@@ -135,3 +164,9 @@ class Checkpoint(Event):
     step: int
     state: dict[str, Any]
     best: bool
+
+
+KINDS = {
+    cls.kind: cls
+    for cls in (Preparing, Started, StepEvent, Gradients, Adjusted, Chosen, EpochEvent, TestEvent)
+}

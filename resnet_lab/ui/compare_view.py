@@ -142,11 +142,11 @@ def _table(runs: list[Run], statuses: list[RunStatus], curves: list[Curve]) -> N
                 "run": run.name,
                 "state": BADGES[status.state][0],
                 "shortcut": run.config.spec.shortcut,
-                "parameters": (records.started or {}).get("params"),
+                "parameters": records.started.params if records.started else None,
                 "step": status.step,
                 "best validation": _hundred(status.val_accuracy),
                 "test": _hundred(status.test_accuracy),
-                "seconds": records.points[-1]["seconds"] if records.points else None,
+                "seconds": records.points[-1].seconds if records.points else None,
             }
         )
     number = st.column_config.NumberColumn

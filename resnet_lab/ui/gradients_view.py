@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from resnet_lab.analysis.gradients import BATCH, LINES, POINTS
+from resnet_lab.figures.curves import Curve
 from resnet_lab.figures.flow import depth_lines, gradient_map, gradient_range
 from resnet_lab.models.cifar import DEPTHS
 from resnet_lab.reports.why import STARTS, Start, measure_start, measuring_start
@@ -135,7 +134,7 @@ def _live_maps(runs: list[Run], was_active: bool) -> None:
     for row in (known[:2], known[2:]):
         for column, records in zip(st.columns(2), row, strict=False):
             with column:
-                layers = (records.started or {}).get("layers", ())
+                layers = records.started.layers if records.started else ()
                 figure = gradient_map(
                     escape_markdown(records.name), records.gradients, layers, limits, is_dark()
                 )
@@ -147,16 +146,16 @@ def _live_maps(runs: list[Run], was_active: bool) -> None:
         )
 
 
-def _first_and_last(records: Any) -> str:
+def _first_and_last(records: Curve) -> str:
     """How the ratio between first and last layer changes from the first to the last record."""
     ratios = [
-        r["norms"][0] / r["norms"][-1]
+        r.norms[0] / r.norms[-1]
         for r in (records.gradients[0], records.gradients[-1])
-        if r["norms"][-1]
+        if r.norms and r.norms[-1]
     ]
     if len(ratios) < 2:
         return ""
-    steps = records.gradients[0]["step"], records.gradients[-1]["step"]
+    steps = records.gradients[0].step, records.gradients[-1].step
     return (
         f"{escape_markdown(records.name)}: first layer over last {_number(ratios[0])} × at step {steps[0]:,}, "
         f"{_number(ratios[1])} × at step {steps[1]:,}."

@@ -104,7 +104,7 @@ def _watch(lesson: Lesson, runs: Sequence[Run]) -> None:
                 badge(status)
                 points = curve(run).points
                 if status.is_active and points:
-                    st.caption(f"{duration(points[-1]['seconds_left'])} of its own steps left")
+                    st.caption(f"{duration(points[-1].seconds_left)} of its own steps left")
                 halted = not status.is_active and status.state != "completed"
                 if halted and st.button("Resume", key=f"home.resume.{run.id}", icon=":material/play_arrow:"):
                     shell.manager().resume(run.id)

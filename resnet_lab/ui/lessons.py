@@ -29,7 +29,7 @@ def _choice(value: float, limits: Sequence[float]) -> int:
 
 def _training_error(run: Run) -> float:
     """Of the last epoch, in percent."""
-    return 100 - 100 * curve(run).epochs[-1]["train_accuracy"]
+    return 100 - 100 * curve(run).epochs[-1].train_accuracy
 
 
 def _test(run: Run) -> float:
@@ -37,7 +37,8 @@ def _test(run: Run) -> float:
 
 
 def _parameters(run: Run) -> str:
-    return f"{(curve(run).started or {}).get('params', 0):,}"
+    started = curve(run).started
+    return f"{started.params if started else 0:,}"
 
 
 def find_degradation(runs: Sequence[Run]) -> Finding:
@@ -132,7 +133,7 @@ def find_lesion(runs: Sequence[Run]) -> Finding:
 def find_cheat(runs: Sequence[Run]) -> Finding:
     """Accuracy with the mark and without it, and where Grad-CAM points while it is there."""
     run = runs[0]
-    with_mark = 100 * max(epoch["accuracy"] for epoch in curve(run).epochs)
+    with_mark = 100 * max(epoch.accuracy for epoch in curve(run).epochs)
     gap = with_mark - _test(run)
     trained = load_run_model(run)
     data = load_dataset("shapes_shortcut", split="train", limit=PICTURES, image_size=trained.image_size)

@@ -9,9 +9,11 @@ import streamlit as st
 from resnet_lab.inspection.layer_table import MAX_SIDE
 from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
 from resnet_lab.models.links import spec_from_link, spec_to_link
-from resnet_lab.models.spec import BLOCKS, MAX_CLASSES
-from resnet_lab.ui import shell
+from resnet_lab.models.spec import BLOCKS
+from resnet_lab.schema import SchemaError
+from resnet_lab.ui import fields, shell
 from resnet_lab.ui.download import download
+from resnet_lab.ui.shared import choose_spec, chosen_spec
 from resnet_lab.ui.text import plain
 
 BLOCK_NAMES = {(3, 3): "3×3, 3×3: Basic", (1, 3, 1): "1×1, 3×3, 1×1: Bottleneck"}
@@ -29,8 +31,9 @@ SWITCHES = {
     "zero_init_residual": "Zero-init residual",
     "conv_bias": "Convolution bias",
 }
-HELP = {
-    "width_per_group": "A Bottleneck's inner width is ⌊planes · this / 64⌋ · groups.",
+BUILD = "architecture.build."  # how the keys of the form's widgets begin
+PROBLEM, POSSIBLE = "architecture.problem", "architecture.possible"
+HELP = {  # of texts that stand for fields with lists in them
     "blocks": "One count for each of 1 to 6 stages.",
     "dilated": "In these stages dilation takes the place of the stride: 3, 4.",
     "projections": "Blocks that carry a projection although the shape stays: stage.block, such as 2.4, 3.4.",
@@ -51,8 +54,8 @@ def pick_net() -> tuple[ModelSpec, int]:
         size = st.number_input(
             "Picture side (px)", 1, MAX_SIDE, side, key="size", bind="query-params", width=130
         )
-        classes = st.number_input(
-            "Classes", 1, MAX_CLASSES, base.num_classes, key="classes", bind="query-params", width=130
+        classes = fields.number(
+            st, ModelSpec, "num_classes", base.num_classes, "classes", bind="query-params", width=130
         )
         spec = base.replace(num_classes=classes)
         build = st.toggle("Build your own", key="build", bind="query-params", on_change=_fill, args=(spec,))
@@ -88,22 +91,22 @@ def _fill(spec: ModelSpec) -> None:
     extra = [f"{s + 1}.{b + 1}" for s, stage in enumerate(spec.extra_projections) for b in stage]
     dilated = [i + 2 for i, on in enumerate(spec.dilation) if on]
     name = f"my_{spec.name}" if spec.name in VARIANTS else spec.name
-    fields = {
+    values = {
         "name": name, "block": spec.block, "blocks": ", ".join(map(str, spec.blocks)), "width": spec.width,
         "groups": spec.groups, "width_per_group": spec.width_per_group, "shortcut": spec.shortcut,
         "stem": spec.stem, "norm": spec.norm, "dilated": ", ".join(map(str, dilated)),
         "projections": ", ".join(extra), "switches": [k for k in SWITCHES if getattr(spec, k)],
     }  # fmt: skip
-    for key, value in fields.items():
-        st.session_state[f"b.{key}"] = value
+    for key, value in values.items():
+        st.session_state[BUILD + key] = value
 
 
 def _read_link() -> None:
     """A link's own net, once; or the one that was being built when the page was left by the menu."""
-    if "b.name" in st.session_state:
+    if f"{BUILD}name" in st.session_state:
         return
-    query = st.query_params
-    link = query.get("spec") or ("" if "variant" in query else st.session_state.get("built", ""))
+    query, built = st.query_params, chosen_spec()
+    link = query.get("spec") or (spec_to_link(built) if built and "variant" not in query else "")
     if not link:
         return
     try:
@@ -125,58 +128,62 @@ def _read_link() -> None:
 def _forget() -> None:
     """The page shows a variant: no spec in its link."""
     st.query_params.pop("spec", None)
-    st.session_state.pop("built", None)
+    choose_spec(None)
 
 
 def _build(base: ModelSpec) -> ModelSpec:
     """The form over a spec; while it asks for something impossible, the last possible net."""
-    if "b.name" not in st.session_state:
+    if f"{BUILD}name" not in st.session_state:
         _fill(base)
     with st.container(border=True):
-        fields = _fields()
+        asked = _fields(base)
         problem = ""
         try:
-            spec = _spec_of(fields, base.num_classes)
-            st.session_state["possible"] = spec
+            spec = _spec_of(asked, base.num_classes)
+            st.session_state[POSSIBLE] = spec
         except ValueError as error:
-            problem, spec = str(error), st.session_state.get("possible", base)
+            problem, spec = str(error), st.session_state.get(POSSIBLE, base)
         _files(spec)
     if problem:
         st.error(f"{plain(problem)}. Below is the last net that was possible.")
+    choose_spec(spec)
     link = spec_to_link(spec)
-    st.session_state["built"] = link
     if st.query_params.get("spec") != link:
         st.query_params["spec"] = link
     return spec
 
 
-def _fields() -> dict[str, Any]:
-    """The widgets, two rows of six."""
+def _fields(base: ModelSpec) -> dict[str, Any]:
+    """The widgets, two rows of six; `_fill` has set them."""
     top, low = (st.columns([1, 1.6, 1.1, 1.4, 1, 1], vertical_alignment="bottom") for _ in range(2))
 
-    def choose(cell: Any, label: str, key: str, names: dict[Any, str]) -> Any:
-        return cell.selectbox(label, list(names), key=f"b.{key}", format_func=names.__getitem__)
+    def choose(cell: Any, name: str, labels: dict[Any, str]) -> Any:
+        return fields.choice(cell, ModelSpec, name, getattr(base, name), BUILD + name, labels)
 
-    def number(cell: Any, label: str, key: str) -> Any:
-        return cell.number_input(label, step=1, key=f"b.{key}", help=HELP.get(key))
+    def number(cell: Any, name: str) -> Any:
+        return fields.number(cell, ModelSpec, name, getattr(base, name), BUILD + name)
 
     def text(cell: Any, label: str, key: str) -> str:
-        return cell.text_input(label, key=f"b.{key}", help=HELP.get(key), max_chars=200)
+        return cell.text_input(label, key=BUILD + key, help=HELP.get(key), max_chars=200)
 
     switches = low[1].multiselect(
-        "Switches", list(SWITCHES), key="b.switches", format_func=SWITCHES.__getitem__, placeholder="none"
+        "Switches",
+        list(SWITCHES),
+        key=f"{BUILD}switches",
+        format_func=SWITCHES.__getitem__,
+        placeholder="none",
     )
     return {
         "name": text(top[0], "Name", "name"),
-        "block": choose(top[1], "Block", "block", {k: BLOCK_NAMES.get(k, _kernels(k)) for k in BLOCKS}),
+        "block": choose(top[1], "block", {k: BLOCK_NAMES.get(k, _kernels(k)) for k in BLOCKS}),
         "blocks": text(top[2], "Blocks per stage", "blocks"),
-        "shortcut": choose(top[3], "Shortcut", "shortcut", SHORTCUTS),
-        "width": number(top[4], "Width", "width"),
-        "norm": choose(top[5], "Norm", "norm", NORMS),
-        "groups": number(low[0], "Groups", "groups"),
+        "shortcut": choose(top[3], "shortcut", SHORTCUTS),
+        "width": number(top[4], "width"),
+        "norm": choose(top[5], "norm", NORMS),
+        "groups": number(low[0], "groups"),
         "switches": switches,
-        "width_per_group": number(low[2], "Width per group", "width_per_group"),
-        "stem": choose(low[3], "Stem", "stem", STEMS),
+        "width_per_group": number(low[2], "width_per_group"),
+        "stem": choose(low[3], "stem", STEMS),
         "dilated": text(low[4], "Dilated stages", "dilated"),
         "projections": text(low[5], "Projections", "projections"),
     }
@@ -186,22 +193,22 @@ def _kernels(block: tuple[int, ...]) -> str:
     return ", ".join(f"{k}×{k}" for k in block)
 
 
-def _spec_of(fields: dict[str, Any], classes: int) -> ModelSpec:
+def _spec_of(asked: dict[str, Any], classes: int) -> ModelSpec:
     """The spec that the form asks for.
 
     Raises:
         ValueError: for something impossible; it names the field.
     """
-    blocks = tuple(_whole("blocks", part) for part in _parts(fields["blocks"]))
-    values: dict[str, Any] = {name: name in fields["switches"] for name in SWITCHES}
+    blocks = tuple(_whole("blocks", part) for part in _parts(asked["blocks"]))
+    values: dict[str, Any] = {name: name in asked["switches"] for name in SWITCHES}
     for name in ("block", "shortcut", "stem", "norm", "width", "groups", "width_per_group"):
-        values[name] = fields[name]
+        values[name] = asked[name]
     return ModelSpec(
-        name=_own_name(fields["name"].strip()),
+        name=_own_name(asked["name"].strip()),
         blocks=blocks,
         num_classes=classes,
-        dilation=_dilation(fields["dilated"], len(blocks)),
-        extra_projections=_projections(fields["projections"], blocks),
+        dilation=_dilation(asked["dilated"], len(blocks)),
+        extra_projections=_projections(asked["projections"], blocks),
         **values,
     )
 
@@ -246,22 +253,23 @@ def _files(spec: ModelSpec) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         download("Spec as JSON", spec.to_json, f"{spec.name}.json", "application/json")
         with st.popover("From a file", icon=":material/upload:"):
-            st.file_uploader("A spec as JSON", "json", key="b.file", on_change=_read_file, max_upload_size=1)
+            st.file_uploader(
+                "A spec as JSON", "json", key=f"{BUILD}file", on_change=_read_file, max_upload_size=1
+            )
         st.caption("The address of this page is a link to this net.")
-    if problem := st.session_state.pop("b.problem", ""):
+    if problem := st.session_state.pop(PROBLEM, ""):
         st.error(plain(problem))
 
 
 def _read_file() -> None:
     """An uploaded spec replaces the fields of the form, if it is one."""
-    file = st.session_state["b.file"]
+    file = st.session_state[f"{BUILD}file"]
     if file is None:
         return
     try:
-        spec = ModelSpec.from_json(file.getvalue().decode())
-    except (ValueError, TypeError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        reason = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-        st.session_state["b.problem"] = f"{file.name} is no spec of this lab: {reason}."
+        spec = ModelSpec.from_json(file.getvalue())
+    except SchemaError as error:
+        st.session_state[PROBLEM] = f"{file.name} is no spec of this lab: {error}."
         return
     st.session_state["classes"] = spec.num_classes
     _fill(spec)

@@ -9,15 +9,20 @@ import streamlit as st
 
 from resnet_lab.data import DATASETS, is_downloaded
 from resnet_lab.models import VARIANTS, ModelSpec
-from resnet_lab.models.links import spec_from_link, spec_to_link
+from resnet_lab.models.links import spec_from_link
+from resnet_lab.schema import SchemaError, read_json
 from resnet_lab.training import RECIPES, TrainConfig
 from resnet_lab.training.recipes import ABOUT, nearest_recipe
+from resnet_lab.ui import fields
 from resnet_lab.ui.download import download
-from resnet_lab.ui.recipe_fields import data_fields, execution_fields, optimization_fields
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.recipe_fields import MORE, more_fields
+from resnet_lab.ui.shared import choose_spec, chosen_spec
+from resnet_lab.ui.text import escape_markdown
 
 FOLDER = "folder"
+USUAL_FOLDER = "data/cifar10-jpeg"
 IN_LINK = ("variant", "dataset", "epochs", "lr")  # fields with a place of their own in the page's address
+FILL, OPENED = "training.fill", "training.opened"
 
 
 def recipe_form() -> TrainConfig | str:
@@ -25,33 +30,18 @@ def recipe_form() -> TrainConfig | str:
     _take_over()
     st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", on_change=_apply_recipe)
     recipe = st.session_state["recipe"]
-    base = _base(recipe)
+    base = _of_link(recipe) or RECIPES[recipe]
     st.caption(ABOUT[recipe])
     left, right = st.columns(2)
-    nets = {**VARIANTS, **_own_net()}
-    net = left.selectbox(
-        "Net", list(nets), list(nets).index(base.spec.name), key="model", bind="query-params"
-    )
-    variant = net if net in VARIANTS else nets[net]
-    sets = [*DATASETS, FOLDER]
-    dataset = right.selectbox("Data", sets, sets.index(base.dataset), key="dataset", bind="query-params")
-    if dataset == FOLDER:
-        help_text = "Holds train/<class>/* and test/<class>/*, or class folders alone."
-        path = st.text_input("Folder", "data/cifar10-jpeg", key="folder", bind="query-params", help=help_text)
-        dataset = f"folder:{path}"
-    else:
-        st.caption(_about_data(dataset))
+    asked: dict[str, Any] = {"variant": _net(left, base), "dataset": _dataset(right, base)}
     left, right = st.columns(2)
-    epochs = left.number_input("Epochs", 1, None, base.epochs, key="epochs", bind="query-params")
-    lr = right.number_input(
-        "Learning rate", 0.0, None, base.lr, format="%.4g", step=0.01, key="lr", bind="query-params"
-    )
-    fields: dict[str, Any] = {"variant": variant, "dataset": dataset, "epochs": epochs, "lr": lr}
+    asked["epochs"] = fields.number(left, TrainConfig, "epochs", base.epochs, "epochs", bind="query-params")
+    asked["lr"] = fields.number(right, TrainConfig, "lr", base.lr, "lr", step=0.01, bind="query-params")
     with st.expander("More settings"):
-        fields |= optimization_fields(base) | data_fields(base) | execution_fields(base)
+        asked |= more_fields(base)
     try:
-        config = base.replace(**fields)
-    except ValueError as error:
+        config = base.replace(**asked)
+    except SchemaError as error:
         return f"{error}."
     _link(config, recipe)
     return config
@@ -62,51 +52,104 @@ def recipe_file(config: TrainConfig | None) -> None:
     with st.popover("Recipe as a file", icon=":material/description:", width="stretch"):
         if config is not None:
             download("Save", config.to_json, "recipe.json", "application/json")
-        upload = st.file_uploader(
-            "Open", "json", key=f"recipe-file-{st.session_state.get('opened', 0)}", max_upload_size=1
-        )
+        opened = st.session_state.get(OPENED, 0)
+        upload = st.file_uploader("Open", "json", key=f"training.recipe_file.{opened}", max_upload_size=1)
         if upload is None:
             return
         try:
-            fill_form(TrainConfig.from_json(upload.getvalue().decode()))
-        except (ValueError, TypeError) as error:
-            st.error(f"{plain(upload.name)} holds no recipe: {plain(str(error))}.")
+            fill_form(TrainConfig.from_json(upload.getvalue()))
+        except SchemaError as error:
+            st.error(f"{escape_markdown(upload.name)} holds no recipe: {escape_markdown(str(error))}.")
         else:
-            st.session_state["opened"] = st.session_state.get("opened", 0) + 1  # an empty uploader comes next
+            st.session_state[OPENED] = opened + 1  # an empty uploader comes next
             st.rerun()
 
 
 def fill_form(config: TrainConfig) -> None:
     """The next run of the page shows `config` in the form: that of a run, or of an uploaded file."""
-    st.session_state["fill"] = config
+    st.session_state[FILL] = config
 
 
 def _take_over() -> None:
-    """Sets every widget to the recipe that `fill_form` left, before any is drawn."""
-    config: TrainConfig | None = st.session_state.pop("fill", None)
+    """Sets every widget to the recipe that `fill_form` left, or that a link brings whole, before any is drawn."""
+    config: TrainConfig | None = st.session_state.pop(FILL, None)
+    recipe = nearest_recipe(config) if config else _linked_recipe()
     if config is None:
-        return
-    recipe = nearest_recipe(config)
-    if isinstance(config.variant, ModelSpec) and VARIANTS.get(config.spec.name) != config.spec:
-        st.session_state["built"] = spec_to_link(config.spec)
+        config = _of_link(recipe)
+        if config is None or not set(IN_LINK) & set(read_json(st.query_params["changes"], "")):
+            return  # what the address says of these fields, their widgets read themselves
+    spec = _own(config.spec)
+    if spec.name not in VARIANTS:
+        choose_spec(spec)
         st.query_params.pop("spec", None)
     dataset, _, path = config.dataset.partition(":")
-    values = {"recipe": recipe, "model": config.spec.name, "dataset": dataset, "epochs": config.epochs}
+    values = {"recipe": recipe, "model": spec.name, "dataset": dataset, "epochs": config.epochs}
     st.session_state.update(values | {"lr": config.lr} | ({"folder": path} if path else {}))
     _forget_more()
     st.query_params["changes"] = _changes(config, recipe)
 
 
-def _base(recipe: str) -> TrainConfig:
-    """The recipe with the changes that the page's address names."""
+def _linked_recipe() -> str:
+    """The recipe that the address names before its box has read it."""
+    asked = st.query_params.get("recipe") or st.session_state.get("recipe")
+    return asked if asked in RECIPES else next(iter(RECIPES))
+
+
+def _of_link(recipe: str) -> TrainConfig | None:
+    """The recipe with the changes that the page's address names; None where there are none, or none that can be."""
     query = st.query_params
+    if not query.get("changes"):
+        return None
     try:
-        changes = json.loads(query.get("changes") or "{}")
+        changes = read_json(query["changes"], "what changes in a recipe")
         return TrainConfig.from_dict(RECIPES[recipe].to_dict() | changes)
-    except (ValueError, TypeError) as error:
-        st.error(f"The changes in this link cannot be read: {plain(str(error))}.")
+    except SchemaError as error:
+        st.error(f"The changes in this link cannot be read: {escape_markdown(str(error))}.")
         query.pop("changes", None)
-        return RECIPES[recipe]
+        return None
+
+
+def _net(place: Any, base: TrainConfig) -> str | ModelSpec:
+    """A variant, the net that was built on the architecture page, or the one that a recipe brings."""
+    own = [
+        spec for spec in (_own(base.spec), _linked_net()) if spec is not None and spec.name not in VARIANTS
+    ]
+    nets: dict[str, str | ModelSpec] = {name: name for name in VARIANTS} | {spec.name: spec for spec in own}
+    usual = list(nets).index(_own(base.spec).name)
+    return nets[place.selectbox("Net", list(nets), usual, key="model", bind="query-params")]
+
+
+def _own(spec: ModelSpec) -> ModelSpec:
+    """Under a name that no variant has, unless it is that variant."""
+    return spec.replace(name=f"my_{spec.name}") if VARIANTS.get(spec.name, spec) != spec else spec
+
+
+def _linked_net() -> ModelSpec | None:
+    """The net that was built on the architecture page: the link's, or this session's."""
+    query = st.query_params
+    if "spec" not in query:
+        built = chosen_spec()
+        return None if built is None else _own(built)
+    try:
+        spec = _own(spec_from_link(query["spec"]))
+    except ValueError as error:
+        st.error(f"The net in this link cannot be read: {escape_markdown(str(error))}.")
+        query.pop("spec", None)
+        return None
+    if "model" not in query:  # the link came for this net
+        st.session_state["model"] = spec.name
+    return spec
+
+
+def _dataset(place: Any, base: TrainConfig) -> str:
+    kind, _, path = base.dataset.partition(":")
+    sets = [*DATASETS, FOLDER]
+    dataset: str = place.selectbox("Data", sets, sets.index(kind), key="dataset", bind="query-params")
+    if dataset != FOLDER:
+        st.caption(_about_data(dataset))
+        return dataset
+    help_text = "Holds train/<class>/* and test/<class>/*, or class folders alone."
+    return f"folder:{st.text_input('Folder', path or USUAL_FOLDER, key='folder', bind='query-params', help=help_text)}"
 
 
 def _link(config: TrainConfig, recipe: str) -> None:
@@ -122,25 +165,6 @@ def _link(config: TrainConfig, recipe: str) -> None:
 def _changes(config: TrainConfig, recipe: str) -> str:
     changed = config.changes_from(RECIPES[recipe])
     return json.dumps({k: v for k, v in changed.items() if k not in IN_LINK}, separators=(",", ":"))
-
-
-def _own_net() -> dict[str, ModelSpec]:
-    """The net that was built on the architecture page, by name: the link's, or this session's."""
-    query = st.query_params
-    link = query.get("spec") or st.session_state.get("built", "")
-    if not link:
-        return {}
-    try:
-        spec = spec_from_link(link)
-    except ValueError as error:
-        st.error(f"The net in this link cannot be read: {plain(str(error))}.")
-        query.pop("spec", None)
-        return {}
-    if spec.name in VARIANTS and spec != VARIANTS[spec.name]:
-        spec = spec.replace(name=f"my_{spec.name}")  # it must not be taken for the variant
-    if "spec" in query and "model" not in query:  # the link came for this net
-        st.session_state["model"] = spec.name
-    return {spec.name: spec} if spec.name not in VARIANTS else {}
 
 
 def _about_data(name: str) -> str:
@@ -160,5 +184,5 @@ def _apply_recipe() -> None:
 
 
 def _forget_more() -> None:
-    for key in [key for key in st.session_state if str(key).startswith("more.")]:
+    for key in [key for key in st.session_state if str(key).startswith(MORE)]:
         del st.session_state[key]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import streamlit as st
 
 from resnet_lab.figures.curves import Axis, Curve, Mark, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
+from resnet_lab.training.events import StepEvent
 from resnet_lab.ui import shell
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.mistakes_view import mistakes_view
@@ -162,44 +163,45 @@ def _progress(status: RunStatus, records: Curve) -> None:
         return
     text = f"Step {status.step:,} of {status.total_steps:,}"
     if records.points and status.state == "running":
-        text += f" · {duration(records.points[-1]['seconds_left'])} left"
+        text += f" · {duration(records.points[-1].seconds_left)} left"
     st.progress(min(status.step / status.total_steps, 1.0), text)
 
 
 def _numbers(status: RunStatus, records: Curve) -> None:
     """The newest of everything, on one line."""
-    last = records.points[-1] if records.points else {}
-    best = max((e["accuracy"] for e in records.epochs), default=None)
+    last = records.points[-1] if records.points else None
+    best = max((e.accuracy for e in records.epochs), default=None)
     facts(
         {
-            "Loss": f"{last['loss']:.3f}" if last else "–",
-            "Training": percent(last.get("accuracy")),
+            "Loss": f"{last.loss:.3f}" if last else "–",
+            "Training": percent(last.accuracy if last else None),
             "Best validation": percent(best),
             "Test": percent(status.test_accuracy),
-            "Images / s": f"{last['images_per_second']:,.0f}" if last else "–",
-            "Learning rate": f"{last['lr']:.2g}" if last else "–",
-            "Gradient norm": f"{last['grad_norm']:.2g}" if last.get("grad_norm") is not None else "–",
+            "Images / s": f"{last.images_per_second:,.0f}" if last else "–",
+            "Learning rate": f"{last.lr:.2g}" if last else "–",
+            "Gradient norm": f"{last.grad_norm:.2g}" if last and last.grad_norm is not None else "–",
             "Device": _device(last),
         }
     )
 
 
-def _device(last: dict[str, Any]) -> str:
+def _device(last: StepEvent | None) -> str:
     """Memory held, and the part of its time that it works."""
-    use = last.get("device_use")
-    return (f"{last['memory_mb']:,.0f} MB" if last else "–") + (f" · {use:.0%}" if use is not None else "")
+    if last is None:
+        return "–"
+    return f"{last.memory_mb:,.0f} MB" + (f" · {last.device_use:.0%}" if last.device_use is not None else "")
 
 
 def _conditions(records: Curve) -> None:
     """On what, and with how much, these numbers came about."""
     if begun := records.started:
         st.caption(
-            f"{begun['device']} · {begun['precision']} · {begun['params']:,} parameters · "
-            f"{begun['train_size']:,} training and {begun['val_size']:,} validation pictures"
+            f"{begun.device} · {begun.precision} · {begun.params:,} parameters · "
+            f"{begun.train_size:,} training and {begun.val_size:,} validation pictures"
         )
-        for note in begun.get("notes", ()):
+        for note in begun.notes:
             st.caption(escape_markdown(note))
     for choice in records.chosen:
-        st.caption(f":material/speed: Step {choice['step'] + 1:,}: {escape_markdown(choice['text'])}")
+        st.caption(f":material/speed: Step {choice.step + 1:,}: {escape_markdown(choice.text)}")
     for change in records.adjusted:
-        st.caption(f":material/info: Step {change['step'] + 1:,}: {escape_markdown(change['text'])}")
+        st.caption(f":material/info: Step {change.step + 1:,}: {escape_markdown(change.text)}")

@@ -6,6 +6,7 @@ import pytest
 
 from resnet_lab.models import VARIANTS, ModelSpec
 from resnet_lab.models.links import spec_to_link
+from resnet_lab.schema import fields_of
 
 
 def facts(at):
@@ -140,12 +141,14 @@ def test_build_your_own_begins_with_the_variant(open_page):
     at = build(open_page, "resnext50_32x4d")
     assert not at.exception
     assert params(at) == "25,028,904"
-    assert [at.number_input(key=f"b.{k}").value for k in ("width", "groups", "width_per_group")] == [
+    assert [
+        at.number_input(key=f"architecture.build.{k}").value for k in ("width", "groups", "width_per_group")
+    ] == [
         64,
         32,
         4,
     ]
-    at.number_input(key="b.width").set_value(32).run()
+    at.number_input(key="architecture.build.width").set_value(32).run()
     own = VARIANTS["resnext50_32x4d"].replace(name="my_resnext50_32x4d", width=32)
     assert at.query_params["spec"] == spec_to_link(own)
     assert params(at) != "25,028,904"
@@ -154,15 +157,18 @@ def test_build_your_own_begins_with_the_variant(open_page):
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("b.width", 0, "width is 0"),
-        ("b.groups", 2, "groups is 2; only the block"),
-        ("b.blocks", "3, 0, 6, 3", "each count is a whole number from 1"),
-        ("b.blocks", "1000000", "adds up to 1,000,000; it may be up to 2,000"),
-        ("b.blocks", "three", "blocks has 'three', which is no whole number"),
-        ("b.blocks", "", "one count for each"),
-        ("b.dilated", "1", "dilated stages has 1; it may be stages from 2 to 4"),
-        ("b.dilated", "3", "dilation is"),
-        ("b.projections", "9.1", "projections has 9.1; there is no such block"),
+        ("architecture.build.groups", 2, "groups is 2; only the block"),
+        (
+            "architecture.build.blocks",
+            "3, 0, 6, 3",
+            "it may be a list of 1 to 6, each a whole number from 1",
+        ),
+        ("architecture.build.blocks", "1000000", "adds up to 1,000,000; it may be up to 2,000"),
+        ("architecture.build.blocks", "three", "blocks has 'three', which is no whole number"),
+        ("architecture.build.blocks", "", "blocks is (); it may be a list of 1 to 6"),
+        ("architecture.build.dilated", "1", "dilated stages has 1; it may be stages from 2 to 4"),
+        ("architecture.build.dilated", "3", "dilation is"),
+        ("architecture.build.projections", "9.1", "projections has 9.1; there is no such block"),
     ],
 )
 def test_what_is_impossible_is_said_and_the_last_net_stays(open_page, key, value, sentence):
@@ -172,6 +178,13 @@ def test_what_is_impossible_is_said_and_the_last_net_stays(open_page, key, value
     assert not at.exception
     assert sentence in at.error[0].value.replace("\\", "")
     assert params(at) == "21,797,672"
+
+
+def test_the_forms_limits_are_the_schemas(open_page):
+    at = build(open_page)
+    for name in ("width", "groups", "width_per_group"):
+        box, field = at.number_input(key=f"architecture.build.{name}"), fields_of(ModelSpec)[name]
+        assert (box.min, box.max, box.help) == (field.low, field.high, field.help)
 
 
 def test_every_field_of_a_spec_passes_through_the_form(open_page):
@@ -222,9 +235,10 @@ def test_pictures_that_a_net_cannot_take_cost_one_sentence(open_page):
 def test_a_spec_file_fills_the_form(open_page):
     at = build(open_page)
     spec = VARIANTS["resnet20"].replace(name="from a file", num_classes=3)
-    at.file_uploader(key="b.file").set_value(("net.json", spec.to_json().encode(), "application/json")).run()
+    file = ("net.json", spec.to_json().encode(), "application/json")
+    at.file_uploader(key="architecture.build.file").set_value(file).run()
     assert not at.exception
-    assert at.text_input(key="b.name").value == "from a file"
+    assert at.text_input(key="architecture.build.name").value == "from a file"
     assert at.number_input(key="classes").value == 3
 
 
@@ -233,14 +247,14 @@ def test_a_spec_file_fills_the_form(open_page):
     [
         (b'{"format": "notebook", "cells": []}', "net.json is no spec of this lab: unknown field 'cells'"),
         (b"[1, 2]", "a model spec is a JSON object"),
-        (b"PK\x03\x04\xff\xfe", "it is no text"),
+        (b"PK\x03\x04\xff\xfe", "this is not text in UTF-8"),
         (b'{"width": "wide"}', "width is 'wide'"),
         (b'{"extra_projections": 3}', "extra_projections is 3"),
     ],
 )
 def test_a_file_of_another_program_is_refused_in_words(open_page, content, sentence):
     at = build(open_page)
-    at.file_uploader(key="b.file").set_value(("net.json", content, "application/json")).run()
+    at.file_uploader(key="architecture.build.file").set_value(("net.json", content, "application/json")).run()
     assert not at.exception
     assert sentence in at.error[0].value.replace("\\", "")
     assert params(at) == "25,557,032"

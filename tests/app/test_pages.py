@@ -49,8 +49,8 @@ def test_training_page_shows_a_finished_run(open_page, finished):
 def test_train_button_starts_a_run_that_completes(open_page):
     at = open_page("training")
     at.number_input(key="epochs").set_value(1)
-    at.number_input(key="more.limit").set_value(160)
-    at.number_input(key="more.batch").set_value(16)
+    at.number_input(key="training.more.train_limit").set_value(160)
+    at.number_input(key="training.more.batch_size").set_value(16)
     next(b for b in at.button if b.label == "Train").click().run()
     assert not at.exception
     (run,) = RunStore().list()
@@ -66,9 +66,10 @@ def test_train_button_starts_a_run_that_completes(open_page):
     ("key", "value", "sentence"),
     [
         ("lr", 0.0, "lr is 0.0; it may be a number above 0"),
-        ("more.batch", 1, "batch_size is 1; it may be"),
-        ("more.size", 3, "image_size is 3; it may be"),
-        ("more.momentum", 1.0, "momentum is 1.0; it may be"),
+        ("training.more.momentum", 1.0, "momentum is 1.0; it may be a number from 0 to below 1"),
+        ("training.more.clip_norm", 0.0, "clip_norm is 0.0; it may be a number above 0 and up to"),
+        ("training.more.enlarge_from", 1.5, "augmentation: scale_jitter is (1.5, None); it may be a list"),
+        ("training.more.backbone_lr", 0.0, "backbone_lr is 0.0 with fresh weights"),
     ],
 )
 def test_an_impossible_recipe_is_one_sentence_and_cannot_be_trained(open_page, key, value, sentence):
@@ -79,13 +80,39 @@ def test_an_impossible_recipe_is_one_sentence_and_cannot_be_trained(open_page, k
     assert not at.exception
 
 
+@pytest.mark.parametrize(
+    ("key", "limits"),
+    [
+        ("epochs", (1, 100_000)),
+        ("lr", (0.0, 1e4)),
+        ("training.more.batch_size", (2, 65_536)),
+        ("training.more.image_size", (8, 1024)),
+        ("training.more.label_smoothing", (0.0, 1.0)),
+        ("training.more.crop_padding", (0, 1024)),
+    ],
+)
+def test_the_forms_limits_are_the_schemas(open_page, key, limits):
+    box = open_page("training").number_input(key=key)
+    assert (box.min, box.max) == limits
+
+
+def test_a_schedule_without_milestones_is_asked_for_some(open_page):
+    at = open_page("training")
+    at.selectbox(key="training.more.schedule").set_value("multistep").run()
+    assert "milestones is empty" in words(at)
+    at.text_input(key="training.more.milestones").set_value("2, soon").run()
+    assert "milestones is (2, 'soon'); it may be a list" in words(at)
+    at.text_input(key="training.more.milestones").set_value("2, 3.5").run()
+    assert not at.error
+
+
 def test_a_recipe_sets_the_form(open_page):
     at = open_page("training")
     at.selectbox(key="recipe").set_value("tutorial").run()
     assert at.selectbox(key="model").value == "tutorial_resnet50"
     assert at.selectbox(key="dataset").value == "cifar10"
     assert at.number_input(key="lr").value == 0.001
-    assert at.selectbox(key="more.optimizer").value == "adam"
+    assert at.selectbox(key="training.more.optimizer").value == "adam"
     at.selectbox(key="recipe").set_value("quick").run()
     assert (at.selectbox(key="model").value, at.number_input(key="lr").value) == ("resnet20", 0.1)
 
@@ -176,8 +203,8 @@ def test_runs_page_lists_and_removes_damaged_runs(open_page, finished):
 def test_a_range_test_proposes_a_rate_and_the_form_takes_it(open_page, monkeypatch):
     monkeypatch.setattr("resnet_lab.training.range_test.STEPS", 40)
     at = open_page("training", recipe="quick")
-    at.number_input(key="more.batch").set_value(16).run()
-    at.number_input(key="more.limit").set_value(400).run()
+    at.number_input(key="training.more.batch_size").set_value(16).run()
+    at.number_input(key="training.more.train_limit").set_value(400).run()
     next(button for button in at.button if button.label == "Test").click().run()
     assert not at.exception
     use = next(button for button in at.button if button.label.startswith("Use "))

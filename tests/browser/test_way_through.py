@@ -78,7 +78,7 @@ def test_pick_train_watch_stop_reload_resume(server, visit, page, tmp_path):
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused")).to_be_visible()
-    steps = [e["step"] for e in run.events()[0] if e["kind"] == "step"]
+    steps = [e.step for e in run.events()[0] if e.kind == "step"]
     assert sorted(set(steps)) == steps
 
 

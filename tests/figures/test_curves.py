@@ -4,40 +4,30 @@ import pytest
 
 from resnet_lab.figures.curves import MOST_POINTS, Curve, curve_figure, smooth, thin
 from resnet_lab.figures.palette import PLAIN, RESIDUAL
+from resnet_lab.training.events import Adjusted, EpochEvent, Started, StepEvent
 
 
 def step(n, **more):
-    return {
-        "kind": "step",
-        "step": n,
-        "epoch": n / 10,
-        "seconds": n * 2.0,
-        "loss": 2.0 / n,
-        "accuracy": n / 100,
-        **more,
-    }
+    values = {
+        "loss": 2.0 / n, "accuracy": n / 100, "lr": 0.1, "grad_norm": 1.0, "images_per_second": 9.0,
+        "seconds": n * 2.0, "seconds_left": 1.0, "memory_mb": 1.0,
+    }  # fmt: skip
+    return StepEvent(n, n / 10, **(values | more))
 
 
 def epoch(n):
-    return {
-        "kind": "epoch",
-        "step": 10 * n,
-        "epoch": n,
-        "seconds": 20.0 * n,
-        "val_loss": 1.0 / n,
-        "val_accuracy": 0.25 * n,
-    }
+    return EpochEvent(n, 10 * n, 1.5, 0.2, val_loss=1.0 / n, val_accuracy=0.25 * n, seconds=20.0 * n)
 
 
 def started(n):
-    return {"kind": "started", "step": n}
+    return Started(n, 100, 10, 90, 10, 1000, "cpu", "float32")
 
 
 def test_a_resume_forgets_adjustments_after_it():
     curve = Curve("run")
-    curve.extend([{"kind": "adjusted", "step": step, "micro_batch": 8, "text": "smaller"} for step in (2, 9)])
-    curve.extend([{"kind": "started", "step": 5}])
-    assert [change["step"] for change in curve.adjusted] == [2]
+    curve.extend([Adjusted(step, "smaller", 8) for step in (2, 9)])
+    curve.extend([started(5)])
+    assert [change.step for change in curve.adjusted] == [2]
 
 
 def test_axes_have_titles_with_units_and_percent():
@@ -64,9 +54,9 @@ def test_resume_from_an_earlier_checkpoint_forgets_what_came_after():
     curve = Curve("run")
     curve.extend([started(0), *[step(n) for n in range(1, 16)], epoch(1)])
     curve.extend([started(10), step(11, loss=7.0)])
-    assert [p["step"] for p in curve.points] == list(range(1, 12))
-    assert curve.points[-1]["loss"] == 7.0
-    assert [e["step"] for e in curve.epochs] == [10]
+    assert [p.step for p in curve.points] == list(range(1, 12))
+    assert curve.points[-1].loss == 7.0
+    assert [e.step for e in curve.epochs] == [10]
 
 
 def test_smoothing_by_hand():

@@ -4,8 +4,9 @@ import pytest
 
 from resnet_lab.figures.flow import Depthwise, depth_lines, gradient_map, gradient_range, responses_figure
 from resnet_lab.figures.palette import PLAIN, RESIDUAL
+from resnet_lab.training.events import Gradients
 
-RECORDS = [{"kind": "gradients", "step": s, "norms": [10.0 * s, 0.1]} for s in (1, 10)]
+RECORDS = [Gradients(s, s / 10, (10.0 * s, 0.1)) for s in (1, 10)]
 LAYERS = ("conv1", "layer1.0.conv1")
 
 
@@ -24,7 +25,7 @@ def test_responses_in_order_of_size_keep_their_layers():
 
 
 def test_one_scale_for_all_maps():
-    assert gradient_range([RECORDS, [{"step": 1, "norms": [1000.0]}]]) == (-1, 3)
+    assert gradient_range([RECORDS, [Gradients(1, 0.1, (1000.0,))]]) == (-1, 3)
     assert gradient_range([[]])[0] < gradient_range([[]])[1]
     figure = gradient_map("net", RECORDS, LAYERS, (-1.0, 2.0))
     heat = figure.data[0]
@@ -36,7 +37,7 @@ def test_one_scale_for_all_maps():
 
 
 def test_a_gradient_of_nothing_is_a_gap_and_long_runs_are_thinned():
-    heat = gradient_map("net", [{"step": 1, "norms": [0.0]}], ("conv1",), (-1.0, 1.0)).data[0]
+    heat = gradient_map("net", [Gradients(1, 0.1, (0.0,))], ("conv1",), (-1.0, 1.0)).data[0]
     assert heat.z[0][0] is None or math.isnan(heat.z[0][0])
-    many = [{"step": s, "norms": [1.0]} for s in range(1000)]
+    many = [Gradients(s, s / 10, (1.0,)) for s in range(1000)]
     assert len(gradient_map("net", many, ("conv1",), (-1.0, 1.0)).data[0].x) <= 150

@@ -30,7 +30,7 @@ def manager(store):
 
 
 def steps(run):
-    return [e["step"] for e in run.events()[0] if e["kind"] == "step"]
+    return [e.step for e in run.events()[0] if e.kind == "step"]
 
 
 def test_submit_returns_at_once_and_the_run_completes(manager, tiny):

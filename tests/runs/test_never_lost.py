@@ -40,7 +40,7 @@ def whole_curve(run):
     curve.extend(run.events()[0])
     timed = {"seconds", "seconds_left", "images_per_second", "memory_mb", "device_use"}
     records = [*curve.points, *curve.epochs, curve.test]
-    return [{k: v for k, v in record.items() if k not in timed} for record in records]
+    return [{k: v for k, v in record.to_dict().items() if k not in timed} for record in records]
 
 
 def wait_for_random_moment(run, child, chance, at_start):
@@ -151,7 +151,7 @@ def test_a_longer_run_goes_on_where_it_ended(store, tiny):
     assert (run.status.state, run.status.step) == ("completed", at * 5 // 2)
     curve = Curve("")
     curve.extend(run.events()[0])
-    assert [e["epoch"] for e in curve.epochs] == [1, 2, 3, 4, 5]
+    assert [e.epoch for e in curve.epochs] == [1, 2, 3, 4, 5]
 
 
 def test_one_step_and_paused_again(store, tiny):

@@ -14,7 +14,7 @@ from resnet_lab.runs import RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.store import SILENT_AFTER
 from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.events import Checkpoint, EpochEvent, Started, StepEvent
+from resnet_lab.training.events import Adjusted, Checkpoint, EpochEvent, Started, StepEvent
 
 
 def test_a_new_run_is_queued_and_found(store, tiny):
@@ -95,26 +95,33 @@ def test_a_run_on_another_host_lives_by_its_heartbeat(store, tiny):
     assert run.status.state == "interrupted"
 
 
+def line(event):
+    return json.dumps(event.to_dict()).encode()
+
+
 def test_events_are_read_from_an_offset_and_half_lines_wait(store, tiny):
     run = store.create(tiny)
     assert run.events() == ([], 0)
     path = run.path / "events.jsonl"
-    path.write_bytes(b'{"kind": "step", "step": 1}\n{"kind": "st')
+    first, second, third = (Adjusted(step, "smaller") for step in (1, 2, 3))
+    cut = line(second)[:20]
+    path.write_bytes(line(first) + b"\n" + cut)
     events, offset = run.events()
-    assert [e["step"] for e in events] == [1]
+    assert events == [first]
     assert run.events(offset) == ([], offset)
     with path.open("ab") as file:
-        file.write(b'ep", "step": 2}\nnot json\n{"kind": "step", "step": 3}\n')
+        file.write(line(second)[20:] + b"\nnot json\n" + line(third) + b"\n")
     events, offset = run.events(offset)
-    assert [e["step"] for e in events] == [2, 3]
+    assert events == [second, third]
     assert offset == path.stat().st_size
 
 
 def test_a_line_cut_by_a_crash_costs_itself_alone(store, tiny):
     run = store.create(tiny)
-    (run.path / "events.jsonl").write_bytes(b'{"kind": "step", "step": 1}\n{"kind": "st')
-    RunWriter(run)(EpochEvent(1, 2, 1.0, 0.1, 1.0, 0.2, 1.0))
-    assert [e["step"] for e in run.events()[0]] == [1, 2]
+    first, last = Adjusted(1, "smaller"), EpochEvent(1, 2, 1.0, 0.1, 1.0, 0.2, 1.0)
+    (run.path / "events.jsonl").write_bytes(line(first) + b'\n{"kind": "st')
+    RunWriter(run)(last)
+    assert run.events()[0] == [first, last]
 
 
 def test_checkpoints_are_whole_or_not_at_all(store, tiny, monkeypatch):

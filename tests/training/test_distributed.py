@@ -63,8 +63,8 @@ def curve(run):
 def numbers(run):
     """What must not depend on the number of processes, up to the order of sums."""
     records = curve(run)
-    epochs = [(e["train_loss"], e["val_loss"]) for e in records.epochs]
-    return [*sum(epochs, ()), records.test["loss"]]
+    epochs = [(e.train_loss, e.val_loss) for e in records.epochs]
+    return [*sum(epochs, ()), records.test.loss]
 
 
 def workers(process):
@@ -85,7 +85,7 @@ def test_two_processes_train_as_one_does(store, tmp_path, config, changes):
     output = finish(torchrun(tmp_path, config, "--standalone", "--nproc-per-node", "2"))
     together = next(run for run in store.list() if run.id != alone.id)
     assert together.status.state == "completed", output
-    assert curve(together).started["device"].startswith("2 × ")
+    assert curve(together).started.device.startswith("2 × ")
     assert numbers(together) == pytest.approx(numbers(alone), rel=1e-4)
     assert output.count("completed at step") == 1  # the first process alone speaks
 
@@ -98,7 +98,7 @@ def test_with_bn_two_processes_are_one_with_two_micro_batches(store, tmp_path, c
     output = finish(torchrun(tmp_path, config, "--standalone", "--nproc-per-node", "2"))
     together = next(run for run in store.list() if run.id != alone.id)
     assert together.status.state == "completed", output
-    losses = [curve(run).epochs[0]["train_loss"] for run in (alone, together)]
+    losses = [curve(run).epochs[0].train_loss for run in (alone, together)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
@@ -130,7 +130,7 @@ def test_torchrun_starts_it_again_from_the_checkpoint(store, tmp_path, config):
     (run,) = store.list()  # the same run went on
     assert (process.returncode, run.status.state) == (0, "completed"), output
     events = run.events()[0]
-    starts = [e["step"] for e in events if e["kind"] == "started"]
+    starts = [e.step for e in events if e.kind == "started"]
     assert len(starts) == 2
     assert starts[1] > 0
     undisturbed = store.create(config.replace(epochs=60), "alone")
