@@ -16,10 +16,6 @@ FOUND_BY_SCRIPTS = {
 OF_ALL = {shared.KEY, "_in_shell"}
 
 
-# Of the forms of Training and Architecture, whose keys are renamed with the forms themselves.
-FORMS = ("more.", "b.", "recipe-file-", "opened", "fill", "built", "possible")
-
-
 class Keys:
     """`of`: of each page, the keys of its widgets; `links`: those that are names in its link."""
 
@@ -36,13 +32,11 @@ class Keys:
         known = set().union(*self.of.values(), OF_ALL)
         for page, keys in self.of.items():
             bare = self.links[page] | (FOUND_BY_SCRIPTS if page == "prediction" else set())
-            yield from (
-                f"{page} has {key!r}" for key in keys - bare if not key.startswith((f"{page}.", *FORMS))
-            )
+            yield from (f"{page} has {key!r}" for key in keys - bare if not key.startswith(f"{page}."))
             others = set().union(*(keys for other, keys in self.of.items() if other != page))
             yield from (f"{page} and another page have {key!r}" for key in keys & others)
         for key in set(session) - known:
-            if not key.startswith(FORMS) and key.partition(".")[0] not in PAGES:
+            if key.partition(".")[0] not in PAGES:
                 yield f"the session has {key!r}"
 
 

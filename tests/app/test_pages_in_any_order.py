@@ -11,7 +11,7 @@ from streamlit.testing.v1.element_tree import Dataframe
 
 from resnet_lab.runs import RunStore
 from resnet_lab.ui.shell import RENAMED
-from tests.app.keys import FORMS, FOUND_BY_SCRIPTS, OF_ALL, PAGES, recorded_keys
+from tests.app.keys import FOUND_BY_SCRIPTS, OF_ALL, PAGES, recorded_keys
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("resnet_lab/ui/*.py")])
@@ -75,6 +75,8 @@ def keys_in(path):
         bound = called == "one_of" or any(word.arg == "bind" for word in node.keywords)
         if called.split(".")[-1][0].islower() and called not in ("sorted", "max", "min"):
             yield from ((literal(word.value), bound) for word in node.keywords if word.arg == "key")
+        if bound and called.split(".")[0] == "fields":
+            yield literal(node.args[4]), True
         if (
             called.startswith(("st.session_state.", "jobs.start", "jobs.current", "forget_unless"))
             and node.args
@@ -87,9 +89,7 @@ def test_every_key_in_the_source_carries_a_page(path):
     links = {key for each in SCRIPTS for key, bound in keys_in(each) if bound}
     allowed = links | FOUND_BY_SCRIPTS | OF_ALL
     found = {key for key, _ in keys_in(path) if key} - allowed
-    assert {
-        key for key in found if not key.startswith((*(f"{page}." for page in PAGES), "PAGE.", *FORMS))
-    } == set()
+    assert {key for key in found if not key.startswith((*(f"{page}." for page in PAGES), "PAGE."))} == set()
 
 
 def test_the_scan_sees_keys():
