@@ -4,14 +4,9 @@ import itertools
 import random
 
 import pytest
-import torch
 from playwright.sync_api import expect
 
 from benchmarks.harness import READY
-from resnet_lab.data import load_dataset
-from resnet_lab.models import create_model
-from resnet_lab.runs import RunStore
-from resnet_lab.training import TrainConfig
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 TITLES = {
@@ -48,49 +43,40 @@ def test_the_way_passes_from_each_page_to_each_other():
     assert sorted(itertools.pairwise(way)) == sorted(itertools.permutations(TITLES, 2))
 
 
-@pytest.fixture
-def runs(tmp_path):
-    """Two that can be asked, as good as trained."""
-    store, data = RunStore(tmp_path / "runs"), load_dataset("shapes", split="test", limit=10)
-    for name in ("resnet20", "plain20"):
-        run, model = store.create(TrainConfig(name)), create_model(name, num_classes=10)
-        state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list(data.classes)}
-        torch.save(state | {"image_size": 32, "mean": data.mean, "std": data.std}, run.path / "best.pt")
-        run.set_status(state="completed")
-
-
 def settled(page, title):
     page.wait_for_selector(READY, timeout=SETTLE)
-    expect(page.get_by_role("heading", level=1)).to_have_text(TITLES[title], timeout=SETTLE)
+    if title != "Home":  # a lesson there has a title of its own
+        expect(page.get_by_role("heading", level=1)).to_have_text(TITLES[title], timeout=SETTLE)
     page.wait_for_selector(READY, timeout=SETTLE)
     assert page.get_by_test_id("stException").count() == 0, page.get_by_test_id(
         "stException"
     ).first.inner_text()
 
 
-def touch(page, title, choose):
-    """One of the page's widgets."""
+def touch(page, title, choose, folder):
+    """One of the page's widgets; `folder` holds a file that is no picture."""
     if title == "Home" and (begin := page.get_by_role("button", name="Begin")).count():
         begin.nth(choose.randrange(begin.count())).click()
     elif title == "Prediction" and choose.random() < 0.3 and page.get_by_test_id("stFileUploader").count():
-        page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(
-            [{"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear picture"}]
-        )
+        upload = page.get_by_test_id("stFileUploaderDropzoneInput").first
+        whole = upload.get_attribute("webkitdirectory") is not None
+        upload.set_input_files(folder if whole else folder / "letter.png")
     elif (found := page.locator(TOUCHABLE)).count():
         found.nth(choose.randrange(found.count())).click()
     page.wait_for_timeout(100)  # until the press has reached the server
     page.wait_for_selector(READY, timeout=SETTLE)
 
 
-def test_each_page_after_each_other(runs, server, visit, page):
-    choose = random.Random(0)
+def test_each_page_after_each_other(runs, server, visit, page, tmp_path):
+    choose, folder = random.Random(0), tmp_path / "folder"
+    folder.mkdir()
+    (folder / "letter.png").write_bytes(b"Dear picture")
     first, *way = every_pair(list(TITLES))
     visit(server)
     settled(page, first)
     for before, title in zip([first, *way], way, strict=False):
         for _ in range(TOUCHES):
-            touch(page, before, choose)
-        settled_before = page.get_by_test_id("stException").count()
-        assert settled_before == 0, f"{before}: {page.get_by_test_id('stException').first.inner_text()}"
+            touch(page, before, choose, folder)
+        settled(page, before)
         page.get_by_test_id("stSidebarNavLink").filter(has_text=title).click()
         settled(page, title)
