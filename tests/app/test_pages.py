@@ -10,7 +10,7 @@ PAGES = ["home", "architecture", "training", "comparison", "prediction", "runs"]
 
 def words(at):
     elements = [*at.markdown, *at.caption, *at.info, *at.error, *at.warning, *at.title]
-    return " ".join(element.value for element in elements)
+    return " ".join(element.value for element in elements).replace("\\", "")  # of Markdown
 
 
 @pytest.mark.parametrize("page", PAGES)
