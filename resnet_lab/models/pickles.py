@@ -197,7 +197,7 @@ def _measure(node: Any, depth: int, known: dict[int, tuple[int, int]]) -> tuple[
     if depth <= MAX_DEPTH and id(node) not in known:
         for item in children(node):
             size += 1 + (len(item) if isinstance(item, str | bytes) else 0)
-            if item and isinstance(item, dict | list | tuple):
+            if isinstance(item, dict | list | tuple) and item:
                 inner = _measure(item, depth + 1, known)
                 size, height = size + inner[0], max(height, inner[1] + 1)
         known[id(node)] = size, height
