@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MAX_PICKLE = 32 << 20  # bytes; resnet1202 with AdamW's state takes 1.8 MB
-MAX_OPCODES = 3_000_000  # about 3 s; resnet1202 with AdamW's state takes 0.6 million
+MAX_OPCODES = 2_000_000  # a few seconds; resnet1202 with AdamW's state takes 0.6 million
 MAX_BITS = 1024  # of a whole number
 MAX_DEPTH = 100
 MAX_SHORT = 1024  # characters, or arguments, of what may be copied each time that it is referred to
@@ -197,7 +197,7 @@ def _measure(node: Any, depth: int, known: dict[int, tuple[int, int]]) -> tuple[
     if depth <= MAX_DEPTH and id(node) not in known:
         for item in children(node):
             size += 1 + (len(item) if isinstance(item, str | bytes) else 0)
-            if isinstance(item, dict | list | tuple):
+            if isinstance(item, dict | list | tuple) and item:
                 inner = _measure(item, depth + 1, known)
                 size, height = size + inner[0], max(height, inner[1] + 1)
         known[id(node)] = size, height

@@ -107,7 +107,7 @@ def mappings(content: Any) -> Iterator[tuple[str, dict[Any, Any]]]:
         if isinstance(node, dict):
             yield path, node
         inside = node.items() if isinstance(node, dict) else enumerate(children(node))
-        nested = [(key, value) for key, value in inside if isinstance(value, dict | list | tuple)]
+        nested = [(key, value) for key, value in inside if isinstance(value, dict | list | tuple) and value]
         todo += [(f"{path}{str(key)[:MAX_PATH]}."[:MAX_PATH], value) for key, value in nested]
 
 
