@@ -32,9 +32,13 @@ def rename(run: Run) -> None:
 @st.dialog("Delete", on_dismiss="rerun")
 def delete(runs: Sequence[Run]) -> None:
     for run in runs:
-        st.text(run.title if run in broken else run.name)
+        st.text(run.name)
+    ask_and_delete(runs, "runs.delete")
+
+
+def ask_and_delete(runs: Sequence[Run], key: str) -> None:
     st.markdown("Curves and checkpoints go with it. This cannot be undone.")
-    if not st.button("Delete for good", type="primary", icon=":material/delete:"):
+    if not st.button("Delete for good", type="primary", icon=":material/delete:", key=key):
         return
     try:
         left = [f"{run.title}/{name}" for run in runs for name in store.delete(run)]
@@ -47,7 +51,7 @@ def delete(runs: Sequence[Run]) -> None:
 
 
 store = shell.store()
-runs, broken = store.list(), dict(store.damaged())
+runs = store.list()
 if not runs:
     st.info("Nothing has been trained here yet.", icon=":material/info:")
     st.page_link(shell.page_path("training"), label="Train a first net", icon=":material/show_chart:")
@@ -70,9 +74,9 @@ else:
         "Select rows to open, compare, rename or delete them."
     )
 
-for run, problem in broken.items():
+for run, problem in store.damaged():
     with st.container(horizontal=True, vertical_alignment="center"):
         st.warning(escape_markdown(problem), icon=":material/broken_image:")
-        key = f"runs.remove.{os.fsencode(run.id).hex()}"  # the name of a directory may be any bytes
-        if is_run(run) and st.button("Remove", key=key, icon=":material/delete:"):
-            delete([run])
+        if is_run(run):
+            with st.popover("Remove", icon=":material/delete:"):
+                ask_and_delete([run], f"runs.remove.{os.fsencode(run.id).hex()}")  # its name may be any bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -52,6 +53,16 @@ def curve(run: Run) -> Curve:
 def badge(status: RunStatus) -> None:
     label, icon, colour = BADGES[status.state]
     st.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]
+
+
+def attempt(action: Callable[[], object]) -> None:
+    """Does it and shows the page anew, or says in one sentence why it cannot be done."""
+    try:
+        action()
+    except (RunError, ValueError) as error:
+        st.error(escape_markdown(str(error)))
+    else:
+        st.rerun()
 
 
 def is_dark() -> bool:
