@@ -46,21 +46,17 @@ def unchanged(model: nn.Module) -> Iterator[None]:
     coordinates that it makes once and that would have no values when the net is run.
     """
     kept = [(vars(module), dict(vars(module))) for module in model.modules()]
-    filled = [
-        (value, copy(value))
-        for _, was in kept
-        for value in was.values()
-        if isinstance(value, dict | list | set)
-    ]
+    containers = (held for _, was in kept for held in was.values() if isinstance(held, dict | list | set))
+    filled: list[tuple[Any, Any]] = [(held, copy(held)) for held in containers]
     try:
         yield
     finally:
         for attributes, was in kept:
             attributes.clear()
             attributes.update(was)
-        for value, items in filled:
-            value.clear()
-            value.extend(items) if isinstance(value, list) else value.update(items)
+        for held, before in filled:
+            held.clear()
+            held.extend(before) if isinstance(held, list) else held.update(before)
 
 
 def reason(error: Exception) -> str:

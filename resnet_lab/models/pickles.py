@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MAX_PICKLE = 32 << 20  # bytes; resnet1202 with AdamW's state takes 1.8 MB
-MAX_OPCODES = 2_000_000  # a few seconds; resnet1202 with AdamW's state takes 0.6 million
+FEW_OPCODES, OPCODE_BYTES = 1_000_000, 20  # a pickle may have so many, and one more for so many bytes of its file
 MAX_BITS = 1024  # of a whole number
 MAX_DEPTH = 100
 MAX_SHORT = 1024  # characters, or arguments, of what may be copied each time that it is referred to
@@ -32,7 +32,7 @@ class Foreign:
     name: str
 
 
-def read_pickle(stream: BinaryIO, makers: Makers, persistent: Callable[[Any], Any]) -> Any:
+def read_pickle(stream: BinaryIO, size: int, makers: Makers, persistent: Callable[[Any], Any]) -> Any:
     """The object that starts at the stream's position, which is then behind it.
 
     Dicts, lists, tuples, text, bytes, numbers, NumPy's scalars (as Python numbers) and what `makers` make become what
@@ -40,6 +40,7 @@ def read_pickle(stream: BinaryIO, makers: Makers, persistent: Callable[[Any], An
 
     Args:
         stream: all in memory.
+        size: of the whole file in bytes.
         makers: by qualified name, functions that take the arguments in the file.
         persistent: takes a persistent id.
 
@@ -48,7 +49,7 @@ def read_pickle(stream: BinaryIO, makers: Makers, persistent: Callable[[Any], An
     """
     reader = _Reader(_MAKERS | makers, persistent)
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if count > MAX_OPCODES:
+        if count > FEW_OPCODES + size // OPCODE_BYTES:
             raise DamagedError("its pickle is too long")
         reader.step(opcode.name, argument)
     _measure(result := reader.stack.pop(), 0, {})

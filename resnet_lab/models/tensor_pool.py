@@ -53,7 +53,7 @@ class TensorPool:
             ),
             "torch.Size": lambda size: size,
         }
-        return read_pickle(stream, makers, self.storage)
+        return read_pickle(stream, self.size, makers, self.storage)
 
     def storage(self, identity: tuple[Any, ...]) -> Storage | Foreign:
         """What a persistent id stands for: ("storage", class, key, device, elements, view or None)."""
