@@ -9,7 +9,7 @@ from resnet_lab.data import Augmentation, load_dataset
 from resnet_lab.models import ModelSpec, create_model
 from resnet_lab.models.classifier import EvalTransform
 from resnet_lab.reports.why import lesions_of
-from resnet_lab.runs import execute, load_run_model
+from resnet_lab.runs import execute, load_run_model, mistakes
 from resnet_lab.runs.mistakes import answer_test_set
 from resnet_lab.training import engine, evaluate, fit
 from resnet_lab.training.checkpoint import BestWeights
@@ -17,6 +17,7 @@ from resnet_lab.training.events import Adjusted, Checkpoint, EpochEvent, StepEve
 
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad")
 EPOCH = 5  # steps: 90 of 100 pictures in batches of 16
+FEW = 300  # test pictures
 
 
 @pytest.fixture
@@ -29,6 +30,12 @@ def best_in_the_middle(monkeypatch):
     """Validation as if the second epoch had been the best, whatever the net says; the test stays as it is."""
     monkeypatch.setattr("resnet_lab.training.meter.READ_EVERY", 0.0)
     honest, told = engine.evaluate, {EPOCH: 0.5, 2 * EPOCH: 0.9, 3 * EPOCH: 0.7}
+
+    def few(*args, **options):
+        return load_dataset(*args, **options | ({"limit": FEW} if options["split"] == "test" else {}))
+
+    for module in (engine, mistakes):
+        monkeypatch.setattr(module, "load_dataset", few)
 
     def validate(self):
         found = honest(self.net, self.val)
@@ -64,7 +71,7 @@ def copied(state):
 
 def by_hand(config, weights):
     """Loss and accuracy on the test pictures, by a bare net with these weights."""
-    data = load_dataset("shapes", split="test")
+    data = load_dataset("shapes", split="test", limit=FEW)
     model = create_model(SMALL, num_classes=10)
     model.load_state_dict(weights)
     sight = EvalTransform(config.augmentation.crop_size, config.test_scales)
@@ -151,7 +158,7 @@ def run(store, config, best_in_the_middle):
 
 
 def evaluated(net):
-    return evaluate(net, load_dataset("shapes", split="test")).accuracy
+    return evaluate(net, load_dataset("shapes", split="test", limit=FEW)).accuracy
 
 
 def test_the_runs_own_test_is_what_everybody_says_later(run):
@@ -163,7 +170,7 @@ def test_the_runs_own_test_is_what_everybody_says_later(run):
     assert found.right / len(found) == told
     assert found.weights == net.weights
     whole = lesions_of(run, len(found)).whole  # in another memory format
-    assert whole == pytest.approx(100 * told, abs=0.2)
+    assert whole == pytest.approx(100 * told, abs=0.4)
 
 
 def test_without_its_file_the_best_weights_come_out_of_the_last_checkpoint(run):
