@@ -173,6 +173,13 @@ class Stepper:
                     raise
                 _put_back(kept)
                 self._shrink(len(labels))
+            except ValueError:  # torch's, from a norm; a run whose own micro-batch is too small was not begun
+                if self.micro_batch > 1 or self.fits:
+                    raise
+                raise TrainingError(
+                    "The memory holds one picture at a time, and a norm has no variance over the one value per channel "
+                    "that is left of it; choose a smaller net, larger pictures or a lower precision."
+                ) from None
 
     def _accumulate(
         self, x: Tensor, labels: Tensor, should_stop: Callable[[], bool] | None

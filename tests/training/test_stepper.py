@@ -125,6 +125,13 @@ def test_where_not_even_one_picture_fits_there_is_advice(tiny, memory):
         run(tiny.replace(variant=NO_NORM))
 
 
+def test_where_one_picture_fits_and_a_norm_wants_two_there_is_advice(tiny, memory):
+    """resnet18 leaves 1 × 1 of a picture of 32 × 32."""
+    memory(room=1)
+    with pytest.raises(TrainingError, match=r"one picture at a time, and a norm has no variance"):
+        run(tiny.replace(variant="resnet18", batch_size=2, train_limit=20))
+
+
 def test_other_errors_are_no_lack_of_memory(tiny, monkeypatch):
     def broken(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
