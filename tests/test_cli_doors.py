@@ -65,7 +65,7 @@ def test_names_of_any_bytes_and_letters_are_printed_on_any_console(trained, tmp_
     assert len(lines) == 3
     assert all("%" in line for line in lines)
     assert "caf\\udce9.png" in lines[0]
-    assert told(err) == ""
+    assert len(told(err).splitlines()) == 1  # what the net was trained on
 
 
 def test_good_images_are_answered_whatever_one_of_them_does(trained, tmp_path, console, monkeypatch):
@@ -88,7 +88,7 @@ def test_good_images_are_answered_whatever_one_of_them_does(trained, tmp_path, c
     assert main(["predict", trained.id, *(str(tmp_path / name) for name in names)]) == 1
     assert len(told(out).splitlines()) == 1
     assert "good.png: " in told(out)
-    assert len(told(err).splitlines()) == 5
+    assert len(told(err).splitlines()) == 1 + 5
     assert "too deep" in told(err)
 
 
