@@ -8,23 +8,23 @@ from __future__ import annotations
 import sys
 
 from resnet_lab.attribution import METHODS, Score, score, stage_names
-from resnet_lab.data import load_dataset, normalize
+from resnet_lab.data import load_dataset
 from resnet_lab.runs import RunStore, load_run_model
 
 
 def main(run: str, pictures: str = "200") -> None:
-    trained = load_run_model(RunStore().get(run))
-    data = load_dataset("shapes", split="test", limit=int(pictures), image_size=trained.image_size)
+    net = load_run_model(RunStore().get(run))
+    data = load_dataset("shapes", split="test", limit=int(pictures), image_size=net.image_size)
     assert data.masks is not None
-    images = normalize(data.images, trained.mean, trained.std)
-    stages = stage_names(trained.model)
+    images, masks = net.inputs(data.images), net.transform.view(data.masks)
+    stages = stage_names(net.model)
     asked = [(m, s) for m, about in METHODS.items() for s in (stages if about.has_layer else ("",))]
-    accuracy = (trained.model(images).argmax(1) == data.labels).float().mean().item()
+    accuracy = (net.model(images).argmax(1) == data.labels).float().mean().item()
     print(f"{run}: {accuracy:.1%} of these {len(images)} test pictures right; mean and 95 % interval\n")
     print(
         "| method | stage | pointing game | energy inside | IoU at the best threshold |\n|---|---|---|---|---|"
     )
-    score(trained.model, images, data.masks, asked, _print)
+    score(net.model, images, masks, asked, _print)
 
 
 def _print(found: Score) -> None:

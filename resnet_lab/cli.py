@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import io
 import os
 import re
 import shutil
@@ -11,17 +11,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from resnet_lab.cli_compare import add_compare
-from resnet_lab.data import Augmentation, ImageError, image_to_tensor, load_dataset, read_image
+from resnet_lab.data import Augmentation, load_dataset, read_image
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
+from resnet_lab.inspection.memory import shortage
 from resnet_lab.inspection.rollup import Depth
 from resnet_lab.inspection.take_away import EXPORTS
-from resnet_lab.models import VARIANTS, ModelSpec, ResNet, default_input_size, draw_model, get_spec
+from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
+from resnet_lab.models.classifier import Classifier
 from resnet_lab.models.links import spec_from_link
 from resnet_lab.runs import Run, RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.files import write_atomically
@@ -40,6 +41,7 @@ from resnet_lab.training.events import (
     StepEvent,
     TestEvent,
 )
+from resnet_lab.training.preflight import first_step
 
 NETS = f"a variant ({', '.join(VARIANTS)}), a spec as a JSON file, or the spec in a link of the app"
 EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
@@ -47,9 +49,14 @@ EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the process's exit code: 0, or 1 with a sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of any encoding, and file names of any bytes
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
+    except KeyboardInterrupt:  # training answers to Ctrl-C by itself
+        return 130
     except BrokenPipeError:  # "| head" has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -93,11 +100,24 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("run")
     resume.set_defaults(command=_resume)
 
+    _add_questions(commands)
+    add_compare(commands)
+    return parser
+
+
+def _add_questions(commands: argparse._SubParsersAction) -> None:
+    """Adds what a trained run can be asked."""
     test = commands.add_parser("evaluate", help="loss and accuracy of a trained run")
     test.add_argument("run")
     test.add_argument("--dataset", help="default: the one it was trained on")
     test.add_argument("--split", default="test", choices=("train", "test"))
     test.add_argument("--device", default="auto")
+    test.add_argument(
+        "--weights",
+        default="best",
+        choices=("best", "last"),
+        help="best by validation, as in the run's own test, or last (default: best)",
+    )
     test.set_defaults(command=_evaluate)
 
     predict = commands.add_parser("predict", help="ask a trained run about pictures")
@@ -105,8 +125,6 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("images", nargs="+", type=Path)
     predict.add_argument("--top", type=int, default=5)
     predict.set_defaults(command=_predict)
-    add_compare(commands)
-    return parser
 
 
 def _add_fields(parser: Any, cls: type, *without: str) -> None:
@@ -148,17 +166,17 @@ def _export(options: argparse.Namespace) -> int:
     """A trained run comes with its weights; of a variant or a spec the weights are freshly drawn."""
     if not 0 <= options.seed < 2**63:
         raise ValueError(f"seed is {options.seed}; it may be a whole number from 0 to 2^63 - 1")
+    net: ModelSpec | Classifier
     if options.net in VARIANTS or "." in options.net:
-        spec, side = _spec(options.net), 0
-        load: Callable[[], ResNet] = partial(draw_model, spec, options.seed)
+        net = spec = _spec(options.net)
+        side = default_input_size(spec)
     else:
-        trained = load_run_model(RunStore().get(options.net))
-        spec, side = trained.model.spec, trained.image_size
-        load = partial(getattr, trained, "model")
-    side = options.size if options.size is not None else side or default_input_size(spec)
+        net = load_run_model(RunStore().get(options.net))
+        spec, side = net.model.spec, net.side
+    side = side if options.size is None else options.size
     name = re.sub(r"[^\w.-]+", "-", spec.name).strip(".-") or "net"
     path = options.output or Path(f"{name}{EXPORTS[options.format].suffix}")
-    content = EXPORTS[options.format].write(spec, (3, side, side), load)
+    content = EXPORTS[options.format].write(net, (3, side, side), options.seed)
     try:
         write_atomically(path, content)
     except OSError as error:
@@ -175,6 +193,9 @@ def _train(options: argparse.Namespace) -> int:
         "augmentation": base.augmentation.to_dict() | _given(options, Augmentation)
     }
     config = TrainConfig.from_dict(base.to_dict() | changes)
+    step = first_step(config)
+    if step and (lack := shortage(*step)):
+        print(f"resnet_lab: by the lab's estimate, {lack}; it goes on", file=sys.stderr)
     return _execute(lambda: run_of_group(RunStore(), config, options.name))
 
 
@@ -208,13 +229,20 @@ def _execute(find: Callable[[], Run]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     with joined() as world:
-        run = RunStore().get(world.share(find().id if world.is_first else None))
-        if not world.is_first:
-            return 0 if follow(run, world, asked.is_set) else 1
-        print(f"{run.config.title} → {run.path}")
-        execute(run, asked.is_set, _Progress(), world=world)
+        run = find() if world.is_first else None
+        run_id = world.share(run.id if run else None)
+        if run is None:
+            return 0 if follow(RunStore().get(run_id), world, asked.is_set) else 1
+        run.claim()
+        try:
+            print(f"{run.config.title} → {run.path}")
+            result = execute(run, asked.is_set, _Progress(), world=world)
+        finally:
+            run.release()  # whatever ends it before it begins leaves nothing in a queue
     status = run.status
-    tail = f", test accuracy {status.test_accuracy:.2%}" if status.test_accuracy is not None else ""
+    tail = ""
+    if result is not None and result.net is not None and result.test_accuracy is not None:
+        tail = f", test accuracy {result.test_accuracy:.2%} ({result.net.weights})"
     print(f"{status.state} at step {status.step:,}{tail}{f': {status.message}' if status.message else ''}")
     return 0 if status.state in ("completed", "stopped", "paused") else 1
 
@@ -238,7 +266,7 @@ class _Progress:
             case StepEvent():
                 done = round(20 * event.step / self.total)
                 self._show(
-                    f"[{'█' * done}{'·' * (20 - done)}] {event.step:,}/{self.total:,}  loss {event.loss:.3f}  "
+                    f"[{'#' * done}{'.' * (20 - done)}] {event.step:,}/{self.total:,}  loss {event.loss:.3f}  "
                     f"accuracy {event.accuracy:.1%}  {event.images_per_second:,.0f} images/s  "
                     f"{event.seconds_left:,.0f} s left"
                 )
@@ -248,7 +276,10 @@ class _Progress:
                     f"validation {event.val_loss:.3f} / {event.val_accuracy:.1%}"
                 )
             case TestEvent():
-                self._keep(f"test: {event.loss:.3f} / {event.accuracy:.2%} on {event.samples:,} pictures")
+                self._keep(
+                    f"test: {event.loss:.3f} / {event.accuracy:.2%} on {event.samples:,} pictures, "
+                    f"best weights, of step {event.step:,}"
+                )
 
     def _show(self, text: str) -> None:
         if sys.stdout.isatty():
@@ -261,30 +292,32 @@ class _Progress:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    trained = load_run_model(RunStore().get(options.run))
-    data = load_dataset(
-        options.dataset or trained.dataset, split=options.split, image_size=trained.image_size
-    )
-    if data.classes != trained.classes:
-        raise ValueError(f"The net knows {trained.classes}, the data have {data.classes}.")
-    data = dataclasses.replace(data, mean=trained.mean, std=trained.std)
+    net = load_run_model(RunStore().get(options.run), options.weights)
+    data = load_dataset(options.dataset or net.dataset, split=options.split, image_size=net.image_size)
+    if data.classes != net.classes:
+        raise ValueError(f"The net knows {net.classes}, the data have {data.classes}.")
     device = pick_device(options.device)
-    result = evaluate(trained.model.to(device), data.to(device))
-    print(f"loss {result.loss:.4f} nats, accuracy {result.accuracy:.2%} on {result.samples:,} pictures")
+    net.model.to(device)
+    result = evaluate(net, data.to(device))
+    print(
+        f"loss {result.loss:.4f} nats, accuracy {result.accuracy:.2%} on {result.samples:,} pictures ({net.weights})"
+    )
     return 0
 
 
 def _predict(options: argparse.Namespace) -> int:
-    trained = load_run_model(RunStore().get(options.run))
+    net = load_run_model(RunStore().get(options.run))
+    print(f"{net.weights}, trained on {net.scope}", file=sys.stderr)
     failed = 0
     for path in options.images:
         try:
-            picture = image_to_tensor(read_image(path, path.name), trained.image_size)
-        except (ImageError, OSError) as error:
-            print(f"{path}: {error}", file=sys.stderr)
+            picture = net.prepare(read_image(path, path.name))
+            best = net.predict(picture[None])[0].topk(min(options.top, len(net.classes)))
+        except Exception as error:  # whatever one image does, the others are answered
+            words = str(error).splitlines() or [type(error).__name__]
+            print(f"{path}: {words[0]}", file=sys.stderr)
             failed = 1
             continue
-        best = trained.predict(picture[None])[0].topk(min(options.top, len(trained.classes)))
         answers = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        print(f"{path}: " + ", ".join(f"{trained.classes[i]} {p:.1%}" for p, i in answers))
+        print(f"{path}: " + ", ".join(f"{net.classes[i]} {p:.1%}" for p, i in answers))
     return failed

@@ -33,12 +33,14 @@ OPERATORS: dict[type, Callable[[Any], tuple[str, str, dict[str, Any]]]] = {  # â
 }  # fmt: skip
 
 
-def to_onnx(model: nn.Module, input_size: tuple[int, int, int]) -> bytes:
+def to_onnx(
+    model: nn.Module, input_size: tuple[int, int, int], metadata: dict[str, str] | None = None
+) -> bytes:
     """An ONNX file of `model` in eval mode: "images" (batch, C, H, W) â†’ "logits" (batch, classes), float32.
 
     A node is called after its module, with the path of the layer table: "layer1.0.conv1/Conv"; the addition
     of a block is "layer1.0/Add". Only the weights of `model` are read: what runs is a twin without any.
-    The file has passed onnx.checker.
+    `metadata` become the file's metadata_props. It has passed onnx.checker.
 
     Raises:
         ValueError: the package onnx is missing; this is no net of this lab, or its layers were replaced; it
@@ -57,6 +59,7 @@ def to_onnx(model: nn.Module, input_size: tuple[int, int, int]) -> bytes:
     graph.nodes[-1].output[0] = logits.name = "logits"
     body = helper.make_graph(graph.nodes, twin.spec.name, [images], [logits], [], value_info=between)
     file = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    helper.set_model_props(file, metadata or {})
     used = {name: t.cpu().float().contiguous() for name, t in weights.items() if t.is_floating_point()}
     tensors = (onnx.numpy_helper.from_array(t.numpy(), name) for name, t in (used | graph.integers).items())
     file.graph.initializer.extend(tensors)  # last and one by one, as make_graph and make_model copy theirs

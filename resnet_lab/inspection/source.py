@@ -10,31 +10,37 @@ from itertools import compress, groupby, takewhile
 
 from resnet_lab.inspection.layer_table import layer_table
 from resnet_lab.inspection.records import LayerTable
+from resnet_lab.inspection.source_feed import feed
 from resnet_lab.inspection.source_templates import BLOCK, HEADER, NET, PAD, PAPERS, PROJECTION
 from resnet_lab.models import ModelSpec
 from resnet_lab.models.blocks import BlockShape
+from resnet_lab.models.classifier import Classifier
 
 _Block = tuple[BlockShape, bool]  # and whether its shortcut is more than x
 
 
-def standalone_source(spec: ModelSpec, input_size: tuple[int, int, int]) -> str:
+def standalone_source(
+    spec: ModelSpec, input_size: tuple[int, int, int], net: Classifier | None = None
+) -> str:
     """A Python file with exactly the net of `spec`; its shape comments are those of `input_size` (C, H, W).
 
     The net's class is `ResNet`, or `PlainNet` where there is no shortcut, and takes no arguments. Its state
-    dict has the keys and shapes of `resnet_lab.models.ResNet(spec)`; the same weights give the same logits.
+    dict has the keys and shapes of `resnet_lab.models.ResNet(spec)`; the same weights give the same logits. With `net`
+    the file also says how its weights are to be fed and what the outputs mean, which `source_feed.read_source` reads.
 
     Raises:
         ValueError: for an input size that the net cannot take.
     """
-    facts = _Facts(spec, layer_table(spec, input_size))
-    pieces = [_header(facts), _shortcut(facts), _block(facts), _net(facts)]
+    facts = _Facts(spec, layer_table(spec, input_size), net)
+    header = "\n\n".join([_header(facts), *([feed(net, facts.fill)] if net else [])])
+    pieces = [header, _shortcut(facts), _block(facts), _net(facts)]
     return "\n\n\n".join(filter(None, pieces)) + "\n"
 
 
 class _Facts:
     """What the net has, and so what the file must hold."""
 
-    def __init__(self, spec: ModelSpec, table: LayerTable) -> None:
+    def __init__(self, spec: ModelSpec, table: LayerTable, net: Classifier | None = None) -> None:
         self.spec, self.table, self.stages = spec, table, _stages(spec)
         blocks = {block for stage in self.stages for block in stage}
         self.net = "PlainNet" if spec.is_plain else "ResNet"
@@ -46,6 +52,7 @@ class _Facts:
         self.bias = "" if spec.conv_bias else ", bias=False"
         self.shortcuts = "plain" if spec.is_plain else _shortcuts(blocks)
         self.pads = spec.shortcut == "pad" and self.shortcuts != "no"
+        self.functional = self.pads or bool(net and net.transform.scales)  # whether the file imports it
         strides = sorted({shape.stride for shape, special in blocks if special})
         self.shortcut_stride = {(): "", (1,): "", (2,): "2"}.get(tuple(strides), "stride")
         self.picture = " × ".join(map(str, table.input_size))
@@ -106,7 +113,7 @@ def _header(facts: _Facts) -> str:
         kind=("pre-activation " if spec.preactivation else "") + ("plain" if spec.is_plain else "residual"),
         papers="\n".join(compress(PAPERS, applies)),
         import_math="import math\n" if spec.norm == "group" else "",
-        import_functional="import torch.nn.functional as F" if facts.pads else "",
+        import_functional="import torch.nn.functional as F" if facts.functional else "",
     )
 
 

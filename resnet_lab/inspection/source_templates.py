@@ -86,6 +86,23 @@ if __name__ == "__main__":
     print("logits:", tuple(logits.shape))  # (1, {spec.num_classes})
 '''
 
+FEED = '''
+# How the weights that belong to this net are to be fed, and what its outputs mean.
+{constants}
+# The net itself, as ResNet Lab reads it.
+{net_spec}
+
+
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Probabilities, (B, {outputs}), of images with values 0 to 255, (B, 3, {size}, {size}).
+
+    {prepared}
+    """
+    mean, std = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (MEAN, STD))
+    {views}
+    {probabilities}
+'''
+
 PAPERS = """
 He et al. 2015, "Deep Residual Learning for Image Recognition", arXiv:1512.03385
 He et al. 2016, "Identity Mappings in Deep Residual Networks", arXiv:1603.05027

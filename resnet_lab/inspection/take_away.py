@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from resnet_lab.inspection.export import MAX_BYTES, to_onnx, to_safetensors
 from resnet_lab.inspection.layer_table import layer_table
 from resnet_lab.inspection.source import standalone_source
-from resnet_lab.models import ModelSpec, ResNet
+from resnet_lab.models import ModelSpec, ResNet, draw_model
+from resnet_lab.models.classifier import Classifier
 
 Size = tuple[int, int, int]  # (C, H, W)
+Metadata = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -21,25 +23,28 @@ class Export:
     suffix: str
     mime: str
     about: str
-    of_spec: Callable[[ModelSpec, Size], str] | None = None
-    of_model: Callable[[ResNet, Size], bytes] | None = None
+    of_spec: Callable[[ModelSpec, Size, Classifier | None], str] | None = None
+    of_model: Callable[[ResNet, Size, Metadata], bytes] | None = None
 
     @property
     def has_weights(self) -> bool:
         return self.of_model is not None
 
-    def write(self, spec: ModelSpec, size: Size, load: Callable[[], ResNet]) -> bytes:
-        """The file; `load` is only called for a format that holds weights.
+    def write(self, net: ModelSpec | Classifier, size: Size, seed: int = 0) -> bytes:
+        """The file; with a classifier goes how it is fed, and the weights of a spec are drawn by `seed`.
 
         Raises:
             ValueError: the weights are too many for a file, or the input does not fit.
         """
-        if self.of_model is not None:
-            if (held := layer_table(spec, size).weight_bytes) > MAX_BYTES:  # known before any is drawn
-                raise ValueError(f"its weights take {held / 1e9:,.1f} GB; a file takes at most 2 GB")
-            return self.of_model(load(), size)
-        assert self.of_spec is not None
-        return self.of_spec(spec, size).encode()
+        spec, classifier = (net, None) if isinstance(net, ModelSpec) else (net.model.spec, net)
+        if self.of_spec is not None:
+            return self.of_spec(spec, size, classifier).encode()
+        assert self.of_model is not None
+        if (held := layer_table(spec, size).weight_bytes) > MAX_BYTES:  # known before any is drawn
+            raise ValueError(f"its weights take {held / 1e9:,.1f} GB; a file takes at most 2 GB")
+        if classifier is None:
+            return self.of_model(draw_model(spec, seed), size, {"spec": spec.to_json()})
+        return self.of_model(classifier.model, size, classifier.metadata())
 
 
 EXPORTS = {
@@ -56,11 +61,11 @@ EXPORTS = {
     "safetensors": Export(
         "Weights", ".safetensors", "application/octet-stream",
         "The state dict, under torchvision's names.",
-        of_model=lambda model, size: to_safetensors(model, {"spec": model.spec.to_json()}),
+        of_model=lambda model, size, metadata: to_safetensors(model, metadata),
     ),
     "json": Export(
         "Spec", ".json", "application/json",
         "Every field of the net; this page and the command line read it.",
-        of_spec=lambda spec, size: spec.to_json(),
+        of_spec=lambda spec, size, net: spec.to_json(),
     ),
 }  # fmt: skip

@@ -30,7 +30,10 @@ def curves_report(runs: Sequence[Run]) -> list[Part]:
     if len({e.depth for e in endings}) > 1:
         parts += [
             Heading("Depth"),
-            Chart(depth_figure(endings), "Test error; a mark is a run, a line the mean over seeds."),
+            Chart(
+                depth_figure(endings),
+                "Test error of the best weights by validation; a mark is a run, a line the mean over seeds.",
+            ),
         ]
     return parts
 

@@ -13,7 +13,7 @@ from resnet_lab.analysis.gradients import BATCH, LINES, POINTS, initial_correlat
 from resnet_lab.analysis.landscape import Grid, agrees, random_direction, surface
 from resnet_lab.analysis.lesion import Prepared, remove_each
 from resnet_lab.analysis.responses import layer_responses
-from resnet_lab.data import load_dataset, normalize
+from resnet_lab.data import load_dataset
 from resnet_lab.figures.curves import DASHES
 from resnet_lab.figures.flow import Depthwise, depth_lines, responses_figure
 from resnet_lab.figures.landscape import Sample, loss_range, surface_figure
@@ -99,9 +99,9 @@ def responses_of(run: Run, pictures: int) -> tuple[list[float], list[str]]:
     Raises:
         RunError, ValueError: its checkpoint or data cannot be had.
     """
-    trained = load_run_model(run)
-    data = load_dataset(trained.dataset, split="test", limit=pictures, image_size=trained.image_size)
-    found = layer_responses(trained.model, normalize(data.images, trained.mean, trained.std))
+    net = load_run_model(run)
+    data = load_dataset(net.dataset, split="test", limit=pictures, image_size=net.image_size)
+    found = layer_responses(net.model, net.inputs(data.images))
     return [r.std for r in found], [r.name for r in found]
 
 
@@ -136,10 +136,9 @@ def lesions_of(run: Run, pictures: int, name: str = "") -> Lesions:
     Raises:
         RunError, ValueError: its checkpoint or data cannot be had.
     """
-    trained = load_run_model(run)
-    data = load_dataset(trained.dataset, split="test", limit=pictures, image_size=trained.image_size)
-    images = normalize(data.images, trained.mean, trained.std)
-    prepared = Prepared(trained.model, images, data.labels)
+    net = load_run_model(run)
+    data = load_dataset(net.dataset, split="test", limit=pictures, image_size=net.image_size)
+    prepared = Prepared(net.model, net.inputs(data.images), data.labels)
     changes = {place.name for place in prepared.places if place.changes_shape}
     spec = run.config.spec
     found = [
@@ -171,17 +170,17 @@ def surface_report(runs: Sequence[Run], grid: Grid, pictures: int = 500, seed: i
     """From above, one scale for all; in bfloat16 where its loss agrees with float32's."""
     samples: list[Sample] = []
     for run, name in zip(runs, distinct_names(runs), strict=True):
-        trained, plain = load_run_model(run), run.config.spec.is_plain
-        data = load_dataset(trained.dataset, split="train", limit=pictures, image_size=trained.image_size)
-        images = normalize(data.images, trained.mean, trained.std)
-        both = random_direction(trained.model, 2 * seed), random_direction(trained.model, 2 * seed + 1)
+        net, plain = load_run_model(run), run.config.spec.is_plain
+        data = load_dataset(net.dataset, split="train", limit=pictures, image_size=net.image_size)
+        images = net.inputs(data.images)
+        both = random_direction(net.model, 2 * seed), random_direction(net.model, 2 * seed + 1)
 
         near = [(0.0, 0.0), (grid.radius / 4, grid.radius / 4)]
         sound = half_precision(images.device) == "bf16" and agrees(
-            trained.model, images[:100], data.labels[:100], both, near, torch.bfloat16
+            net.model, images[:100], data.labels[:100], both, near, torch.bfloat16
         )
         dtype = torch.bfloat16 if sound else torch.float32
-        points = surface(trained.model, images, data.labels, both, grid.places(), dtype)
+        points = surface(net.model, images, data.labels, both, grid.places(), dtype)
         samples += [Sample(name, plain, p.a, p.b, p.loss, p.accuracy) for p in points]
     limits = loss_range(samples)
     caption = (

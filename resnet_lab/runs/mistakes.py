@@ -8,14 +8,12 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from resnet_lab.data import load_dataset
 from resnet_lab.data.base import Progress
 from resnet_lab.runs.files import RunError
-from resnet_lab.runs.model import TrainedModel, load_run_model
-from resnet_lab.runs.store import Run
-from resnet_lab.training.evaluation import Sight
+from resnet_lab.runs.model import load_run_model
+from resnet_lab.runs.run import Run
 
 BATCH = 256
 BATCH_PIXELS = 2**20  # large pictures go in smaller batches, for the memory and for a progress that moves
@@ -26,7 +24,7 @@ class Answers:
     """A net's answer to each of N test pictures.
 
     `labels` and `predictions`, int64 (N,), are indices into `classes`; `confidences`, float32 (N,), are the
-    probabilities, 0 to 1, of the answers given; `images` are uint8 (N, 3, H, W).
+    probabilities, 0 to 1, of the answers given; `images` are uint8 (N, 3, H, W). `weights` says of what step they are.
     """
 
     classes: tuple[str, ...]
@@ -34,6 +32,7 @@ class Answers:
     predictions: NDArray[np.int64]
     confidences: NDArray[np.float32]
     images: NDArray[np.uint8]
+    weights: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,32 +53,30 @@ class Answers:
 def answer_test_set(run: Run, progress: Progress = lambda done, text: None) -> Answers:
     """Asks the best net of `run` about every test picture of its data, on the CPU.
 
-    Pictures are shown as in the test at the end of training: the middle of `crop_size`, or the mean over
-    `test_scales`, where the run has them. `progress` is told of it before each batch, and may raise to cancel.
+    `progress` is told of it before each batch, and may raise to cancel.
 
     Raises:
         RunError: the run has no readable checkpoint, or the data now has other classes.
         DatasetError: the data cannot be read.
     """
-    trained = load_run_model(run)
-    config = run.config
-    data = load_dataset(config.dataset, split="test", image_size=trained.image_size, progress=progress)
-    if data.classes != trained.classes:
+    net = load_run_model(run)
+    data = load_dataset(net.dataset, split="test", image_size=net.image_size, progress=progress)
+    if data.classes != net.classes:
         raise RunError(
-            f"{run.name} was trained on other classes than {config.dataset} has now; train a net on it anew."
+            f"{run.name} was trained on other classes than {net.dataset} has now; train a net on it anew."
         )
-    sight = Sight(config.augmentation.crop_size, config.test_scales)
-    size = max(1, min(BATCH, BATCH_PIXELS // trained.image_size**2))
+    size = max(1, min(BATCH, BATCH_PIXELS // net.image_size**2))
     best = []
     for i in range(0, len(data), size):
         progress(i / len(data), f"{i:,} of {len(data):,} pictures")
-        best.append(_probabilities(trained, data.images[i : i + size], sight).max(1))
+        best.append(net.predict(data.images[i : i + size]).max(1))
     return Answers(
         classes=data.classes,
         labels=data.labels.numpy(),
         predictions=torch.cat([answer.indices for answer in best]).numpy(),
         confidences=torch.cat([answer.values for answer in best]).numpy(),
         images=data.images.numpy(),
+        weights=net.weights,
     )
 
 
@@ -96,9 +93,3 @@ def worst(answers: Answers, limit: int) -> NDArray[np.int64]:
 def _most_confident(answers: Answers, chosen: NDArray[np.bool_], limit: int) -> NDArray[np.int64]:
     indices = np.flatnonzero(chosen)
     return indices[np.argsort(-answers.confidences[indices], kind="stable")[:limit]]
-
-
-@torch.no_grad()
-def _probabilities(trained: TrainedModel, images: Tensor, sight: Sight) -> Tensor:
-    """float32 (N, classes), the mean over the views."""
-    return torch.stack([trained.predict(view) for view in sight.views(images)]).mean(0)

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
-from resnet_lab.data import normalize
-from resnet_lab.models import ModelSpec, ResNet, WeightsError, create_model
+from resnet_lab.models import WeightsError
+from resnet_lab.models.classifier import Classifier, dataset_title
 from resnet_lab.models.weights import read_weights
 from resnet_lab.runs.files import RunError
-from resnet_lab.runs.store import Run
+from resnet_lab.runs.run import Run
+from resnet_lab.training.checkpoint import BestWeights
 
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A net in eval mode with what it needs to look at a picture: classes, side in pixels, mean and std."""
-
-    model: ResNet
-    classes: tuple[str, ...]
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    dataset: str
-
-    @torch.no_grad()
-    def predict(self, images: Tensor) -> Tensor:
-        """Probabilities (N, classes) of pictures uint8 (N, 3, H, W)."""
-        return self.model(normalize(images, self.mean, self.std)).softmax(1)
+IN_CHECKPOINT = ("spec", "classes", "image_size", "mean", "std")
+FILES = {"best": ("best.pt", "last.pt", "previous.pt"), "last": ("last.pt", "previous.pt")}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -64,26 +47,42 @@ def read_first(paths: Sequence[Path]) -> tuple[dict[str, Any], str]:
     raise problems[0]
 
 
-def load_run_model(run: Run) -> TrainedModel:
-    """The best net of a run, on the CPU; where that file is damaged, the last one.
+def load_run_model(run: Run, weights: Literal["best", "last"] = "best") -> Classifier:
+    """The net of a run, on the CPU, fed as in the run's own test.
+
+    Best are the weights with the best validation accuracy. Where their file is damaged they are taken from the last
+    checkpoint, which holds them too; `Classifier.weights` says which these are.
 
     Raises:
         RunError: it has no checkpoint yet, or one that cannot be read.
     """
-    paths = run.checkpoints("best.pt", "last.pt", "previous.pt")
+    paths = run.checkpoints(*FILES[weights])
     if not paths:
         raise RunError(
             f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one."
         )
-    state, _ = read_first(paths)
-    with torch.device("meta"):  # no weights are drawn, so a run that starts now keeps its seed's weights
-        model = create_model(ModelSpec.from_json(state["spec"]))
-    model.load_state_dict(state["model"], assign=True)
-    return TrainedModel(
-        model=model.eval(),
-        classes=tuple(state["classes"]),
-        image_size=state["image_size"],
-        mean=tuple(state["mean"]),
-        std=tuple(state["std"]),
-        dataset=run.config.dataset,
-    )
+    state, damage = read_first(paths)
+    step = f", of step {state['step']:,}" if isinstance(state.get("step"), int) else ""
+    kind = "best" if paths[0].name == "best.pt" and not damage else "last"
+    said = said_by(state, run.config.to_dict())
+    said |= {"dataset": run.config.dataset, "weights": f"{kind} weights{step}"}
+    try:
+        best = BestWeights.in_state(state) if weights == "best" else None
+        if best is not None:
+            state, said = {**state, "model": best.model}, {**said, "weights": best.title}
+        return Classifier.load(state["model"], said, f"The checkpoint of {run.name}")
+    except WeightsError as error:
+        raise RunError(str(error)) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"The checkpoint of {run.name} is damaged ({type(error).__name__}).") from None
+
+
+def said_by(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint and a config (as JSON has it, of any version) say of a net, as `Classifier.load` takes it."""
+    said = {name: state[name] for name in IN_CHECKPOINT if name in state}
+    augmentation = config.get("augmentation")
+    crop = augmentation.get("crop_size") if isinstance(augmentation, Mapping) else None
+    return said | {
+        "transform": {"crop": crop, "scales": config.get("test_scales", ())},
+        "trained_on": dataset_title(str(config.get("dataset", ""))),
+    }

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor, nn
 
 from resnet_lab.data import Dataset
 from resnet_lab.schema import read_json
@@ -16,6 +20,47 @@ FREE = {
     "epochs", "micro_batch", "precision", "channels_last", "compile", "device", "checkpoint_minutes",
     "test_scales", "sync_bn", "weights", "deterministic", "variant",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BestWeights:
+    """The weights with the best validation accuracy (0 to 1) so far, on the CPU, and the step that they are of.
+
+    A checkpoint holds them beside its own where those are others, so that each file says all
+    (docs/decisions/best-weights.md).
+    """
+
+    step: int
+    accuracy: float
+    model: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, model: nn.Module, step: int, accuracy: float) -> BestWeights:
+        state = model.state_dict().items()
+        return cls(step, accuracy, {name: value.detach().cpu().clone() for name, value in state})
+
+    @classmethod
+    def in_state(cls, state: Mapping[str, Any]) -> BestWeights | None:
+        """Those of a checkpoint's state; None where it has none yet, or is of a version that did not keep them."""
+        best = state.get("best")
+        if best is not None:
+            weights = dict(zip(state["model"], best["values"], strict=True))
+            return cls(best["step"], best["accuracy"], weights)
+        is_own = "best" in state and state["best_accuracy"] >= 0
+        return cls(state["step"], state["best_accuracy"], state["model"]) if is_own else None
+
+    @property
+    def title(self) -> str:
+        return f"best weights, of step {self.step:,}"
+
+    def for_state(self, step: int) -> dict[str, Any] | None:
+        """Their part in the state of `step`; None where they are its own.
+
+        Values without names, in the order of its own, so that the file holds one state dict, and not two that fit.
+        """
+        if step == self.step:
+            return None
+        return {"step": self.step, "accuracy": self.accuracy, "values": list(self.model.values())}
 
 
 def fingerprint(data: Dataset) -> int:

@@ -53,6 +53,12 @@ class World:
             dist.all_reduce(values)
         return values
 
+    def share_buffers(self, model: nn.Module) -> None:
+        """Gives all processes the first one's buffers: BN's running statistics differ by what each has seen."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
+
     def smallest(self, value: int) -> int:
         return min(self._gather(value)) if self.size > 1 else value
 

@@ -6,14 +6,14 @@ import dataclasses
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from resnet_lab.data import Dataset, load_dataset, split_validation
-from resnet_lab.models import ResNet
-from resnet_lab.training.checkpoint import describe, differences
+from resnet_lab.data import load_dataset, split_validation
+from resnet_lab.models.classifier import IMAGENET, Classifier, EvalTransform, dataset_title
+from resnet_lab.training import preflight
+from resnet_lab.training.checkpoint import BestWeights, describe, differences
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import (
     check_precision,
@@ -25,7 +25,7 @@ from resnet_lab.training.device import (
     pick_device,
 )
 from resnet_lab.training.distributed import ALONE, World
-from resnet_lab.training.evaluation import Evaluation, Sight, evaluate
+from resnet_lab.training.evaluation import Evaluation, evaluate
 from resnet_lab.training.events import (
     Adjusted,
     Checkpoint,
@@ -42,28 +42,14 @@ from resnet_lab.training.feed import Feed
 from resnet_lab.training.interrupt import Interrupted
 from resnet_lab.training.meter import Meter
 from resnet_lab.training.optimization import WarmUp, build_optimizer, learning_rate
-from resnet_lab.training.start import IMAGENET, build_model
+from resnet_lab.training.result import FitResult
+from resnet_lab.training.start import build_model
 from resnet_lab.training.stepper import Choice, Stepper, StepResult, TrainingError, gradient_norms
 from resnet_lab.training.tuning import Tuner
 from resnet_lab.training.turns import Steps, finish
 
 Emit = Callable[[Event], None]
 GRADIENTS_READ = 300  # how often a run of any length tells of its layers' gradients
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """How a run ended. `outcome` is "completed" or "stopped"; accuracies are 0 to 1, None if not measured.
-
-    `model` is in eval mode; None if the run was stopped before there was one.
-    """
-
-    outcome: str
-    step: int
-    total_steps: int
-    val_accuracy: float | None
-    test_accuracy: float | None
-    model: ResNet | None
 
 
 def fit(
@@ -100,7 +86,7 @@ def step_by_step(
         try:
             trainer = Trainer(config, emit, should_stop, resume, world)
         except Interrupted:  # while the data were being loaded
-            return FitResult("stopped", 0, 0, None, None, None)
+            return FitResult("stopped", 0, 0)
         return (yield from trainer.fit(steps))
 
 
@@ -120,7 +106,13 @@ class Trainer:
         check_precision(config.precision, self.device)
         with world.one_after_the_other():
             self._load_data()
+        preflight.check(config, self.train.images.shape[-1], world.size)
         self.model = build_model(config, self.train.num_classes, self.device, fresh=resume is None)
+        self.net = Classifier(
+            self.model, self.train.classes, self.train.images.shape[-1], self.train.mean, self.train.std,
+            EvalTransform(config.augmentation.crop_size), dataset=config.dataset,
+            trained_on=dataset_title(config.dataset),
+        )  # fmt: skip
         self.optimizer = build_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(
             self.device.type,
@@ -131,7 +123,7 @@ class Trainer:
         self.warm_up = WarmUp(config.warmup_accuracy)
         self.step = self.gradients_at = 0
         self.meter = Meter(world)
-        self.best = -1.0
+        self.best: BestWeights | None = None
         self.slow_step = True  # until the first step, of a resumed run too, has been timed
         self.kept_at = time.monotonic()  # when the last checkpoint was written
         if resume is not None:
@@ -174,12 +166,12 @@ class Trainer:
                 if not self._epoch_is_unfinished:
                     yield from self._train_epoch(last)
                 self._finish_epoch()
-            test = self._test()
+            return self._test()
         except Interrupted:
             self._checkpoint()
-            return self._result("stopped", None)
-        self.emit(TestEvent(self.step, test.loss, test.accuracy, test.samples))
-        return self._result("completed", test.accuracy)
+            self.model.eval()
+            val = self.best.accuracy if self.best else None
+            return FitResult("stopped", self.step, self.total_steps, val, net=self.net)
 
     def _tell_start(self) -> None:
         many = f"{self.world.size} × " if self.world.size > 1 else ""
@@ -203,10 +195,6 @@ class Trainer:
         """All its steps were taken, but a stop came before its validation."""
         return self.meter.sums[2] > 0 and self.step % self.steps_per_epoch == 0
 
-    def _result(self, outcome: str, test_accuracy: float | None) -> FitResult:
-        val = self.best if self.best >= 0 else None
-        return FitResult(outcome, self.step, self.total_steps, val, test_accuracy, self.model.eval())
-
     def _train_epoch(self, last: int) -> Steps[None]:
         """From wherever the run is to the last step of its epoch, or to step `last`."""
         end = (self.step // self.steps_per_epoch + 1) * self.steps_per_epoch
@@ -229,7 +217,7 @@ class Trainer:
 
     def _finish_epoch(self) -> None:
         """Validation and a checkpoint."""
-        val = self._evaluate(self.val, Sight(self.config.augmentation.crop_size))
+        val = self._validate()
         loss, accuracy = self.meter.end_epoch()
         self.emit(
             EpochEvent(
@@ -242,9 +230,15 @@ class Trainer:
                 seconds=self.meter.seconds,
             )
         )
-        is_best = val.accuracy > self.best
-        self.best = max(self.best, val.accuracy)
+        is_best = self.best is None or val.accuracy > self.best.accuracy
+        if is_best:
+            self.best = BestWeights.of(self.model, self.step, val.accuracy)
         self._checkpoint(is_best)
+
+    def _validate(self) -> Evaluation:
+        self.world.share_buffers(self.model)  # BN's statistics, so that all judge the net that is kept
+        precision = self.stepper.choice.precision
+        return evaluate(self.net, self.val, precision, self.should_stop, world=self.world)
 
     def train_step(self, lr: float | None = None) -> StepResult:
         """Takes the next step, at the schedule's learning rate or at `lr`."""
@@ -300,17 +294,21 @@ class Trainer:
         if norms is not None:
             self.emit(Gradients(self.step, self.step / self.steps_per_epoch, norms))
 
-    def _evaluate(self, data: Dataset, sight: Sight) -> Evaluation:
-        precision = self.stepper.choice.precision
-        return evaluate(self.model, data, precision, self.should_stop, sight, self.world)
-
-    def _test(self) -> Evaluation:
-        size = self.train.images.shape[-1]
+    def _test(self) -> FitResult:
+        """Tests the best weights, as a later `evaluate` would: in float32, whatever they were trained in."""
+        if self.best is None:  # of an older version, and resumed when there was nothing left but the test
+            self.best = BestWeights.of(self.model, self.step, self._validate().accuracy)
+        best = self.best
         with self.world.one_after_the_other():
-            data = load_dataset(self.config.dataset, split="test", image_size=size)
-        data = dataclasses.replace(data, mean=self.train.mean, std=self.train.std)
-        sight = Sight(self.config.augmentation.crop_size, self.config.test_scales)
-        return self._evaluate(data.to(self.device), sight)
+            data = load_dataset(self.config.dataset, split="test", image_size=self.net.image_size)
+        transform = self.net.transform.replace(scales=self.config.test_scales)
+        model = Classifier.load(best.model, self.net.describe(), best.title).model.to(self.device)
+        net = self.net.replace(model=model, transform=transform, weights=best.title)
+        test = evaluate(net, data.to(self.device), should_stop=self.should_stop, world=self.world)
+        self.emit(TestEvent(best.step, test.loss, test.accuracy, test.samples))
+        return FitResult(
+            "completed", self.step, self.total_steps, best.accuracy, test.accuracy, best.step, net
+        )
 
     def _checkpoint(self, best: bool = False) -> None:
         state = {
@@ -319,7 +317,8 @@ class Trainer:
             "step": self.step,
             "seconds": self.meter.seconds,
             "sums": list(self.meter.sums),
-            "best_accuracy": self.best,
+            "best": self.best.for_state(self.step) if self.best else None,
+            "best_accuracy": self.best.accuracy if self.best else -1.0,
             "warm_up": self.warm_up.state(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -336,9 +335,10 @@ class Trainer:
                 f"The checkpoint cannot be gone on from: it has {'; '.join(found)}. Start a new run instead."
             )
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.step, self.best = state["step"], state["best_accuracy"]
+        self.stepper.restore(state)
+        self.step, self.best = state["step"], BestWeights.in_state(state)
+        if self.best is None and state["best_accuracy"] >= 0:
+            text = "The checkpoint is of a version that did not keep the best weights; they are counted from here on."
+            self.emit(Adjusted(self.step, text))
         self.meter.seconds, self.meter.sums = state["seconds"], list(state["sums"])
-        self.stepper.micro_batch = state.get("micro_batch", self.stepper.micro_batch)
         self.warm_up.restore(state.get("warm_up"))

@@ -11,11 +11,6 @@ from resnet_lab.models import ResNet, draw_model, imagenet_weights
 from resnet_lab.models.weights import load_backbone
 from resnet_lab.training.config import TrainConfig
 
-IMAGENET = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # mean and deviation that torchvision's weights want
-
 
 def build_model(config: TrainConfig, num_classes: int, device: torch.device, fresh: bool = True) -> ResNet:
     """The net of `config` on `device`; its weights are drawn by the seed, and then replaced by `config.weights`.

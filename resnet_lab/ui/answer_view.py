@@ -51,7 +51,7 @@ def show_answer(net: Net, picture: Picture) -> None:
     if found is None:
         return
     top = likeliest(found)
-    st.markdown(verdict(picture, net.classes[top[0]], found[top[0]]))
+    st.markdown(verdict(net, picture, net.classes[top[0]], found[top[0]]))
     answers, questions = st.columns([1.6, 1], gap="medium")
     with answers:
         show_top(net, found, top)
@@ -102,13 +102,19 @@ def show_top(net: Net, found: NDArray[np.float32], top: list[int], narrow: bool 
     )
 
 
-def verdict(picture: Picture, answer: str, chance: float) -> str:
-    """The answer in words, beside the truth where it is known."""
+def verdict(net: Net, picture: Picture, answer: str, chance: float) -> str:
+    """The answer in words, beside the truth where it is known, else beside what the net was trained on."""
     said = f"the net says **{escape_markdown(answer)}**, {percent(chance)}"
     if picture.truth is None:
-        return f"{escape_markdown(picture.name)}: {said}."
+        return f"{escape_markdown(picture.name)}: {said}.{scope(net, picture)}"
     right = ":material/check_circle: **Right**" if picture.truth == answer else ":material/cancel: **Wrong**"
     return f"{right}: {said}; {picture.name.lower()} shows **{escape_markdown(picture.truth)}**."
+
+
+def scope(net: Net, picture: Picture) -> str:
+    """What the net knows, for an image that is not of its own data: it can say nothing else, however sure it is."""
+    is_own = picture.truth is not None and picture.truth in net.classes
+    return "" if is_own else f" It was trained on {escape_markdown(net.scope)}."
 
 
 def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:

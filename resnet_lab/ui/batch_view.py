@@ -88,8 +88,8 @@ def _work(net: Net, gallery: Gallery, count: int) -> jobs.Work:
             if not read:
                 continue
             pixels = torch.stack([picture for _, picture in read])
-            with undisturbed(net.model), torch.no_grad():
-                top = net.model(net.tensor(pixels)).softmax(1).topk(min(TOP, len(net.classes)))
+            with undisturbed(net.model):
+                top = net.predict(pixels).topk(min(TOP, len(net.classes)))
             for place, (index, picture) in enumerate(read):
                 classes = tuple(net.classes[i] for i in top.indices[place].tolist())
                 truth = truths[index] if truths else ""
@@ -136,7 +136,10 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
         on_select=lambda: _open(gallery, rows),
     )
     download("All answers, CSV", lambda: to_csv(net.title, rows), "answers.csv", "text/csv")
-    st.caption(f"Choose a row to see where the net looks in it. The file has the {TOP} likeliest classes.")
+    scope = "" if known else f" The net was trained on {escape_markdown(net.scope)}."
+    st.caption(
+        f"Choose a row to see where the net looks in it. The file has the {TOP} likeliest classes.{scope}"
+    )
 
 
 def _open(gallery: Gallery, rows: list[Row]) -> None:

@@ -157,7 +157,7 @@ def _table(runs: list[Run], statuses: list[RunStatus], curves: list[Curve]) -> N
             "parameters": number(format="localized"),
             "step": number(format="localized"),
             "best validation": number("best validation (%)", format="%.1f"),
-            "test": number("test (%)", format="%.1f"),
+            "test": number("test (%)", format="%.1f", help="Of the best weights by validation."),
             "seconds": number("training time (s)", format="%.0f"),
         },
     )

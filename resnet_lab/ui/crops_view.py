@@ -12,7 +12,8 @@ from torch import Tensor
 
 from resnet_lab.attribution import undisturbed
 from resnet_lab.data.views import pyramid, ten_crops
-from resnet_lab.ui.answer_view import DIVERGED, likeliest, show_top
+from resnet_lab.models.classifier import EvalTransform
+from resnet_lab.ui.answer_view import DIVERGED, likeliest, scope, show_top
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture
 from resnet_lab.ui.text import escape_markdown, percent
@@ -22,7 +23,7 @@ SCALES = (224, 256, 384, 480, 640)  # He et al. 2015, Sec. 3.4, of a net that wa
 
 def crops_view(net: Net, picture: Picture) -> None:
     """Mean probabilities of each way, and what it costs."""
-    side = net.image_size
+    side = net.side
     sides = [round(side * scale / 224) for scale in SCALES]
     about = {
         "Single crop": f"the middle, {side} × {side}",
@@ -42,25 +43,26 @@ def crops_view(net: Net, picture: Picture) -> None:
     known = f" It shows {escape_markdown(picture.truth)}." if picture.truth else ""
     st.caption(
         "Probabilities are averaged over the crops or scales. Nets that were trained on one size lose at sizes far "
-        f"from it, and small pictures gain nothing by being enlarged.{known}"
+        f"from it, and small pictures gain nothing by being enlarged.{known}{scope(net, picture)}"
     )
 
 
 def views(net: Net, image: Image.Image, way: str) -> list[Tensor]:
     """Batches uint8 (N, 3, H, W) of the picture, cut or scaled in one of the ways."""
-    side = net.image_size
+    side = net.side
     if way == "Single crop":
         return [net.prepare(image)[None]]
     if way == "Ten crops":
-        return [ten_crops(image, side, max(net.short_side, round(side * 256 / 224)))]
+        return [ten_crops(image, side, max(net.image_size, round(side * 256 / 224)))]
     return pyramid(image, [round(side * scale / 224) for scale in SCALES])
 
 
 @st.cache_data(max_entries=100, scope="session", show_spinner="Asking the net …")
 def _answer(key: str, picture: str, way: str, _image: Image.Image, _net: Net) -> tuple[np.ndarray, float]:
     """Mean probabilities (classes,), and the seconds that they took."""
-    with undisturbed(_net.model), torch.no_grad():
+    as_it_comes = _net.replace(transform=EvalTransform())  # the ways here stand in for the net's own
+    with undisturbed(_net.model):
         began = time.perf_counter()
-        found = [_net.model(_net.tensor(batch)).softmax(1) for batch in views(_net, _image, way)]
+        found = [as_it_comes.predict(batch) for batch in views(_net, _image, way)]
         seconds = time.perf_counter() - began
     return torch.cat(found).mean(0).numpy(), seconds

@@ -7,7 +7,7 @@ import torch
 
 from resnet_lab.attribution import METHODS, class_maps, stage_names
 from resnet_lab.figures.overlay import Heat
-from resnet_lab.ui.answer_view import answered, ask_look, drawn, likeliest
+from resnet_lab.ui.answer_view import answered, ask_look, drawn, likeliest, scope
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture, as_batch
 from resnet_lab.ui.text import escape_markdown, percent
@@ -40,6 +40,7 @@ def grid_view(net: Net, picture: Picture) -> None:
     st.caption(
         f"{METHODS[method].title} ({METHODS[method].source}), each map from none to its own strongest place. Early "
         "stages see edges and textures, the last one things. One forward pass, and a backward pass a class."
+        f"{scope(net, picture)}"
     )
 
 
@@ -48,6 +49,6 @@ def _maps(
     key: str, picture: str, _pixels: object, classes: tuple[int, ...], method: str, _net: Net
 ) -> list[list[Heat]]:
     """Of each class, of each stage: (H, W)."""
-    images = _net.tensor(as_batch(_pixels))  # type: ignore[arg-type]
+    images = _net.inputs(as_batch(_pixels))  # type: ignore[arg-type]
     maps = class_maps(_net.model, images, torch.tensor(classes), stage_names(_net.model), method)[0]
     return [[heat.numpy() for heat in row] for row in maps]

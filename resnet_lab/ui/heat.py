@@ -35,8 +35,8 @@ class Question:
 @st.cache_data(max_entries=200, show_spinner=False)
 def chances(key: str, pixels: Pixels, _net: Net) -> NDArray[np.float32]:
     """Probabilities (classes,) of one picture; `key` is the net's."""
-    with undisturbed(_net.model), torch.no_grad():  # other sessions share the model
-        return _net.model(_net.tensor(as_batch(pixels))).softmax(1)[0].numpy()
+    with undisturbed(_net.model):  # other sessions share the model
+        return _net.predict(as_batch(pixels))[0].numpy()
 
 
 def heat_of(net: Net, picture: Picture, question: Question) -> Heat | None:
@@ -75,7 +75,7 @@ def _computed(net: Net, picture: Picture, question: Question) -> Heat:
 
     asked = (question.target, question.method, question.stage)
     compute = signed_attribute if question.signed else attribute
-    heat: Heat = compute(net.model, net.tensor(as_batch(picture.pixels)), *asked, on_pass=told)[0].numpy()
+    heat: Heat = compute(net.model, net.inputs(as_batch(picture.pixels)), *asked, on_pass=told)[0].numpy()
     if bar is not None:
         bar.empty()
     return heat
@@ -90,7 +90,7 @@ def _estimate(net: Net, method: str) -> float:
 @st.cache_data(max_entries=50, show_spinner=False)
 def _seconds_a_pass(key: str, _net: Net, has_gradient: bool) -> float:
     """The second of two passes of a grey picture."""
-    image = torch.zeros(1, 3, _net.image_size, _net.image_size)
+    image = torch.zeros(1, 3, _net.side, _net.side)
     seconds = 0.0
     with undisturbed(_net.model):  # so that waiting for the model does not count
         for _ in range(2):

@@ -19,7 +19,7 @@ from resnet_lab.analysis.lesion import (
     remove_each,
     remove_random,
 )
-from resnet_lab.data import load_dataset, normalize
+from resnet_lab.data import load_dataset
 from resnet_lab.figures.lesion import Without, each_figure, paths_figure, random_figure
 from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.runs.names import distinct_names
@@ -103,10 +103,9 @@ def _patients(runs: list[Run]) -> list[Patient]:
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the net …")
 def _prepared(version: tuple[str, int], _run: Run) -> Prepared:
-    trained, device = load_run_model(_run), pick_device("auto")
-    data = load_dataset(trained.dataset, split="test", limit=PICTURES, image_size=trained.image_size)
-    images = normalize(data.images.to(device), trained.mean, trained.std)
-    return Prepared(trained.model.to(device), images, data.labels.to(device))
+    net, device = load_run_model(_run), pick_device("auto")
+    data = load_dataset(net.dataset, split="test", limit=PICTURES, image_size=net.image_size).to(device)
+    return Prepared(net.model.to(device), net.inputs(data.images), data.labels)
 
 
 def _operate(patient: Patient) -> None:

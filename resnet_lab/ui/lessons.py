@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from resnet_lab.attribution import attribute
 from resnet_lab.attribution.scoring import pointing_hits
-from resnet_lab.data import load_dataset, normalize
+from resnet_lab.data import load_dataset
 from resnet_lab.figures.curves import curve_figure
 from resnet_lab.figures.page import Chart, Table
 from resnet_lab.reports.why import gradients_report, lesions_figure, lesions_of
@@ -85,14 +85,13 @@ def find_shortcut_effect(runs: Sequence[Run]) -> Finding:
 
 
 def find_pointing(runs: Sequence[Run]) -> Finding:
-    trained = load_run_model(runs[0])
-    data = load_dataset("shapes", split="test", limit=PICTURES, image_size=trained.image_size)
+    net = load_run_model(runs[0])
+    data = load_dataset("shapes", split="test", limit=PICTURES, image_size=net.image_size)
     assert data.masks is not None  # the shapes have them
-    images = normalize(data.images, trained.mean, trained.std)
-    maps = attribute(trained.model, images)
+    maps = attribute(net.model, net.inputs(data.images))
     hits = 100 * pointing_hits(maps, data.masks).float().mean().item()
     area = 100 * data.masks.float().mean().item()
-    middle = trained.image_size // 2
+    middle = net.image_size // 2
     centre = 100 * data.masks[:, middle, middle].float().mean().item()
     rows = [
         {"pointing at": "the strongest place of Grad-CAM", "on the object": f"{hits:.1f} %"},
@@ -135,12 +134,12 @@ def find_cheat(runs: Sequence[Run]) -> Finding:
     run = runs[0]
     with_mark = 100 * max(epoch.accuracy for epoch in curve(run).epochs)
     gap = with_mark - _test(run)
-    trained = load_run_model(run)
-    data = load_dataset("shapes_shortcut", split="train", limit=PICTURES, image_size=trained.image_size)
+    net = load_run_model(run)
+    data = load_dataset("shapes_shortcut", split="train", limit=PICTURES, image_size=net.image_size)
     assert data.masks is not None  # the shapes have them
-    maps = attribute(trained.model, normalize(data.images, trained.mean, trained.std))
+    maps = attribute(net.model, net.inputs(data.images))
     corner = data.masks.new_zeros(data.masks.shape)
-    side = trained.image_size // 4  # twice the mark's, as one place of the last maps is as wide as the mark
+    side = net.image_size // 4  # twice the mark's, as one place of the last maps is as wide as the mark
     corner[:, :side, :side] = True
     hits = [100 * pointing_hits(maps, places).float().mean().item() for places in (corner, data.masks)]
     rows = [

@@ -80,7 +80,7 @@ def _show(answers: Answers, run_id: str, changed: int) -> None:
         st.error("The net answers with numbers that are none (NaN): its training diverged.")
         return
     right, count = answers.right, len(answers)
-    st.markdown(f"**{right:,} of {count:,} right** ({percent(right / count)}), by the net of the best epoch")
+    st.markdown(f"**{right:,} of {count:,} right** ({percent(right / count)}), by the {answers.weights}")
     wide = len(answers.classes) > NARROW
     matrix, pictures = (st.container(), st.container()) if wide else st.columns([1.7, 1], gap="small")
     with matrix:

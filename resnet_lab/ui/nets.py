@@ -5,24 +5,22 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 import torch
-from PIL import Image
-from torch import Tensor
 
 from resnet_lab.attribution import undisturbed
-from resnet_lab.data import DATASETS, image_to_tensor, normalize
-from resnet_lab.data.views import at_short_side
-from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, imagenet_weights
-from resnet_lab.runs import Run, RunError, TrainedModel, load_run_model
+from resnet_lab.data import DATASETS
+from resnet_lab.inspection.source_feed import read_source
+from resnet_lab.models import VARIANTS, ModelSpec, WeightsError
+from resnet_lab.models.classifier import Classifier, imagenet_classifier
+from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.runs.outside import load_outside
+from resnet_lab.schema import record
 from resnet_lab.ui import shell
 from resnet_lab.ui.shared import choose_run, chosen_run
 from resnet_lab.ui.state import forget_unless
@@ -33,34 +31,22 @@ FILE = "file"  # a net that the reader uploads
 MOST_MEGABYTES = 600  # of its weights; wide_resnet101_2 has 507
 
 
-@dataclass(frozen=True)
-class Net:
-    """A model in eval mode, with what it takes to show it a picture.
+@record
+class Net(Classifier):
+    """A classifier as the page knows it: `key` changes with the weights, and stands for the net in caches."""
 
-    `key` changes with the weights, and stands for the net in caches. `prepare` turns an RGB picture of any size
-    into uint8 (3, H, W) of `image_size`; before it cuts, the short side is `short_side`. `dataset` is the one it
-    was trained on here, "" for other nets.
-    """
+    key: str = ""
+    title: str = ""
 
-    key: str
-    title: str
-    model: ResNet
-    classes: tuple[str, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    prepare: Callable[[Image.Image], Tensor]
-    image_size: int
-    short_side: int
-    dataset: str = ""
-
-    def tensor(self, pixels: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W) as the model takes it."""
-        return normalize(pixels, self.mean, self.std)
+    @classmethod
+    def of(cls, classifier: Classifier, key: str, title: str) -> Net:
+        """With an output for each class, so that each can be explained."""
+        return cls(**vars(classifier.per_class()), key=key, title=title)
 
     def apart(self) -> Net:
         """With a copy of the model, for work that would keep others waiting for it."""
         with undisturbed(self.model):
-            return replace(self, model=copy.deepcopy(self.model))
+            return self.replace(model=copy.deepcopy(self.model))
 
 
 def choose_net() -> Net | None:
@@ -161,22 +147,7 @@ def run_net(run: Run) -> Net:
 @st.cache_resource(max_entries=4, show_spinner="Reading the net …")
 def _trained(run_id: str, changed: int) -> Net:
     run = shell.store().get(run_id)
-    return _net(f"{run_id} {changed}", run.name, load_run_model(run))
-
-
-def _net(key: str, title: str, trained: TrainedModel) -> Net:
-    return Net(
-        key=key,
-        title=title,
-        model=trained.model,
-        classes=trained.classes,
-        mean=trained.mean,
-        std=trained.std,
-        prepare=partial(image_to_tensor, size=trained.image_size),
-        image_size=trained.image_size,
-        short_side=trained.image_size,
-        dataset=trained.dataset,
-    )
+    return Net.of(load_run_model(run), f"{run_id} {changed}", run.name)
 
 
 def _choose_imagenet(variant: str) -> Net | None:
@@ -203,67 +174,53 @@ def _choose_imagenet(variant: str) -> Net | None:
 
 @st.cache_resource(max_entries=4, show_spinner="Getting torchvision's weights …")
 def _imagenet(variant: str, tag: str) -> Net:
-    found = imagenet_weights(variant, tag)
-    return Net(
-        key=f"{variant} {found.tag}",
-        title=f"{variant}, {found.tag}",
-        model=found.model,
-        classes=found.categories,
-        mean=tuple(found.transform.mean),
-        std=tuple(found.transform.std),
-        prepare=partial(_imagenet_pixels, transform=found.transform),
-        image_size=found.transform.crop_size[0],
-        short_side=found.transform.resize_size[0],
-    )
-
-
-def _imagenet_pixels(image: Image.Image, transform: Any) -> Tensor:
-    """torchvision's preset up to the normalisation: short side to 232 or 256, the middle 224 × 224."""
-    from torchvision.transforms import functional as F
-
-    return F.center_crop(
-        at_short_side(image, transform.resize_size[0], transform.interpolation), transform.crop_size
-    )
+    found = imagenet_classifier(variant, tag)
+    return Net.of(found, f"{variant} {found.weights}", f"{variant}, {found.weights}")
 
 
 def _uploaded() -> Net | None:
     """A net from files of the reader: kept in this session alone."""
     files = st.file_uploader(
-        "Weights, and if you like their spec (.json)",
-        ["pt", "pth", "th", "safetensors", "json"],
+        "Weights, and if you like their spec (.json) or exported source (.py)",
+        ["pt", "pth", "th", "safetensors", "onnx", "json", "py"],
         accept_multiple_files=True,
         max_upload_size=MOST_MEGABYTES,
         key="weights_files",
     )
-    specs = [file for file in files if file.name.lower().endswith(".json")]
+    specs = [file for file in files if file.name.lower().endswith((".json", ".py"))]
     weights = [file for file in files if file not in specs]
     if not weights:
-        st.caption("A checkpoint of this lab says itself which net it is. No code in a file is run.")
+        st.caption(
+            "A checkpoint or an export of this lab says itself which net it is. No code in a file is run."
+        )
         return None
-    spec = _spec_of(specs)
+    spec, beside = _said_beside(specs)
     made_for = st.selectbox("Trained on", ["something else", *DATASETS], key="prediction.made_for")
     file = weights[-1]  # the last one that was dropped there
-    wanted = (file.file_id, spec, made_for)
+    wanted = (file.file_id, spec, made_for, *(each.file_id for each in specs))
     kept: tuple[Any, Net] | None = st.session_state.get("prediction.uploaded_net")
     if kept is None or kept[0] != wanted:
         with st.spinner("Reading the weights …"), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"weights{Path(file.name).suffix.lower()}"
             path.write_bytes(file.getvalue())
             try:
-                trained = load_outside(path, spec, DATASETS.get(made_for))
+                trained = load_outside(path, spec, DATASETS.get(made_for), beside)
             except WeightsError as error:
                 raise WeightsError(str(error).replace(path.name, file.name)) from None
-        kept = wanted, _net(f"file {hash(wanted)}", f"{file.name} ({trained.model.spec.name})", trained)
+        kept = wanted, Net.of(trained, f"file {hash(wanted)}", f"{file.name} ({trained.model.spec.name})")
         st.session_state["prediction.uploaded_net"] = kept
     return kept[1]
 
 
-def _spec_of(files: list[Any]) -> ModelSpec | None:
-    """From a spec file, or from a box."""
+def _said_beside(files: list[Any]) -> tuple[ModelSpec | None, dict[str, Any]]:
+    """Which net it is, from a spec file or a box; and what an exported source says of it."""
     if files:
+        text = files[-1].getvalue().decode(errors="replace")
         try:
-            return ModelSpec.from_json(files[-1].getvalue().decode(errors="replace"))
+            if files[-1].name.lower().endswith(".py"):
+                return None, read_source(text)
+            return ModelSpec.from_json(text), {}
         except ValueError as error:
             raise WeightsError(f"{files[-1].name} is no spec of a net: {error}.") from None
     name = st.selectbox("Which net", list(VARIANTS), None, key="which_net", placeholder="As the file says")
-    return VARIANTS[name] if name else None
+    return (VARIANTS[name] if name else None), {}

@@ -96,7 +96,7 @@ class TestSplit:
 
     def pixels(self, index: int, net: Net) -> Tensor:
         if self.data.images.shape[-1] == net.image_size:
-            return self.data.images[index]
+            return net.transform.view(self.data.images[index])
         return net.prepare(self.image(index))
 
 
@@ -179,7 +179,7 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
 
 def box_of(net: Net, image: Image.Image) -> Box:
     """The part of the picture that the net sees."""
-    return middle_square(*image.size, net.image_size / net.short_side)
+    return middle_square(*image.size, net.side / net.image_size)
 
 
 @st.cache_data(max_entries=50, scope="session", show_spinner=False)
@@ -221,7 +221,7 @@ def _test_picture(gallery: TestSplit, net: Net) -> Picture:
     return Picture(
         key=f"{gallery.key} {index}",
         name=f"Test picture {index:,}",
-        pixels=data.images[index].permute(1, 2, 0).numpy(),
+        pixels=gallery.pixels(index, net).permute(1, 2, 0).numpy(),
         image=image,
         box=box_of(net, image),
         truth=data.classes[int(data.labels[index])],

@@ -40,7 +40,7 @@ def run_table(runs: Sequence[Run]) -> list[Run]:
             "started": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
             "progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
             "validation": number("validation (%)", format="%.1f"),
-            "test": number("test (%)", format="%.1f"),
+            "test": number("test (%)", format="%.1f", help="Of the best weights by validation."),
         },
     )
     return [runs[i] for i in table.selection.rows if i < len(runs)]

@@ -201,6 +201,10 @@ def _conditions(records: Curve) -> None:
         )
         for note in begun.notes:
             st.caption(escape_markdown(note))
+    if records.test:
+        best = max(records.epochs, key=lambda epoch: epoch.accuracy, default=None)
+        is_best = best is not None and best.step == records.test.step
+        st.caption(f"Tested: {'best weights' if is_best else 'weights'}, of step {records.test.step:,}")
     for choice in records.chosen:
         st.caption(f":material/speed: Step {choice.step + 1:,}: {escape_markdown(choice.text)}")
     for change in records.adjusted:

@@ -8,7 +8,6 @@ import streamlit as st
 
 from resnet_lab.attribution import METHODS, Score, score, stage_names
 from resnet_lab.attribution.scoring import BASELINES, Estimate
-from resnet_lab.data import normalize
 from resnet_lab.figures.trust import Level, levels_figure
 from resnet_lab.ui import jobs
 from resnet_lab.ui.live_chart import live_chart
@@ -62,7 +61,7 @@ def score_view(net: Net, gallery: Gallery) -> None:
 def _start(net: Net, gallery: TestSplit, asked: list[tuple[str, str]], count: int, about: object) -> None:
     data = gallery.data
     assert data.masks is not None
-    images, masks = normalize(data.images[:count], net.mean, net.std), data.masks[:count]
+    images, masks = net.inputs(data.images[:count]), net.transform.view(data.masks[:count])
     model = net.apart().model
 
     def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.analysis.landscape import Direction, Grid, Point, agrees, random_direction, surface
-from resnet_lab.data import load_dataset, normalize
+from resnet_lab.data import load_dataset
 from resnet_lab.figures.landscape import Sample, loss_range, slice_figure, surface_figure
 from resnet_lab.models import ResNet
 from resnet_lab.runs import Run, RunError, load_run_model
@@ -118,10 +118,9 @@ def _start(runs: list[Run], question: Question) -> None:
 
 
 def _subject(run: Run, name: str, pictures: int) -> Subject:
-    trained, device = load_run_model(run), pick_device("auto")
-    data = load_dataset(trained.dataset, split="train", limit=pictures, image_size=trained.image_size)
-    images = normalize(data.images.to(device), trained.mean, trained.std)
-    return Subject(name, run.config.spec.is_plain, trained.model.to(device), images, data.labels.to(device))
+    net, device = load_run_model(run), pick_device("auto")
+    data = load_dataset(net.dataset, split="train", limit=pictures, image_size=net.image_size).to(device)
+    return Subject(name, run.config.spec.is_plain, net.model.to(device), net.inputs(data.images), data.labels)
 
 
 def _directions(subject: Subject, question: Question) -> tuple[Direction, Direction]:

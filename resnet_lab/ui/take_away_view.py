@@ -10,7 +10,7 @@ from resnet_lab.inspection import LayerTable
 from resnet_lab.inspection.export import MAX_BYTES
 from resnet_lab.inspection.source import standalone_source
 from resnet_lab.inspection.take_away import EXPORTS
-from resnet_lab.models import ModelSpec, draw_model
+from resnet_lab.models import ModelSpec
 from resnet_lab.runs import Run, load_run_model
 from resnet_lab.ui import net_diagram, shell
 from resnet_lab.ui.download import download
@@ -23,17 +23,16 @@ def take_away_view(spec: ModelSpec, table: LayerTable) -> None:
     channels, height, width = table.input_size
     size = (channels, height, width)
     run = _chosen_run(spec)
-    trained = load_run_model(run).model if run else None
+    trained = load_run_model(run) if run else None
     if trained is not None:
-        spec = trained.spec  # with the classes of its data
-    load = partial(draw_model, spec) if trained is None else lambda: trained
+        spec = trained.model.spec  # with the classes of its data
     too_large = table.weight_bytes > MAX_BYTES
     if too_large:
         st.warning(f"Its weights take {table.weight_bytes / 1e9:,.1f} GB: too much for a download.")
     for name, export in EXPORTS.items():
         with st.container(horizontal=True, vertical_alignment="center"):
             download(
-                export.label, partial(export.write, spec, size, load), f"{spec.name}{export.suffix}", export.mime,
+                export.label, partial(export.write, trained or spec, size), f"{spec.name}{export.suffix}", export.mime,
                 key=f"architecture.export.{name}", width=190, disabled=too_large and export.has_weights,
             )  # fmt: skip
             st.caption(export.about)
@@ -42,7 +41,7 @@ def take_away_view(spec: ModelSpec, table: LayerTable) -> None:
         download("Diagram", picture, f"{spec.name}.svg", "image/svg+xml", width=190)
         st.caption("SVG, as it is shown above.")
     if st.toggle("Read the source here", key="code", bind="query-params"):
-        st.code(standalone_source(spec, size), "python", line_numbers=True, height=480)
+        st.code(standalone_source(spec, size, trained), "python", line_numbers=True, height=480)
 
 
 def _chosen_run(spec: ModelSpec) -> Run | None:

@@ -59,7 +59,7 @@ def _fading(net: Net, picture: Picture, question: Question) -> None:
     about = (net.key, picture.key, question.target, question.method, question.stage)
     before = jobs.current("prediction.fading", about)
     if before is None or (before.is_broken and st.button("Try again", icon=":material/refresh:")):
-        x, place, apart = net.tensor(as_batch(picture.pixels)), torch.from_numpy(heat)[None], net.apart()
+        x, place, apart = net.inputs(as_batch(picture.pixels)), torch.from_numpy(heat)[None], net.apart()
 
         def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
             generator = torch.Generator().manual_seed(0)
@@ -125,7 +125,7 @@ def _sanity(net: Net, gallery: Gallery) -> None:
     parts = parts_of(net.model)
     if st.button("Check with random weights", icon=":material/shuffle:", disabled=not methods):
         try:
-            images = net.tensor(_some(gallery, net))
+            images = net.inputs(_some(gallery, net))
         except ImageError as error:
             st.error(escape_markdown(str(error)))
             return

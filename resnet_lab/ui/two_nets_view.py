@@ -62,7 +62,7 @@ def _answer(net: Net, picture: Picture, name: str, question: Question, look: Loo
     if found is None:
         return
     top = likeliest(found)
-    st.markdown(verdict(picture, net.classes[top[0]], found[top[0]]))
+    st.markdown(verdict(net, picture, net.classes[top[0]], found[top[0]]))
     _map(net, picture, name, question, look)
     show_top(net, found, top, narrow=True)
 

@@ -103,6 +103,7 @@ def test_an_uploaded_picture_gets_five_classes_and_a_map(open_page, lab):
     assert chances == sorted(chances, reverse=True)
     assert set(classes) < set(net.classes)
     assert at.markdown[0].value.startswith(f"noise.png: the net says **{classes[0]}**, {chances[0]:.1%}")
+    assert "It was trained on Shapes (10 classes: circle" in plain_words(at.markdown)[0]
     assert captions(at) == ["What the net sees, 32 × 32", "Grad-CAM", "Grad-CAM over the picture"]
 
 
@@ -136,6 +137,7 @@ def test_a_test_picture_is_set_beside_the_truth(open_page, lab):
         classes, shown = answer(at)
         assert f"**{word}**" in at.markdown[0].value
         assert f"shows **{data.classes[data.labels[index]]}**" in at.markdown[0].value
+        assert "trained on" not in at.markdown[0].value
         assert classes[0] == net.classes[chances[index].argmax()]
         assert shown[0] == pytest.approx(float(chances[index].max()), abs=1e-5)
 

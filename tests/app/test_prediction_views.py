@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import pickle
 import tomllib
 import zipfile
@@ -19,6 +20,7 @@ from resnet_lab.attribution import METHODS, class_maps, score
 from resnet_lab.attribution.fading import fade
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.data.views import ten_crops
+from resnet_lab.inspection.take_away import EXPORTS
 from resnet_lab.models import VARIANTS, create_model, draw_model
 from resnet_lab.runs import load_run_model
 from resnet_lab.ui import nets as nets_module
@@ -353,10 +355,14 @@ BAD_NETS = {
         {"which_net": "resnet20"},
         "w.pt does not fit this net",
     ),
-    "odd size": ([("w.pt", own_checkpoint(image_size=100_000))], {}, "its pictures are of 100000 pixels"),
-    "odd deviation": ([("w.pt", own_checkpoint(std=(0, 0, 0)))], {}, "deviations (0.0, 0.0, 0.0)"),
-    "odd classes": ([("w.pt", own_checkpoint(classes=["a"]))], {}, "it names 1 classes and its net has 10"),
-    "odd weights": ([("w.pt", own_checkpoint(model=[1]))], {}, "is a damaged checkpoint"),
+    "odd size": ([("w.pt", own_checkpoint(image_size=100_000))], {}, "image_size is 100000"),
+    "odd deviation": ([("w.pt", own_checkpoint(std=(0, 0, 0)))], {}, "std is (0.0, 0.0, 0.0)"),
+    "odd classes": (
+        [("w.pt", own_checkpoint(classes=["a"]))],
+        {},
+        "classes has 1 names; with 10 outputs it may be 10",
+    ),
+    "odd weights": ([("w.pt", own_checkpoint(model=[1]))], {}, "w.pt holds no named tensors"),
 }
 
 
@@ -369,6 +375,57 @@ def test_a_net_that_cannot_be_used_is_one_sentence(open_page, case):
     assert not at.exception
     assert len(at.error) == 1
     assert says in words(at.error)
+
+
+def test_an_exported_net_needs_no_choice_and_says_what_it_was_trained_on(open_page, run):
+    net = load_run_model(run)
+    file = io.BytesIO()
+    torch.save(net.model.state_dict(), file)
+    exports = {form: EXPORTS[form].write(net, (3, 32, 32)) for form in ("onnx", "safetensors", "python")}
+    for files in (
+        [("net.onnx", exports["onnx"])],
+        [("net.safetensors", exports["safetensors"])],
+        [("net.py", exports["python"]), ("net.pt", file.getvalue())],
+    ):
+        at = with_file(open_page("prediction", run="file"), *files)
+        pictures = next(u for u in at.file_uploader if u.label == "Pictures")
+        pictures.set_value([("a.png", picture(), "image/png")]).run()
+        assert not at.exception
+        assert set(at.dataframe[0].value["class"]) < set(net.classes)
+        said = words(at.markdown)
+        assert "It was trained on Shapes (10 classes: circle, square, triangle, …)" in said
+
+
+def test_a_single_output_is_a_sigmoid_of_two_classes_that_can_both_be_explained(open_page):
+    at = with_file(open_page("prediction", run="file"), ("w.pt", state_dict(classes=1)))
+    at.selectbox(key="which_net").set_value("resnet20").run()
+    pictures = next(u for u in at.file_uploader if u.label == "Pictures")
+    pictures.set_value([("a.png", picture(), "image/png")]).run()
+    shown = at.dataframe[0].value
+    assert set(shown["class"]) == {"class 0", "class 1"}
+    assert sum(shown["probability"]) == pytest.approx(100, abs=1e-3)
+    assert 50 <= shown["probability"][0] < 100
+    for view in ("Stages", "Crops", "Answer"):
+        at.segmented_control(key="view").select(view).run()
+        assert not at.exception
+    next(box for box in at.selectbox if box.label == "Where does it see").select_index(1).run()
+    assert not at.exception
+    assert len(at.image) == 3
+
+
+def test_a_net_that_sees_the_middle_shows_and_explains_the_middle(open_page, saved, data):
+    run = saved("resnet20")
+    record = json.loads((run.path / "config.json").read_text())
+    record["config"]["augmentation"]["crop_size"] = 20
+    (run.path / "config.json").write_text(json.dumps(record))
+    net = load_run_model(run)
+    at = open_page("prediction", run=run.id, source="Test", index="3", outline="true")
+    assert not at.exception
+    assert at.image[0].captions[0] == "What the net sees, 20 × 20"
+    middle = data.images[3:4, :, 6:26, 6:26]
+    assert at.dataframe[0].value["probability"][0] == pytest.approx(
+        100 * net.predict(middle).max().item(), abs=1e-3
+    )
 
 
 def test_code_in_a_checkpoint_is_refused_and_does_not_run(open_page, tmp_path):

@@ -12,10 +12,11 @@ import psutil
 import pytest
 import torch
 
+from resnet_lab.data import Augmentation, load_dataset
 from resnet_lab.figures.curves import Curve
 from resnet_lab.models import ModelSpec
-from resnet_lab.runs import execute
-from resnet_lab.training import TrainConfig
+from resnet_lab.runs import execute, load_run_model
+from resnet_lab.training import TrainConfig, evaluate
 from resnet_lab.training.distributed import ALONE, World
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,23 @@ def test_with_bn_two_processes_are_one_with_two_micro_batches(store, tmp_path, c
     assert together.status.state == "completed", output
     losses = [curve(run).epochs[0].train_loss for run in (alone, together)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_two_processes_test_the_best_weights_as_one_does_later(store, tmp_path, config):
+    """With BN, whose statistics each process gathers for itself, and a crop."""
+    config = config.replace(
+        variant=GROUP_NORM.replace(norm="batch"), augmentation=Augmentation(0, False, crop_size=20)
+    )
+    output = finish(torchrun(tmp_path, config, "--standalone", "--nproc-per-node", "2"))
+    (run,) = store.list()
+    assert run.status.state == "completed", output
+    net = load_run_model(run)
+    found = evaluate(net, load_dataset("shapes", split="test"))
+    assert (found.accuracy, curve(run).test["accuracy"]) == (run.status.test_accuracy,) * 2
+    assert net.weights == f"best weights, of step {curve(run).test['step']:,}"
+    assert net.weights in output
+    best = max(curve(run).epochs, key=lambda epoch: epoch["val_accuracy"])
+    assert best["step"] == curve(run).test["step"]
 
 
 def test_two_machines(store, tmp_path, config):
