@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ PAGES = {  # file name → title, icon, the one line under the title
 # of its widget, and a session keeps its value when the page is left: with one name for two things, the second page
 # would find the first one's answer.
 RENAMED = {"Architecture": {"view": "section", "kinds": "only", "source": "code"}}
+FREE_TEXT = {"folder", "lesson", "run"}  # names in links whose text is never read as a number
 
 
 def page_path(name: str) -> str:
@@ -58,7 +60,8 @@ def begin(title: str) -> None:
         st.session_state["_in_shell"] = True  # once: a page that is run by itself must not loop
         _navigate()
         st.rerun()
-    rewrite_link({old: new for old, new in RENAMED.get(title, {}).items() if old in st.query_params})
+    renamed = {old: new for old, new in RENAMED.get(title, {}).items() if old in st.query_params}
+    rewrite_link(renamed | {name: None for name in st.query_params if _is_beyond_numbers(name)})
     st.set_page_config(page_title=f"{title} · ResNet Lab")
     st.html(STYLE)
     subtitle = next(line for name, _, line in PAGES.values() if name == title)
@@ -66,6 +69,16 @@ def begin(title: str) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.title(title, anchor=False, width="content")
             st.caption(subtitle)
+
+
+def _is_beyond_numbers(name: str) -> bool:
+    """Whether the address gives it an infinity or NaN, at which Streamlit's boxes for whole numbers end the page."""
+    try:
+        return name not in FREE_TEXT and not all(
+            map(math.isfinite, map(float, st.query_params.get_all(name)))
+        )
+    except ValueError:  # it is no number at all, which Streamlit passes over
+        return False
 
 
 def rewrite_link(names: Mapping[str, str | None]) -> None:

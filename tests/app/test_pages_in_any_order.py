@@ -226,6 +226,22 @@ def test_links_of_before_still_open(open_page, old, key, value):
     assert again.get_by_key(key).value == value
 
 
+@pytest.mark.parametrize("value", ["1e400", "-inf", "nan"])
+@pytest.mark.parametrize(
+    ("page", "key"),
+    [("architecture", "size"), ("architecture", "classes"), ("architecture", "batch"), ("training", "epochs")]
+    + [("training", "lr"), ("comparison", "seeds"), ("comparison", "start_seed"), ("prediction", "index")],
+)
+def test_a_number_beyond_all_numbers_in_a_link_is_as_none(open_page, saved, page, key, value):
+    saved("resnet20")
+    query = {"source": "Test"} if page == "prediction" else {"section": "Memory", "why": "Gradients"}
+    usual = open_page(page, **query).number_input(key=key).value
+    at = open_page(page, **query, **{key: value})
+    assert not at.exception
+    assert at.number_input(key=key).value == usual
+    assert key not in at.query_params
+
+
 @pytest.mark.parametrize(
     ("page", "key"),
     [("architecture", "section"), ("architecture", "depth"), ("comparison", "why"), ("prediction", "view")]

@@ -217,23 +217,38 @@ class Walk(RuleBasedStateMachine):
             query[name] = choose.choice(runs) if value == "RUN" else value
         return query
 
-    @rule(page=some.sampled_from(PAGES))
-    def go_by_the_menu(self, page):
-        self.turn_to(page, {})
-
-    @rule(page=some.sampled_from(PAGES), choose=CHOICES)
-    def go_by_a_link_within(self, page, choose):
-        self.turn_to(page, self.query(page, choose))
-
-    @rule(page=some.sampled_from(PAGES), choose=CHOICES)
-    def open_an_address(self, page, choose):
-        self.open(page, self.query(page, choose))
-
-    @rule()
-    def reload(self):
-        self.open(self.page, dict(self.at.query_params))
+    @rule(choose=CHOICES)
+    def go_elsewhere(self, choose):
+        page = choose.choice(PAGES)
+        match choose.choice(["menu", "menu", "link", "address", "address", "reload", "rows", "lose"]):
+            case "menu":
+                self.turn_to(page, {})
+            case "link":
+                self.turn_to(page, self.query(page, choose))
+            case "address":
+                self.open(page, self.query(page, choose))
+            case "reload":
+                self.open(self.page, dict(self.at.query_params))
+            case "rows":
+                self.select_rows(choose)
+            case "lose":
+                self.lose_a_run(choose)
 
     @rule(choose=CHOICES)
+    def touch(self, choose):
+        widgets = [w for w in self.at._tree if isinstance(w, Widget) and w.type != "download_button"]
+        widgets = [w for w in widgets if not getattr(w.proto, "disabled", False)]
+        if not widgets:
+            return
+        widget = choose.choice(widgets)
+        value = self.value_for(widget, choose)
+        widget.set_value(value)
+        said = [name for name, *_ in value] if widget.type == "file_uploader" and value else repr(value)[:200]
+        self.run(f"{widget.type} {getattr(widget, 'label', '')!r} {widget.key!r}: {said}")
+
+    touch_more = rule(choose=CHOICES)(lambda self, choose: self.touch(choose))
+    touch_yet_more = rule(choose=CHOICES)(lambda self, choose: self.touch(choose))
+
     def select_rows(self, choose):
         tables = [t for t in self.at._tree if isinstance(t, Dataframe) and t.proto.selection_mode]
         if tables:
@@ -243,71 +258,54 @@ class Walk(RuleBasedStateMachine):
             self.at.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
             self.run(f"rows {rows} of {key}")
 
-    @rule(choose=CHOICES)
     def lose_a_run(self, choose):
         """Somebody deletes one meanwhile."""
-        runs = [path for path in self.world.runs.iterdir() if path.is_dir()]
+        runs = sorted(path for path in self.world.runs.iterdir() if path.is_dir())
         if len(runs) > 3:
-            path = choose.choice(sorted(runs))
+            path = choose.choice(runs)
             shutil.rmtree(path)
             self.run(f"without {path.name}")
 
-
-def touch(self, choose):
-    widgets = [w for w in self.at._tree if isinstance(w, Widget) and w.type != "download_button"]
-    widgets = [w for w in widgets if not getattr(w.proto, "disabled", False)]
-    if not widgets:
-        return
-    widget = choose.choice(widgets)
-    value = self.value_for(widget, choose)
-    widget.set_value(value)
-    said = [name for name, *_ in value] if widget.type == "file_uploader" and value else repr(value)[:200]
-    self.run(f"{widget.type} {getattr(widget, 'label', '')!r} {widget.key!r}: {said}")
-
-
-def value_for(self, widget, choose):
-    match widget.type:
-        case "button":
-            return True
-        case "checkbox" | "toggle":
-            return not widget.value
-        case "selectbox" | "radio":
-            return choose.choice(widget.options) if widget.options else None
-        case "multiselect":
-            most = min(len(widget.options), widget.proto.max_selections or 4)
-            chosen = choose.sample(widget.options, choose.randint(0, most))
-            typed = widget.proto.accept_new_options and choose.random() < 0.3
-            return [*chosen, choose.choice(JUNK)] if typed else chosen
-        case "button_group":
-            if widget._is_single_select:
-                return choose.choice(widget.options)
-            return choose.sample(widget.options, choose.randint(0, len(widget.options)))
-        case "number_input":
-            low = -(2.0**53) if widget.min is None else widget.min
-            high = 1e308 if widget.max is None else widget.max
-            value = min(max(choose.choice([*NUMBERS, low, high]), low), high)
-            return int(min(value, 2**53 - 1)) if widget.proto.data_type == widget.proto.INT else float(value)
-        case "text_input" | "text_area":
-            return choose.choice(JUNK)[: widget.proto.max_chars or None]
-        case "slider":
-            return choose.uniform(widget.min, widget.max)
-        case "file_uploader":
-            allowed = [
-                n
-                for n in self.world.files
-                if not widget.allowed_type or Path(n).suffix in widget.allowed_type
-            ]
-            several = 3 if widget.accept_multiple_files else 1
-            names = choose.sample(allowed, choose.randint(0, min(several, len(allowed))))
-            return [(name, self.world.files[name], "") for name in names] or None
-        case "camera_input":
-            return ("shot.jpg", png(form="JPEG"), "image/jpeg") if choose.random() < 0.8 else None
-    raise AssertionError(f"no value for a {widget.type}")
-
-
-Walk.value_for = value_for
-for number in range(6):  # most of what a reader does is to touch something
-    setattr(Walk, f"touch_{number}", rule(choose=CHOICES)(touch))
+    def value_for(self, widget, choose):
+        match widget.type:
+            case "button":
+                return True
+            case "checkbox" | "toggle":
+                return not widget.value
+            case "selectbox" | "radio":
+                return choose.choice(widget.options) if widget.options else None
+            case "multiselect":
+                most = min(len(widget.options), widget.proto.max_selections or 4)
+                chosen = choose.sample(widget.options, choose.randint(0, most))
+                typed = widget.proto.accept_new_options and choose.random() < 0.3
+                return [*chosen, choose.choice(JUNK)] if typed else chosen
+            case "button_group":
+                if widget._is_single_select:
+                    return choose.choice(widget.options)
+                return choose.sample(widget.options, choose.randint(0, len(widget.options)))
+            case "number_input":
+                low = -(2.0**53) if widget.min is None else widget.min
+                high = 1e308 if widget.max is None else widget.max
+                value = min(max(choose.choice([*NUMBERS, low, high]), low), high)
+                return (
+                    int(min(value, 2**53 - 1)) if widget.proto.data_type == widget.proto.INT else float(value)
+                )
+            case "text_input" | "text_area":
+                return choose.choice(JUNK)[: widget.proto.max_chars or None]
+            case "slider":
+                return choose.uniform(widget.min, widget.max)
+            case "file_uploader":
+                allowed = [
+                    n
+                    for n in self.world.files
+                    if not widget.allowed_type or Path(n).suffix in widget.allowed_type
+                ]
+                several = 3 if widget.accept_multiple_files else 1
+                names = choose.sample(allowed, choose.randint(0, min(several, len(allowed))))
+                return [(name, self.world.files[name], "") for name in names] or None
+            case "camera_input":
+                return ("shot.jpg", png(form="JPEG"), "image/jpeg") if choose.random() < 0.8 else None
+        raise AssertionError(f"no value for a {widget.type}")
 
 
 @pytest.mark.timeout(1_200)
