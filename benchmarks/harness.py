@@ -34,13 +34,24 @@ def find_browser(playwright: Any) -> str | None:
 @contextmanager
 def running_server(runs: Path, data: Path, *options: str) -> Iterator[str]:
     """A fresh server on 127.0.0.1 with these folders and further options of `streamlit run`; yields its address."""
+    with running_script(
+        ROOT / "app.py", *options, RESNET_LAB_RUNS=str(runs), RESNET_LAB_DATA=str(data)
+    ) as address:
+        yield address
+
+
+@contextmanager
+def running_script(script: Path, *options: str, **environment: str) -> Iterator[str]:
+    """Serves a script of Streamlit, from its own folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "RESNET_LAB_RUNS": str(runs), "RESNET_LAB_DATA": str(data)}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", script.name, "--server.headless", "true"]
     server = subprocess.Popen(
-        [*command, "--server.port", str(port), *options], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        [*command, "--server.port", str(port), *options],
+        cwd=script.parent,
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
     try:

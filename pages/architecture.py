@@ -14,6 +14,7 @@ from resnet_lab.ui.layer_view import layer_view  # noqa: E402
 from resnet_lab.ui.memory_view import memory_view  # noqa: E402
 from resnet_lab.ui.net_diagram import diagram  # noqa: E402
 from resnet_lab.ui.net_form import pick_net  # noqa: E402
+from resnet_lab.ui.state import one_of  # noqa: E402
 from resnet_lab.ui.take_away_view import take_away_view  # noqa: E402
 from resnet_lab.ui.text import escape_markdown  # noqa: E402
 
@@ -33,15 +34,7 @@ show.totals(table)
 st.caption(show.describe(spec))
 diagram(spec, table)
 
-view = st.segmented_control(
-    "View",
-    VIEWS,
-    default="Layers",
-    required=True,
-    key="section",
-    bind="query-params",
-    label_visibility="collapsed",
-)
+view = one_of("View", VIEWS, key="section", default="Layers", label_visibility="collapsed")
 if view == "Layers":
     layer_view(spec, table)
 elif view == "Memory":

@@ -1,7 +1,5 @@
 """Residual against plain: race them, then ask why."""
 
-import streamlit as st
-
 from resnet_lab.ui import shell
 
 shell.begin("Comparison")
@@ -13,6 +11,7 @@ from resnet_lab.ui.gradients_view import gradients_view  # noqa: E402
 from resnet_lab.ui.lesion_view import lesion_view  # noqa: E402
 from resnet_lab.ui.race_form import race_form  # noqa: E402
 from resnet_lab.ui.responses_view import responses_view  # noqa: E402
+from resnet_lab.ui.state import one_of  # noqa: E402
 from resnet_lab.ui.surface_view import surface_view  # noqa: E402
 
 VIEWS = {
@@ -26,13 +25,5 @@ VIEWS = {
 
 race_form()
 runs = choose_runs()
-view = st.segmented_control(
-    "View",
-    list(VIEWS),
-    default="Curves",
-    required=True,
-    key="why",
-    bind="query-params",
-    label_visibility="collapsed",
-)
+view = one_of("View", list(VIEWS), key="why", default="Curves", label_visibility="collapsed")
 VIEWS[view](runs)

@@ -13,6 +13,7 @@ from resnet_lab.ui.grid_view import grid_view  # noqa: E402
 from resnet_lab.ui.nets import choose_net  # noqa: E402
 from resnet_lab.ui.pictures import choose_gallery, choose_picture  # noqa: E402
 from resnet_lab.ui.score_view import score_view  # noqa: E402
+from resnet_lab.ui.state import one_of  # noqa: E402
 from resnet_lab.ui.trust_view import trust_view  # noqa: E402
 from resnet_lab.ui.two_nets_view import two_nets_view  # noqa: E402
 
@@ -26,14 +27,8 @@ with controls:
     picture = choose_picture(gallery, net) if gallery and net else None
 
 with results:
-    view = st.segmented_control(
-        "View",
-        [*OF_ONE, "Trust", *OF_ALL],
-        default="Answer",
-        required=True,
-        key="view",
-        bind="query-params",
-        label_visibility="collapsed",
+    view = one_of(
+        "View", [*OF_ONE, "Trust", *OF_ALL], key="view", default="Answer", label_visibility="collapsed"
     )
     if net is None and not st.session_state.get("net"):
         st.info(

@@ -7,6 +7,7 @@ from resnet_lab.ui import shell
 shell.begin("Training")
 
 from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the heading is shown first)
+from resnet_lab.ui.before_start import may_start  # noqa: E402
 from resnet_lab.ui.rate_view import rate_view  # noqa: E402
 from resnet_lab.ui.recipe_form import recipe_file, recipe_form  # noqa: E402
 from resnet_lab.ui.run_view import run_view  # noqa: E402
@@ -20,8 +21,9 @@ with form:
     problem = config if isinstance(config, str) else None
     if problem:
         st.error(escape_markdown(problem))
+    ready = not isinstance(config, str) and may_start(config)
     pressed = st.button(
-        "Train", icon=":material/play_arrow:", type="primary", width="stretch", disabled=bool(problem)
+        "Train", icon=":material/play_arrow:", type="primary", width="stretch", disabled=not ready
     )
     if pressed and not isinstance(config, str):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resnet_lab.cli_compare import add_compare
-from resnet_lab.data import Augmentation, ImageError, load_dataset, read_image
+from resnet_lab.data import Augmentation, load_dataset, read_image
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
+from resnet_lab.inspection.memory import shortage
 from resnet_lab.inspection.rollup import Depth
 from resnet_lab.inspection.take_away import EXPORTS
 from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
@@ -39,6 +41,7 @@ from resnet_lab.training.events import (
     StepEvent,
     TestEvent,
 )
+from resnet_lab.training.preflight import first_step
 
 NETS = f"a variant ({', '.join(VARIANTS)}), a spec as a JSON file, or the spec in a link of the app"
 EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
@@ -46,9 +49,14 @@ EXPECTED = (ValueError, RunError)  # one sentence for the reader, no trace
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the process's exit code: 0, or 1 with a sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of any encoding, and file names of any bytes
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
+    except KeyboardInterrupt:  # training answers to Ctrl-C by itself
+        return 130
     except BrokenPipeError:  # "| head" has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -185,6 +193,9 @@ def _train(options: argparse.Namespace) -> int:
         "augmentation": base.augmentation.to_dict() | _given(options, Augmentation)
     }
     config = TrainConfig.from_dict(base.to_dict() | changes)
+    step = first_step(config)
+    if step and (lack := shortage(*step)):
+        print(f"resnet_lab: by the lab's estimate, {lack}; it goes on", file=sys.stderr)
     return _execute(lambda: run_of_group(RunStore(), config, options.name))
 
 
@@ -218,11 +229,16 @@ def _execute(find: Callable[[], Run]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     with joined() as world:
-        run = RunStore().get(world.share(find().id if world.is_first else None))
-        if not world.is_first:
-            return 0 if follow(run, world, asked.is_set) else 1
-        print(f"{run.config.title} → {run.path}")
-        result = execute(run, asked.is_set, _Progress(), world=world)
+        run = find() if world.is_first else None
+        run_id = world.share(run.id if run else None)
+        if run is None:
+            return 0 if follow(RunStore().get(run_id), world, asked.is_set) else 1
+        run.claim()
+        try:
+            print(f"{run.config.title} → {run.path}")
+            result = execute(run, asked.is_set, _Progress(), world=world)
+        finally:
+            run.release()  # whatever ends it before it begins leaves nothing in a queue
     status = run.status
     tail = ""
     if result is not None and result.net is not None and result.test_accuracy is not None:
@@ -250,7 +266,7 @@ class _Progress:
             case StepEvent():
                 done = round(20 * event.step / self.total)
                 self._show(
-                    f"[{'█' * done}{'·' * (20 - done)}] {event.step:,}/{self.total:,}  loss {event.loss:.3f}  "
+                    f"[{'#' * done}{'.' * (20 - done)}] {event.step:,}/{self.total:,}  loss {event.loss:.3f}  "
                     f"accuracy {event.accuracy:.1%}  {event.images_per_second:,.0f} images/s  "
                     f"{event.seconds_left:,.0f} s left"
                 )
@@ -296,11 +312,12 @@ def _predict(options: argparse.Namespace) -> int:
     for path in options.images:
         try:
             picture = net.prepare(read_image(path, path.name))
-        except (ImageError, OSError) as error:
-            print(f"{path}: {error}", file=sys.stderr)
+            best = net.predict(picture[None])[0].topk(min(options.top, len(net.classes)))
+        except Exception as error:  # whatever one image does, the others are answered
+            words = str(error).splitlines() or [type(error).__name__]
+            print(f"{path}: {words[0]}", file=sys.stderr)
             failed = 1
             continue
-        best = net.predict(picture[None])[0].topk(min(options.top, len(net.classes)))
         answers = zip(best.values.tolist(), best.indices.tolist(), strict=True)
         print(f"{path}: " + ", ".join(f"{net.classes[i]} {p:.1%}" for p, i in answers))
     return failed

@@ -127,7 +127,10 @@ def read_json(text: str | bytes, what: str) -> dict[str, Any]:
         raise SchemaError(f"{what} has up to {MAX_JSON:,} bytes of JSON, this has {len(text):,}")
     try:
         data = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
-    except UnicodeDecodeError:
+        json.dumps(
+            data, ensure_ascii=False
+        ).encode()  # half of a surrogate pair can be neither shown nor kept
+    except UnicodeError:
         raise SchemaError(f"{what} is a JSON object, this is not text in UTF-8") from None
     except (ValueError, RecursionError) as error:  # a number of over 4,300 digits is a ValueError, too
         raise SchemaError(f"{what} is a JSON object, this is not JSON: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ OnPass = Callable[[], None]
 NOISY = 24  # samples of SmoothGrad
 NOISE = 0.15  # its standard deviation, as a part of the picture's range (Smilkov et al. 2017, Sec. 3.1)
 STEPS = 32  # of the path of Integrated Gradients
-PATCHES = 16  # places of the occluding patch along a side, half overlapping
+PATCHES = 16  # strides of the occluding patch along a side; it is two strides wide, so it has one place less
 
 
 class Cancelled(Exception):
@@ -96,8 +97,10 @@ def class_maps(
 @contextmanager
 def _lent(model: nn.Module, images: Tensor, on_pass: OnPass | None) -> Iterator[Tensor]:
     """The model, undisturbed, and pictures that can enter a backward pass."""
-    if images.ndim != 4 or not images.is_floating_point():
-        raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; they must be float (N, 3, H, W)")
+    if images.ndim != 4 or not images.is_floating_point() or not images.numel():
+        raise ValueError(
+            f"images are {images.dtype} {tuple(images.shape)}; they must be float (N, 3, H, W), none of these 0"
+        )
     with undisturbed(model), torch.inference_mode(False), torch.enable_grad():
         if on_pass is not None:
             model.register_forward_pre_hook(lambda *_: on_pass())  # taken away by `undisturbed`
@@ -174,10 +177,16 @@ def integrated_gradients(model: nn.Module, images: Tensor, classes: Tensor, _: L
 
 @torch.no_grad()
 def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Tensor:
-    """How much the score falls when a patch turns mean grey (Zeiler and Fergus 2014, Sec. 4.2); (N, 1, H, W)."""
-    stride = -(-images.shape[-1] // PATCHES)
-    window = (3, 2 * stride, 2 * stride)
-    falls: Tensor = Occlusion(model).attribute(images, window, (3, stride, stride), target=classes)
+    """How much the score falls when a patch turns mean grey (Zeiler and Fergus 2014, Sec. 4.2); (N, 1, H, W).
+
+    Each side has its own stride, so that an oblong picture takes no more passes than a square one.
+    """
+    strides = [math.ceil(side / PATCHES) for side in images.shape[-2:]]
+    window = [min(2 * stride, side) for stride, side in zip(strides, images.shape[-2:], strict=True)]
+    channels = images.shape[1]
+    falls: Tensor = Occlusion(model).attribute(
+        images, (channels, *window), (channels, *strides), target=classes
+    )
     return falls.sum(1, keepdim=True)
 
 
@@ -185,8 +194,8 @@ def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Te
 class Method:
     """A way to make maps: by `compute`, or, for class activation maps, by how they `combine` features and gradients.
 
-    `passes` is how often the net is run for it, at most, whatever the number of pictures; if it `has_gradient`, a
-    backward pass comes after most of them.
+    `passes` is how often the net is run for it, at most, whatever the number and the size of the pictures, besides
+    the one that finds the predicted class; if it `has_gradient`, a backward pass comes after most of them.
     """
 
     title: str

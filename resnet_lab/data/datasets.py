@@ -1,5 +1,6 @@
 """The data sets by name."""
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +80,7 @@ def dataset_info(name: str, root: str | Path | None = None) -> DatasetInfo:
     A relative folder is looked for in the working directory, then in the data folder. Raises DatasetError if
     the name is unknown or the folder is not fit to use.
     """
-    if (folder := _folder_of(name, root)) is not None:
+    if (folder := folder_of(name, root)) is not None:
         return replace(folder_info(folder), name=name)
     if name not in DATASETS:
         known = ", ".join(DATASETS)
@@ -89,8 +90,8 @@ def dataset_info(name: str, root: str | Path | None = None) -> DatasetInfo:
 
 def is_downloaded(name: str, root: str | Path | None = None) -> bool:
     """Whether `load_dataset` can do without the network. Raises DatasetError if the name is unknown."""
-    if (folder := _folder_of(name, root)) is not None:
-        return folder.is_dir()
+    if (folder := folder_of(name, root)) is not None:
+        return os.path.isdir(folder)
     dataset_info(name)
     place = data_root(root)
     if name not in TORCHVISION or has_archive(name, place):
@@ -125,7 +126,7 @@ def load_dataset(
             f"The picture size is {image_size}; it must lie between {MIN_SIZE} and {MAX_SIZE}."
         )
     place = data_root(root)
-    if (folder := _folder_of(name, root)) is not None:
+    if (folder := folder_of(name, root)) is not None:
         return replace(load_folder(folder, split, place, image_size, limit, progress), name=name)
     info = dataset_info(name)
     size = image_size or info.image_size
@@ -135,12 +136,17 @@ def load_dataset(
     return _load_shapes(info, split, place, size, min(limit or count, count), progress)
 
 
-def _folder_of(name: str, root: str | Path | None) -> Path | None:
+def folder_of(name: str, root: str | Path | None = None) -> Path | None:
+    """The folder that a data set's name stands for; None for one of `DATASETS`. Raises DatasetError if it has no path."""
     if not name.startswith("folder:"):
         return None
-    folder = Path(name.removeprefix("folder:")).expanduser()
+    if not (path := name.removeprefix("folder:")):
+        raise DatasetError("There is no path behind 'folder:'; name a folder.")
+    with contextlib.suppress(ValueError):  # a null byte behind a ~
+        path = os.path.expanduser(path)
+    folder = Path(path)
     inside = data_root(root) / folder
-    return inside if not folder.exists() and inside.is_dir() else folder
+    return inside if not os.path.exists(folder) and os.path.isdir(inside) else folder
 
 
 def _load_shapes(

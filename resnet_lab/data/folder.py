@@ -1,60 +1,32 @@
 """A data set from a folder of pictures, one sub-folder a class."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from resnet_lab.data.base import Dataset, DatasetError, DatasetInfo, Progress, balanced_order
+from resnet_lab.data.base import Dataset, DatasetError, DatasetInfo, Progress
 from resnet_lab.data.cache import Record, cache_path, load_or_build
-from resnet_lab.data.preprocess import FORMATS, ImageError, image_to_tensor, read_image
+from resnet_lab.data.listing import Listing, list_folder, why_unreadable
+from resnet_lab.data.names import printable
+from resnet_lab.data.preprocess import ImageError, decoded_image, image_to_tensor, read_size
+from resnet_lab.data.scan import ImageFile, name_counts
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-TEST_FRACTION = 0.2  # where the folder itself has no test part
+DECODER_VERSION = 2  # part of the cache's key: to be raised when `read_image` gives other pixels than before
 FALLBACK_SIZE = 64  # where the pictures have no common small size
 LARGEST_KEPT_SIZE = 224
 SIZE_SAMPLE, STATISTICS_SAMPLE = 64, 1000  # pictures looked at for the size, and for mean and std
 MEMORY_LIMIT_GB = 8
+MUCH_CUT = 0.25  # of an image's area; how many lose more than this by the centre crop is said
 CHUNK = 64  # pictures per task of the thread pool
 
 PLACEHOLDER_MEAN, PLACEHOLDER_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # until pictures are decoded
-
-
-class PictureFile(NamedTuple):
-    path: str
-    name: str
-    size: int  # bytes
-    mtime_ns: int
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What lies in the folder, by name alone; each split is in an order whose prefixes are balanced."""
-
-    folder: Path
-    classes: tuple[str, ...]
-    files: dict[str, list[PictureFile]]  # by split
-    labels: dict[str, Tensor]  # by split, int64 (N,)
-    notes: tuple[str, ...]
-
-    def common_size(self) -> int | None:
-        """The side that a sample of the training pictures share, if they are square and not large."""
-        sizes = set()
-        for file in self.files["train"][:SIZE_SAMPLE]:
-            try:
-                with Image.open(file.path, formats=FORMATS) as image:
-                    sizes.add(image.size)
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-                continue  # decoding will count it among the unreadable
-        width, height = sizes.pop() if len(sizes) == 1 else (0, 1)
-        return width if width == height <= LARGEST_KEPT_SIZE else None
 
 
 def folder_info(folder: Path) -> DatasetInfo:
@@ -64,15 +36,15 @@ def folder_info(folder: Path) -> DatasetInfo:
     listing = list_folder(folder)
     return DatasetInfo(
         name=f"folder:{folder}",
-        title=folder.resolve().name,
+        title=printable(folder.resolve().name),
         classes=listing.classes,
-        image_size=listing.common_size() or FALLBACK_SIZE,
+        image_size=_common_size(listing) or FALLBACK_SIZE,
         train_count=len(listing.files["train"]),
         test_count=len(listing.files["test"]),
         download_mb=0,
         mean=PLACEHOLDER_MEAN,
         std=PLACEHOLDER_STD,
-        note=" ".join(listing.notes) or f"Pictures from {folder}.",
+        note=" ".join(listing.notes) or f"Pictures from {printable(str(folder))}.",
     )
 
 
@@ -81,11 +53,13 @@ def load_folder(
 ) -> Dataset:
     """Decode one split of a folder to squares of `image_size`; see `load_dataset` for the arguments.
 
-    Raises DatasetError if the folder is missing, is empty, has pictures of fewer than two classes, has other
-    classes to test than to train, or holds nothing readable, or more than fits in memory.
+    Raises:
+        DatasetError: as `list_folder`; or a class has nothing readable in a split, or the images take more
+            memory than is allowed.
     """
     listing = list_folder(folder)
-    common = listing.common_size()
+    _require_readable_test(listing)
+    common = _common_size(listing)
     size = image_size or common or FALLBACK_SIZE
     available = len(listing.files[split])
     count = min(limit or available, available)
@@ -98,7 +72,8 @@ def load_folder(
         return _statistics(_decode(listing, "train", sample, size, None)["images"])
 
     path = cache_path(root, f"folder-{split}", *_key(listing, split, count, size))
-    record, notes = load_or_build(path, {"images", "labels", "resized", "unreadable"}, decode)
+    record, notes = load_or_build(path, {"images", "labels", "resized", "lost", "unreadable", "reason"}, decode)
+    _require_each_class(listing, split, record)
     path = cache_path(root, "folder-statistics", *_key(listing, "train", sample, size))
     statistics, _ = load_or_build(path, {"mean", "std"}, measure)
     if image_size is None and common is None:
@@ -111,141 +86,132 @@ def load_folder(
         classes=listing.classes,
         mean=tuple(statistics["mean"]),
         std=tuple(statistics["std"]),
-        notes=listing.notes + _decoding_notes(record, count, size) + notes,
+        notes=listing.notes + _decoding_notes(listing.classes, record, size) + notes,
     )
 
 
-def list_folder(folder: Path) -> Listing:
-    """Find the classes and files of a folder. Raises DatasetError."""
-    if not folder.exists():
-        raise DatasetError(f"There is no folder {folder}; check the path.")
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is a file, not a folder; unpack it, or name the folder it lies in.")
-    try:
-        divided = (folder / "train").is_dir()
-        train, notes = _scan(folder / "train" if divided else folder)
-        if divided and (folder / "test").is_dir():
-            test, test_notes = _scan(folder / "test")
-            _require_same_classes(folder, set(train), set(test))
-            notes += test_notes
-        else:
-            train, test = _divide(train)
-            notes += (
-                f"{folder} has no test part, so {TEST_FRACTION:.0%} of each class were held back for it.",
-            )
-    except OSError as error:
-        raise DatasetError(
-            f"{error.filename} cannot be read ({error.strerror}); check its rights."
-        ) from error
-    classes = tuple(sorted(train))
-    files, labels = {}, {}
-    for split, by_class in (("train", train), ("test", test)):
-        every = [file for name in classes for file in by_class[name]]
-        counts = torch.tensor([len(by_class[name]) for name in classes])
-        by_label = torch.arange(len(classes)).repeat_interleave(counts)
-        order = balanced_order(by_label, seed=0)
-        files[split], labels[split] = [every[i] for i in order.tolist()], by_label[order]
-    return Listing(folder, classes, files, labels, notes)
+def _common_size(listing: Listing) -> int | None:
+    """The side that a sample of the training images share, if they are square and not large."""
+    sizes = set()
+    for file in listing.files["train"][:SIZE_SAMPLE]:
+        with contextlib.suppress(ImageError):  # decoding will count it among the unreadable
+            sizes.add(read_size(Path(file.path), file.name))
+    width, height = sizes.pop() if len(sizes) == 1 else (0, 1)
+    return width if width == height <= LARGEST_KEPT_SIZE else None
 
 
-def _scan(folder: Path) -> tuple[dict[str, list[PictureFile]], tuple[str, ...]]:
-    """The picture files of each class folder, sorted by name, and notes on classes without any."""
-    found = {}
-    with os.scandir(folder) as entries:
-        names = sorted(
-            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "_"))
-        )
-    for name in names:
-        found[name] = list(_pictures(folder / name))
-    full = {name: files for name, files in found.items() if files}
-    if not full:
-        raise DatasetError(
-            f"No pictures were found in {folder}; put them into one sub-folder for each class."
-        )
-    if len(full) == 1:
-        raise DatasetError(
-            f"{folder} holds pictures of one class only, '{next(iter(full))}'; a net needs at least two to "
-            "choose from, so add a folder for another."
-        )
-    notes = tuple(
-        f"Class '{name}' was left out: {folder / name} has no pictures." for name in found.keys() - full
-    )
-    return full, notes
+def _require_readable_test(listing: Listing) -> None:
+    """That a class has nothing to test with is said before an hour of training, not after. Raises DatasetError."""
+    files = defaultdict(list)
+    for file, label in zip(listing.files["test"], listing.labels["test"].tolist(), strict=True):
+        files[listing.classes[label]].append(file)
+    for name, of_class in files.items():
+        if reason := why_unreadable(of_class):
+            raise DatasetError(f"None of the {len(of_class):,} test pictures of '{name}' is readable: {reason}")
 
 
-def _pictures(folder: Path) -> Iterator[PictureFile]:
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            name = entry.name
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and entry.is_file():
-                status = entry.stat()
-                yield PictureFile(entry.path, name, status.st_size, status.st_mtime_ns)
-
-
-def _require_same_classes(folder: Path, train: set[str], test: set[str]) -> None:
-    for extra, has, lacks in ((train - test, "train", "test"), (test - train, "test", "train")):
-        if extra:
-            names = ", ".join(f"'{name}'" for name in sorted(extra)[:3])
-            raise DatasetError(
-                f"In {folder}, {has} has pictures of {names} and {lacks} has none; give both the same classes."
-            )
-
-
-def _divide(
-    by_class: dict[str, list[PictureFile]],
-) -> tuple[dict[str, list[PictureFile]], dict[str, list[PictureFile]]]:
-    """Split (train, test) by a hash of the file names: adding a picture moves few others."""
-    train, test = {}, {}
-    for name, files in by_class.items():
-        if len(files) < 2:
-            raise DatasetError(
-                f"Class '{name}' has only one picture; it needs two, one of them to test with."
-            )
-        ordered = sorted(files, key=lambda file: hashlib.sha256(file.name.encode()).digest())
-        count = max(1, round(len(files) * TEST_FRACTION))
-        test[name], train[name] = ordered[:count], ordered[count:]
-    return train, test
+def _require_each_class(listing: Listing, split: str, record: Record) -> None:
+    """Headers can be good and what lies behind them bad, in all images of a class. Raises DatasetError."""
+    kept = record["labels"].bincount(minlength=len(listing.classes))
+    for name, good, bad in zip(listing.classes, kept.tolist(), record["unreadable"].tolist(), strict=True):
+        if bad and not good:
+            what = f"{bad:,} {'test' if split == 'test' else 'training'} pictures of '{name}'"
+            raise DatasetError(f"None of the {what} is readable: {record['reason']}")
 
 
 def _key(listing: Listing, split: str, count: int, size: int) -> tuple[object, ...]:
     digest = hashlib.sha256()
-    for file in listing.files[split][:count]:
-        digest.update(f"{file.path}\0{file.size}\0{file.mtime_ns}\n".encode())
-    return str(listing.folder.resolve()), listing.classes, size, digest.hexdigest()
+    for file in listing.files[split]:
+        digest.update(os.fsencode(f"{file.path}\0{file.size}\0{file.mtime_ns}\n"))
+    return DECODER_VERSION, str(listing.folder.resolve()), listing.classes, size, count, digest.hexdigest()
+
+
+class _Rows:
+    """What images are decoded into: each into a row of its own, in any thread."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self.size = size
+        self.images = torch.empty(count, 3, size, size, dtype=torch.uint8)
+        self.resized = torch.zeros(count, dtype=torch.bool)
+        self.lost = torch.zeros(count)  # share of the area that the centre crop cut off
+        self.readable = torch.ones(count, dtype=torch.bool)
+
+    def read(self, files: Mapping[int, ImageFile]) -> dict[int, str]:
+        """Decode a file into each of these rows; returns what is wrong with those that cannot be read."""
+        problems = {}
+        for row, file in files.items():
+            path = Path(file.path)
+            try:
+                with decoded_image(path, path.name) as image:
+                    self.images[row] = image_to_tensor(image, self.size)
+                    self.resized[row] = image.size != (self.size, self.size)
+                    self.lost[row] = 1 - min(image.size) / max(image.size)
+            except ImageError as error:
+                problems[row] = str(error)
+        return problems
 
 
 def _decode(listing: Listing, split: str, count: int, size: int, progress: Progress | None) -> Record:
-    """Decode with threads (Pillow lets go of the interpreter lock while it decodes). Raises DatasetError."""
+    """The first `count` images of a split; in the place of an unreadable one, another of its class if there is one.
+
+    Returns `images` uint8 (N, 3, size, size) and `labels` int64 (N,); `resized`, how many had another size; `lost`
+    float32 (N,), the share of each image's area that the centre crop cut off; `unreadable` int64 (classes,), and
+    `reason`, what is wrong with the first of those.
+
+    Raises:
+        DatasetError: none is readable, or they take too much memory.
+    """
     _require_memory(count, size)
-    files = listing.files[split][:count]
-    images = torch.empty(count, 3, size, size, dtype=torch.uint8)
-    problems: list[str | None] = [None] * count
-    resized = torch.zeros(count, dtype=torch.bool)
+    files, labels = listing.files[split], listing.labels[split].tolist()
+    rows = _Rows(count, size)
+    spares: dict[int, deque[ImageFile]] = defaultdict(deque)  # by label
+    for file, label in zip(files[count:], labels[count:], strict=True):
+        spares[label].append(file)
+    unreadable, reason = torch.zeros(len(listing.classes), dtype=torch.int64), ""
+    todo = dict(enumerate(files[:count]))
+    while todo:
+        problems = _in_threads(rows.read, todo, count, progress)
+        todo = {}
+        for row, problem in sorted(problems.items()):
+            unreadable[labels[row]] += 1
+            reason = reason or problem
+            if spare := spares[labels[row]]:
+                todo[row] = spare.popleft()
+            else:
+                rows.readable[row] = False
+    if not rows.readable.any():
+        folder = printable(str(listing.folder))
+        raise DatasetError(f"None of the {count:,} pictures in {folder} is readable: {reason}")
+    return {
+        "images": rows.images if rows.readable.all() else rows.images[rows.readable],
+        "labels": listing.labels[split][:count][rows.readable],
+        "resized": int(rows.resized[rows.readable].sum()),
+        "lost": rows.lost[rows.readable],
+        "unreadable": unreadable,
+        "reason": reason,
+    }
 
-    def decode_chunk(start: int) -> None:
-        for i, file in enumerate(files[start : start + CHUNK], start):
-            try:
-                image = read_image(Path(file.path), file.name)
-            except ImageError as error:
-                problems[i] = str(error)
-                continue
-            resized[i] = image.size != (size, size)
-            images[i] = image_to_tensor(image, size)
 
+def _in_threads(
+    read: Callable[[dict[int, ImageFile]], dict[int, str]],
+    files: dict[int, ImageFile],
+    count: int,
+    progress: Progress | None,
+) -> dict[int, str]:
+    """`read` for all files, in chunks. Pillow lets go of the interpreter lock while it decodes."""
+    items = list(files.items())
+    chunks = [dict(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)]
+    problems = {}
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
-        _wait([pool.submit(decode_chunk, start) for start in range(0, count, CHUNK)], count, progress)
+        for done, task in enumerate(as_completed([pool.submit(read, chunk) for chunk in chunks]), 1):
+            problems.update(task.result())
+            if progress:
+                pictures = min(done * CHUNK, count)
+                progress(pictures / count, f"Reading pictures: {pictures:,} of {count:,}")
     finally:
         pool.shutdown(cancel_futures=True)  # when `progress` raises to cancel, the rest is dropped
-    readable = torch.tensor([problem is None for problem in problems])
-    if not readable.any():
-        raise DatasetError(f"None of the {count:,} pictures in {listing.folder} is readable: {problems[0]}")
-    return {
-        "images": images if readable.all() else images[readable],
-        "labels": listing.labels[split][:count][readable],
-        "resized": int(resized.sum()),
-        "unreadable": int((~readable).sum()),
-    }
+    return problems
 
 
 def _require_memory(count: int, size: int) -> None:
@@ -257,24 +223,25 @@ def _require_memory(count: int, size: int) -> None:
         )
 
 
-def _wait(tasks: list[Future[None]], count: int, progress: Progress | None) -> None:
-    for done, task in enumerate(as_completed(tasks), 1):
-        task.result()
-        if progress:
-            pictures = min(done * CHUNK, count)
-            progress(pictures / count, f"Reading pictures: {pictures:,} of {count:,}")
-
-
 def _statistics(images: Tensor) -> Record:
     """Mean and standard deviation of each channel over all pixels, in 0..1."""
     values = images.transpose(0, 1).flatten(1).double() / 255  # (3, N·H·W)
     return {"mean": values.mean(dim=1).tolist(), "std": values.std(dim=1).clamp(min=1e-3).tolist()}
 
 
-def _decoding_notes(record: Record, count: int, size: int) -> tuple[str, ...]:
-    notes = []
+def _decoding_notes(classes: tuple[str, ...], record: Record, size: int) -> tuple[str, ...]:
+    count, cut, notes = len(record["labels"]), record["lost"][record["lost"] > 0], []
     if record["resized"]:
         notes.append(f"{record['resized']:,} of {count:,} pictures were resized to {size} × {size}.")
-    if record["unreadable"]:
-        notes.append(f"{record['unreadable']:,} of {count:,} pictures were unreadable and left out.")
+    if len(cut):
+        many = int((cut > MUCH_CUT).sum())
+        notes.append(
+            f"{len(cut):,} of {count:,} pictures lost their sides to the centre crop, at most {cut.max():.0%} of the "
+            f"area{f'; {many:,} of them lost more than {MUCH_CUT:.0%}' if many else ''}."
+        )
+    unreadable = dict(zip(classes, record["unreadable"].tolist(), strict=True))
+    if total := sum(unreadable.values()):
+        notes.append(
+            f"{total:,} of {count + total:,} pictures were unreadable and left out: {name_counts(unreadable)}."
+        )
     return tuple(notes)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+from resnet_lab.data.names import SUFFIXES, is_hidden, is_image_name, printable
+
+__all__ = ["MEGABYTE", "SUFFIXES", "Limits", "Uploads", "collect"]
+
 MEGABYTE = 10**6
-# What Python's reader raises for archives that are damaged, or made to do harm.
-BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, OSError, ValueError)
 KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others are unpacked without a bound
 Entry = tuple[str, int, Callable[[], bytes]]  # a picture's name, its bytes by the header, and how to read it
 
@@ -47,12 +46,12 @@ def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Up
         if len(found.pictures) == limits.pictures or spent + size > limits.bytes_all:
             over += 1
             continue
+        spent += size  # also for what fails: a thousand bad entries cost as much work as good ones
         try:
             content = read()
-        except BROKEN as error:
-            found.problems.append(f"{name} cannot be unpacked ({error}); pack it again as an ordinary zip file.")
+        except Exception as error:
+            found.problems.append(_broken(name, error))
             continue
-        spent += size
         found.pictures.append((_unused(name, taken), content))
     if over:
         found.problems.append(
@@ -64,14 +63,21 @@ def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Up
 
 def _flat(files: Iterable[tuple[str, bytes]], limits: Limits, problems: list[str]) -> Iterator[Entry]:
     for name, data in files:
-        if name.lower().endswith(SUFFIXES) or not zipfile.is_zipfile(io.BytesIO(data)):
-            yield name, len(data), partial(bytes, data)
-            continue
+        name = printable(name)
         try:
+            if is_image_name(name) or not zipfile.is_zipfile(io.BytesIO(data)):
+                yield name, len(data), partial(bytes, data)
+                continue
             with zipfile.ZipFile(io.BytesIO(data)) as packed:
                 yield from _unpacked(name, packed, limits, problems)
-        except BROKEN as error:
-            problems.append(f"{name} cannot be unpacked ({error}); pack it again as an ordinary zip file.")
+        except Exception as error:
+            problems.append(_broken(name, error))
+
+
+def _broken(name: str, error: Exception) -> str:
+    """Python's reader raises all kinds of errors for archives that are damaged, or made to do harm."""
+    reason = printable(" ".join(str(error).split())) or type(error).__name__
+    return f"{name} cannot be unpacked ({reason}); pack it again as an ordinary zip file."
 
 
 def _unpacked(
@@ -80,14 +86,14 @@ def _unpacked(
     """The archive's pictures, none of them read yet."""
     others = 0
     for entry in packed.infolist():
-        name = _real_name(entry)
-        path = PurePosixPath(name.replace("\\", "/"))
-        hidden = any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in path.parts)
+        path = PurePosixPath(_real_name(entry).replace("\\", "/"))
+        name = printable(str(path))
+        hidden = any(is_hidden(part) for part in path.parts if part != "..")
         if not path.parts or entry.is_dir() or hidden:
             continue
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
             problems.append(f"{archive}: {name} leads out of the archive and was left out.")
-        elif path.suffix.lower() not in SUFFIXES:
+        elif not is_image_name(path.name):
             others += 1
         elif entry.flag_bits & 1:
             problems.append(f"{archive} is encrypted; pack it again without a password.")
@@ -98,7 +104,7 @@ def _unpacked(
             megabytes = f"{entry.file_size / MEGABYTE:,.0f} MB, over {limits.bytes_each / MEGABYTE:,.0f}"
             problems.append(f"{archive}: {name} unpacks to {megabytes}, and was left out.")
         else:
-            yield str(path), entry.file_size, partial(_read, packed, entry)
+            yield name, entry.file_size, partial(_read, packed, entry)
     if others:
         what = "1 file that is no picture was" if others == 1 else f"{others:,} files that are no pictures were"
         problems.append(f"{archive}: {what} left out.")

@@ -10,6 +10,10 @@ from plotly.colors import hex_to_rgb, sequential
 Pixels = NDArray[np.uint8]  # (H, W, 3), RGB
 Heat = NDArray[np.float32]  # (H, W), 0 to 1, or -1 to 1
 Mask = NDArray[np.bool_]  # (H, W)
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of an image
+
+LONGEST = 4  # of the short side; the ends of longer images are not shown
+DIMMED = 0.65  # part of mid grey where the net does not see
 
 # Brightness rises evenly in all of them, so they read the same without colour vision. Laid over a picture, Inferno,
 # from black to pale yellow, leaves lit what the net looks at.
@@ -45,6 +49,42 @@ def overlay(image: Pixels, heat: Heat, opacity: float, colours: str = "Inferno")
         raise ValueError(f"opacity is {opacity}; it may be from 0 to 1")
     blended = (1 - opacity) * image + opacity * colourise(heat, colours)
     return np.round(blended).astype(np.uint8)
+
+
+def middle_square(width: int, height: int, part: float = 1.0) -> Box:
+    """What a net sees that scales the short side of an image and cuts out the middle, `part` of it a side."""
+    side = part * min(width, height)
+    left, top = ((length - side) / 2 for length in (width, height))
+    if part == 1:  # whole pixels are cut out before the scaling
+        left, top = left // 1, top // 1
+    return left, top, left + side, top + side
+
+
+def at_side(image: Image.Image, box: Box, side: int) -> tuple[Pixels, Box]:
+    """An RGB image to be shown with a short side of about `side`, and where in it the box is.
+
+    Larger images are scaled down; in smaller ones every pixel becomes a crisp square.
+    """
+    longest = LONGEST * min(image.size)
+    left, top = (max(length - longest, 0) // 2 for length in image.size)
+    image = image.crop((left, top, image.width - left, image.height - top))
+    short = min(image.size)
+    scale = -(-side // short) if short < side else side / short
+    size = round(image.width * scale), round(image.height * scale)
+    resampling = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
+    moved = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    return np.asarray(image.resize(size, resampling)), tuple(scale * length for length in moved)  # type: ignore[return-value]
+
+
+def overlay_within(image: Pixels, box: Box, heat: Heat, opacity: float, colours: str = "Inferno") -> Pixels:
+    """The coloured `heat`, of any size, over the box of the image that it is about; what lies around it is dimmed."""
+    left, top, right, bottom = map(round, box)
+    left, top = min(left, image.shape[1] - 1), min(top, image.shape[0] - 1)
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    result = np.round((1 - DIMMED) * image + DIMMED * 128).astype(np.uint8)
+    seen = image[top:bottom, left:right]
+    result[top:bottom, left:right] = overlay(seen, enlarge_heat(heat, *seen.shape[:2]), opacity, colours)
+    return result
 
 
 def outline(image: Pixels, mask: Mask, width: int = 1) -> Pixels:

@@ -23,6 +23,7 @@ from resnet_lab.models import ModelSpec
 VALUE_BYTES = {"float32": 4, "bf16": 2, "fp16": 2}
 STATES = {"sgd": 1, "adam": 2}  # float32 values that the optimizer keeps for each parameter
 MAX_BATCH = 4096
+ROOM = 0.8  # the part of the free memory that a step may take
 STEP = "resnet_lab.inspection.step"  # what the process runs
 
 
@@ -103,8 +104,9 @@ def measure_step(
     Raises:
         ValueError: the step would not fit into the free memory, or did not come to its end.
     """
-    need = estimate_step(layer_table(spec, input_size), batch, precision, optimizer).total
-    _check_room(need)
+    estimate_step(layer_table(spec, input_size), batch, precision, optimizer)  # refuses what it does not know
+    if problem := shortage(spec, input_size, batch, precision, optimizer):
+        raise ValueError(problem)
     ask = {
         "spec": spec.to_dict(),
         "input_size": input_size,
@@ -142,13 +144,25 @@ def _process(ask: str, complaints: IO[str]) -> Iterator[subprocess.Popen[str]]:
             process.stdout.close()
 
 
-def _check_room(need: int) -> None:
-    if torch.cuda.is_available():
-        free, where = torch.cuda.mem_get_info()[0], "GPU"
-    else:
-        free, where = psutil.virtual_memory().available, "machine"
-    if need > 0.8 * free:
-        raise ValueError(
-            f"a step needs about {need / 1e9:,.1f} GB and this {where} has {free / 1e9:,.1f} GB free; "
-            "choose a smaller batch or smaller pictures"
-        )
+def shortage(
+    spec: ModelSpec,
+    input_size: Shape,
+    batch: int,
+    precision: str = "float32",
+    optimizer: str = "sgd",
+    device: torch.device | None = None,
+) -> str:
+    """In words, that such a step does not fit into the memory that is free now; "" where it does.
+
+    Raises:
+        ValueError: as `estimate_step`, which counts a larger batch as the largest that it takes.
+    """
+    need = estimate_step(layer_table(spec, input_size), min(batch, MAX_BATCH), precision, optimizer).total
+    on_gpu = torch.cuda.is_available() if device is None else device.type == "cuda"
+    free = torch.cuda.mem_get_info(device)[0] if on_gpu else psutil.virtual_memory().available
+    if need <= ROOM * free:
+        return ""
+    return (
+        f"a step needs about {need / 1e9:,.1f} GB and this {'GPU' if on_gpu else 'machine'} has "
+        f"{free / 1e9:,.1f} GB free; choose a smaller batch or smaller pictures"
+    )

@@ -24,6 +24,7 @@ from resnet_lab.inspection.layer import (
     values_of,
     window_of,
 )
+from resnet_lab.inspection.on_meta import META, on_meta, reason, stand_ins, unchanged
 from resnet_lab.inspection.receptive_field import Field
 from resnet_lab.inspection.records import LayerRow, Shape, say_shape
 
@@ -42,6 +43,10 @@ VIEWS = JOINED | {
     "permute", "transpose", "contiguous", "unsqueeze", "getitem", "chunk", "split", "unbind", "expand",
     "detach", "to", "float", "half", "type", "get", "T", "mT", "clone",
 }  # fmt: skip
+CONSTANTS = {  # made like a tensor, but not out of its values
+    "new_tensor", "new_empty", "new_zeros", "new_ones", "new_full", "empty_like", "zeros_like", "ones_like",
+    "full_like", "rand_like", "randn_like", "randint_like",
+}  # fmt: skip
 _LOCK = threading.Lock()  # hooks, modes and parameters of a module are swapped for the time of a trace
 
 
@@ -49,7 +54,8 @@ def trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
     """The rows of `model` for one picture of `size` (C, H, W).
 
     The model runs once on meta copies of its parameters and buffers: nothing is computed, no weight is
-    copied, and its modes, hooks, statistics and `requires_grad` are as before, also after an error.
+    copied, and its modes, hooks, statistics and attributes are as before, also after an error. Tensors that its
+    forward makes, holds or moves elsewhere come to the meta device too.
 
     Raises:
         ValueError: where its forward fails or nothing is left of the picture; it names the layer.
@@ -62,25 +68,16 @@ def _trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
     recorder = _Recorder(model)
     dtype = next((t.dtype for t in model.parameters() if t.is_floating_point()), torch.float32)
     picture = torch.empty(1, *size, dtype=dtype, device="meta")
-    meta = _on_meta(model)
+    meta = stand_ins(model)
     recorder.begin(picture, meta)
     try:
         with _watched(model, recorder):
             torch.func.functional_call(model, meta, (picture,))
     except Exception as error:  # a net of anyone's: its forward may raise whatever it likes
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ValueError(
-            f"with an input of {say_shape(size)} the net fails at {recorder.current}: {reason}"
+            f"with an input of {say_shape(size)} the net fails at {recorder.current}: {reason(error)}"
         ) from error
     return recorder.finish()
-
-
-def _on_meta(model: nn.Module) -> dict[str, Tensor]:
-    """Stand-ins for the parameters and buffers; autograd will ask the same ones for gradients."""
-    stand_ins = {name: torch.empty_like(b, device="meta") for name, b in model.named_buffers()}
-    for name, p in model.named_parameters():
-        stand_ins[name] = torch.empty_like(p, device="meta", requires_grad=p.requires_grad)
-    return stand_ins
 
 
 class _Recorder:
@@ -97,7 +94,7 @@ class _Recorder:
         self.called: set[int] = set()
         self.inside: list[str] = []  # the modules that are being called, outermost first
         self.opaque = 0  # how many of them are layers of torch.nn, whose own calls are no rows
-        self.fields: dict[int, Field] = {}  # by id of the tensor
+        self.fields: dict[int, Field] = {}  # by id of the tensor; of those that depend on the picture
         self.alive: list[Tensor] = []  # so that no id and no storage is used a second time
         self.kept = _Kept()
 
@@ -136,15 +133,15 @@ class _Recorder:
         return self.inside[-1] if self.inside else ""
 
     def function(self, name: str, inputs: Any, output: Any, macs: int) -> None:
-        """A call that no hook sees. Views compute nothing and are no rows."""
+        """A call that no hook sees. Views and constants compute nothing and are no rows."""
         shape_in, shape_out = shape_of(inputs), shape_of(output)
-        field: Field = ()
-        if name in ELEMENTWISE | JOINED:
-            known = [self.fields[id(t)] for t in tensors_of(inputs) if id(t) in self.fields]
-            field = receptive_field.union(known)
+        known = [self.fields[id(t)] for t in tensors_of(inputs) if id(t) in self.fields]
+        field: Field | None = None
+        if known and name not in CONSTANTS:
+            field = receptive_field.union(known) if name in ELEMENTWISE | JOINED else ()
         if field and name in JOINED and shape_in[1:] != shape_out[1:]:
             field = receptive_field.over_all(field, shape_in[1:]) if len(shape_out) == 1 else ()
-        if name in VIEWS:
+        if name in VIEWS | CONSTANTS:
             self._made(output, field, is_row=False)
             return
         _refuse_nothing(shape_out)
@@ -157,7 +154,7 @@ class _Recorder:
             "weight_bytes": 0,
             "is_function": True,
         }
-        self.rows.append(row | _place(shape_in, shape_out, field))
+        self.rows.append(row | _place(shape_in, shape_out, field or ()))
 
     def finish(self) -> tuple[LayerRow, ...]:
         """The rows; layers with parameters that were not called too, else the total would be too small."""
@@ -173,10 +170,11 @@ class _Recorder:
         first = next(iter(tensors_of(value)), None)
         return () if first is None else self.fields.get(id(first), ())
 
-    def _made(self, output: Any, field: Field, is_row: bool = True) -> None:
-        """What a view, or the row that comes next, gives out."""
+    def _made(self, output: Any, field: Field | None, is_row: bool = True) -> None:
+        """What a view, or the row that comes next, gives out; `field` is None where no pixel has a part in it."""
         for tensor in tensors_of(output):
-            self.fields[id(tensor)] = field
+            if field is not None:
+                self.fields[id(tensor)] = field
             self.alive.append(tensor)
             if is_row:
                 self.kept.made_by(len(self.rows), tensor)
@@ -231,14 +229,14 @@ class _Kept:
 
 
 class _Functions(TorchFunctionMode):
-    """Sees the calls that are no modules: the addition of a block, F.relu, x @ w."""
+    """Sees the calls that are no modules: the addition of a block, F.relu, x @ w; keeps them on the meta device."""
 
     def __init__(self, recorder: _Recorder) -> None:
         super().__init__()
         self.recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        func, args, kwargs = on_meta(func, args, kwargs or {})
         if self.recorder.opaque or not tensors_of((*args, *kwargs.values())):
             return func(*args, **kwargs)
         name, macs = _name(func), 0
@@ -292,23 +290,15 @@ def _place(shape_in: Shape, shape_out: Shape, field: Field) -> dict[str, Shape]:
 @contextmanager
 def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
     """Eval mode (BN refuses a single value in training mode), hooks and modes, all put back at the end."""
-    modes = {module: module.training for module in model.modules()}
-    handles = []
-    try:
-        for module in modes:
-            module.training = False
+    with unchanged(model):
         for path, layer in recorder.modules.items():
+            layer.training = False
             enter, leave = partial(recorder.enter, path), partial(recorder.leave, path)
-            handles.append(layer.register_forward_pre_hook(enter, with_kwargs=True))
-            handles.append(layer.register_forward_hook(leave, with_kwargs=True, always_call=True))
+            layer.register_forward_pre_hook(enter, with_kwargs=True)
+            layer.register_forward_hook(leave, with_kwargs=True, always_call=True)
         keeps = torch.autograd.graph.saved_tensors_hooks(recorder.pack, _no_backward)
-        with torch.enable_grad(), keeps, _Functions(recorder):
+        with torch.enable_grad(), keeps, META, _Functions(recorder):
             yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _no_backward(_: None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import threading
 from typing import Any
 
@@ -59,7 +60,7 @@ def get_spec(variant: str | ModelSpec) -> ModelSpec:
     if isinstance(variant, ModelSpec):
         return variant
     if variant not in VARIANTS:
-        raise ValueError(f"variant is {variant!r}; it may be {', '.join(VARIANTS)}")
+        raise ValueError(f"variant is {reprlib.repr(variant)}; it may be {', '.join(VARIANTS)}")
     return VARIANTS[variant]
 
 

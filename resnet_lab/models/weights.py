@@ -1,8 +1,7 @@
-"""Weights in: this lab's checkpoints, torchvision's, and CIFAR checkpoints as others publish them."""
+"""Weights into a net: from files, as others publish them, and torchvision's."""
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,41 +11,50 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lab.models.resnet import ResNet
+from resnet_lab.models.state_dicts import FoundState, check_fit, find_state, rename_state, unwrap_state
 from resnet_lab.models.variants import create_model
+from resnet_lab.models.weights_file import WeightsError, read_weights
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which people store the state dict
-PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and by torch.compile
-RENAMED = {"linear.": "fc.", ".shortcut.": ".downsample."}  # akamaster/pytorch_resnet_cifar10 and its heirs
-
-
-class WeightsError(ValueError):
-    """A weights file that cannot be used; the message is one sentence that names the file and the reason."""
+__all__ = ["WeightsError", "read_weights", "rename_state", "unwrap_state"]
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What `load_weights` did: names as the model has them; `renamed` maps the file's name to the model's."""
+    """What `load_weights` did: names as the model has them; `renamed` maps the file's name to the model's.
+
+    `left_out` are the file's names of tensors beside the net's, such as a loss's class weights; `where` are the keys
+    and the prefix under which the state dict lay, as in "state_dict_ema.module".
+    """
 
     matched: tuple[str, ...]
     renamed: dict[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    where: str = ""
 
 
 def load_weights(model: nn.Module, path: str | Path) -> LoadReport:
-    """Loads a .pt, .pth, .th or .safetensors file into `model`, all of it or nothing.
+    """Loads a file of torch.save or safetensors into `model`, all of it or nothing, whatever its suffix.
 
-    A wrapper such as {"state_dict": …}, a "module." prefix, and "linear" for "fc" are understood. No code
-    in the file is ever run (weights_only=True).
+    The state dict may lie in dicts under any keys, its names may share any prefix ("module.", "model.backbone.", …),
+    and "linear" is understood for "fc". No code in the file is ever run.
 
     Raises:
         WeightsError: the file is missing, cut short, no weights file, or fits another net; the model is
             then as it was.
     """
     path = Path(path)
-    state, renamed = rename_state(unwrap_state(read_weights(path), path))
-    skipped = load_all(model, state, path.name)
-    matched = tuple(name for name in model.state_dict() if name in state)
-    return LoadReport(matched, renamed, skipped)
+    names = model.state_dict().keys()
+
+    def find(content: Any) -> FoundState:
+        found = find_state(content, path.name, names)
+        check_fit(model, found.state, path.name)
+        return found
+
+    found = find(read_weights(path, check=find))
+    skipped = load_all(model, found.state, path.name)
+    matched = tuple(name for name in names if name in found.state)
+    return LoadReport(matched, found.renamed, skipped, found.left_out, found.where)
 
 
 def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> tuple[str, ...]:
@@ -55,15 +63,10 @@ def load_all(model: nn.Module, state: dict[str, Tensor], source: str) -> tuple[s
     Raises:
         WeightsError: they do not fit; `source` names the file.
     """
+    check_fit(model, state, source)
     wanted = model.state_dict()
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # absent in old files
-    missing = [name for name in wanted if name not in state and name not in counters]
-    extra = [name for name in state if name not in wanted]
-    misfits = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
-    if problem := _mismatch(wanted, state, missing, extra, misfits):
-        raise WeightsError(f"{source} does not fit this net: {problem}.")
     model.load_state_dict({name: state.get(name, wanted[name]) for name in wanted})
-    return tuple(sorted(name for name in counters if name not in state))
+    return tuple(sorted(name for name in wanted if name not in state))
 
 
 def load_backbone(model: ResNet, source: Path | dict[str, Tensor], name: str = "") -> None:
@@ -74,94 +77,17 @@ def load_backbone(model: ResNet, source: Path | dict[str, Tensor], name: str = "
     Raises:
         WeightsError: as `load_weights`; the model is then as it was.
     """
+    wanted = model.state_dict()
     if isinstance(source, Path):
-        name, state = source.name, rename_state(unwrap_state(read_weights(source), source))[0]
+        name, state = source.name, find_state(read_weights(source), source.name, wanted).state
     else:
         state = source
-    wanted = model.state_dict()
     own = {k: v for k, v in wanted.items() if k.startswith("fc.")}
     same_head = all(k in state and state[k].shape == v.shape for k, v in own.items())
     state = {k: v for k, v in state.items() if same_head or not k.startswith("fc.")}
     if not same_head:
         state |= own
     load_all(model, state, name)
-
-
-def read_weights(path: Path) -> Any:
-    """The content of a weights file on the CPU, read without running any code in it.
-
-    Raises:
-        WeightsError: as `load_weights`.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path.name} is not there; choose an existing weights file.")
-    if path.stat().st_size == 0:
-        raise WeightsError(f"{path.name} is empty; save or download it again.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() and "global" in str(error).lower():
-            reason = "holds Python objects besides tensors, which could run code, and is refused"
-        else:
-            reason = "is no weights file, or is damaged"
-        raise WeightsError(f"{path.name} {reason}; save model.state_dict() instead.") from None
-    except Exception as error:
-        # torch and safetensors raise RuntimeError, EOFError, KeyError, ValueError, SafetensorError … here.
-        raise WeightsError(
-            f"{path.name} is cut short or is no weights file ({type(error).__name__}); save or download it again."
-        ) from None
-
-
-def unwrap_state(content: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict inside `content`, out of a wrapper if there is one."""
-    for key in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    tensors = isinstance(content, dict) and {k: v for k, v in content.items() if isinstance(v, Tensor)}
-    if not tensors:
-        raise WeightsError(f"{path.name} holds no named tensors; save model.state_dict() instead.")
-    return tensors
-
-
-def rename_state(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The state dict under this lab's names, and which names changed."""
-    result, renamed = {}, {}
-    for name, value in state.items():
-        new = name
-        for prefix in PREFIXES:
-            new = new.removeprefix(prefix)
-        for theirs, ours in RENAMED.items():
-            new = ours + new[len(theirs) :] if new.startswith(theirs) else new
-            new = new.replace(theirs, ours) if theirs.startswith(".") else new
-        result[new] = value
-        if new != name:
-            renamed[name] = new
-    return result, renamed
-
-
-def _mismatch(
-    wanted: dict[str, Tensor],
-    state: dict[str, Tensor],
-    missing: list[str],
-    extra: list[str],
-    misfits: list[str],
-) -> str:
-    """Why the state does not fit, in words, or '' when it does; the plainest reason first."""
-    if extra and len(missing) > len(wanted) / 2:
-        return f"it has no {missing[0]!r} and {len(missing) - 1:,} more, but {extra[0]!r}"
-    if misfits:
-        name = misfits[0]
-        ours, theirs = tuple(wanted[name].shape), tuple(state[name].shape)
-        return f"{name!r} has shape {theirs} in the file and {ours} in the net"
-    if missing:
-        return f"it lacks {missing[0]!r}" + (f" and {len(missing) - 1:,} more" if len(missing) > 1 else "")
-    if extra:
-        return f"it has {extra[0]!r} too" + (f" and {len(extra) - 1:,} more" if len(extra) > 1 else "")
-    return ""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from resnet_lab.runs.files import RunError, write_atomically
+from resnet_lab.runs.files import RunError, read_start, write_atomically
 from resnet_lab.runs.model import read_first
-from resnet_lab.runs.store import Run, RunStore
+from resnet_lab.runs.run import Run
+from resnet_lab.runs.store import RunStore
 from resnet_lab.training import TrainConfig, TrainingError, fit
 from resnet_lab.training.distributed import World
 
@@ -22,10 +23,13 @@ def run_of_group(store: RunStore, config: TrainConfig, name: str = "") -> Run:
     """
     note = _note(store)
     if note is not None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and note.is_file():
-        return store.get(note.read_text())
+        return store.get(read_start(note, 300).decode(errors="replace"))
     run = store.create(config, name)
     if note is not None:
-        write_atomically(note, run.id.encode())
+        try:
+            write_atomically(note, run.id.encode())
+        except OSError as error:
+            raise run.unwritable(error) from None
     return run
 
 

@@ -1,4 +1,4 @@
-"""Runs in the background of this process: a queue and one worker thread."""
+"""Runs in the background of this process: a queue and one worker thread, which outlives every run."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import torch
 
 from resnet_lab.data import DatasetError
+from resnet_lab.data.roots import Roots, require_inside
 from resnet_lab.runs.files import RunError
 from resnet_lab.runs.model import read_first
-from resnet_lab.runs.store import Run, RunStore, mine
+from resnet_lab.runs.run import Run
+from resnet_lab.runs.status import writer_identity
+from resnet_lab.runs.store import RunStore
 from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import FitResult, TrainConfig, TrainingError, engine
 from resnet_lab.training.distributed import ALONE, World, has_lost_a_peer
@@ -40,6 +43,9 @@ def execute(
     `should_stop` is asked beside the run's own stop file (which may be there already: a run can be stopped
     while it waits). `on_event` sees each event after it is written. With `steps` it pauses after so many.
     Returns None for a run that failed; its status then holds the reason.
+
+    Raises:
+        RunError: someone else trains the run, or its lock cannot be taken.
     """
     return finish(step_by_step(run, should_stop, on_event, steps, world))
 
@@ -53,17 +59,30 @@ def step_by_step(
 ) -> Steps[FitResult | None]:
     """`execute` that hands back control after each step; `training.turns.take_turns` lets several runs race."""
 
+    run.claim()
+    try:
+        return (yield from _train(run, should_stop, on_event, steps, world))
+    finally:
+        run.release()
+
+
+def _train(
+    run: Run, should_stop: Callable[[], bool], on_event: Emit | None, steps: int | None, world: World
+) -> Steps[FitResult | None]:
     def stop() -> bool:
         return should_stop() or run.stop_file.exists()
 
     try:
-        run.set_status(state="running", message="", **mine())
+        run.set_status(state="running", message="", **writer_identity())
         paths = run.checkpoints("last.pt", "previous.pt")
         resume, damage = read_first(paths) if paths else (None, "")
         with closing(RunWriter(run)) as writer:
             emit = _tee(writer, on_event)
-            if resume and damage:
-                emit(Adjusted(resume["step"], f"{damage} The one before it is used, of step {resume['step']:,}."))
+            step = resume["step"] if resume else 0
+            if damage:
+                emit(Adjusted(step, f"{damage} The one before it is used, of step {step:,}."))
+            if run.lock.problem:
+                emit(Adjusted(step, f"{run.lock.problem}: nothing keeps a second process from training this run."))
             result = yield from engine.step_by_step(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
         _conclude(run, "failed", str(error))
@@ -93,15 +112,15 @@ def _tee(first: Emit, second: Emit | None) -> Emit:
 def _final_state(run: Run, result: FitResult) -> str:
     if result.outcome == "completed":
         return "completed"
-    asked = run.stop_file.read_text() if run.stop_file.exists() else ""
-    return "paused" if asked == "pause" else "stopped"
+    return "paused" if run.asked == "pause" else "stopped"
 
 
 def _conclude(run: Run, state: str, message: str, **fields: Any) -> None:
-    try:
+    with suppress(OSError):
         run.stop_file.unlink(missing_ok=True)
+    try:
         run.set_status(state=state, message=message, **fields)
-    except OSError:  # a full disk or a deleted folder: nothing is left to write to
+    except RunError:  # a full disk or a deleted folder: the run reads as interrupted once its lock is free
         print(f"{run.id}: {state}: {message}", file=sys.stderr)
 
 
@@ -117,6 +136,8 @@ class RunManager:
     Stopping goes through the run's directory, so it works alike for runs of other processes.
     """
 
+    roots: Roots | None = None  # where new runs may read; None: anywhere. The app sets it, for its visitors
+
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self._queue: deque[tuple[list[Run], int | None]] = deque()  # with the number of steps, None for all
@@ -129,17 +150,41 @@ class RunManager:
         """Queues a run and returns its id at once.
 
         Raises:
-            RunError: the run folder cannot be written.
+            RunError: the run folder cannot be written, or as `admit`.
         """
         return self.race([config], name)[0]
+
+    def admit(self, config: TrainConfig) -> None:
+        """Asks whether `config` reads within `roots` alone; runs that exist are not asked again.
+
+        Raises:
+            RunError: it names a folder or a weights file that lies outside.
+        """
+        if self.roots is not None:
+            try:
+                require_inside(self.roots, config.dataset, config.weights)
+            except DatasetError as error:
+                raise RunError(str(error)) from error
 
     def race(self, configs: Sequence[TrainConfig], name: str = "") -> list[str]:
         """Queues runs that take turns, a step each, so that their curves grow together; returns their ids at once.
 
         Raises:
-            RunError: the run folder cannot be written.
+            RunError: the run folder cannot be written, or as `admit`; then none is queued.
         """
-        runs = [self.store.create(config, name) for config in configs]
+        for config in configs:
+            self.admit(config)
+        runs: list[Run] = []
+        try:
+            for config in configs:
+                runs.append(self.store.create(config, name))
+                runs[-1].claim()
+        except RunError:
+            for run in runs:
+                run.release()
+                with suppress(RunError):
+                    self.store.delete(run)
+            raise
         self._enqueue(runs)
         return [run.id for run in runs]
 
@@ -149,12 +194,11 @@ class RunManager:
         With `steps` it takes so many and is paused again.
 
         Raises:
-            RunError: it is going on, or done.
+            RunError: it is going on, here or in another process, or done.
         """
         run = self.store.get(run_id)
         run.reopen()
-        run.set_status(state="queued", message="", **mine())
-        self._enqueue([run], steps)
+        self._enqueue_again(run, steps)
 
     def extend(self, run_id: str, epochs: int) -> None:
         """Queues a completed or stopped run to go on for so many more epochs than it had.
@@ -166,31 +210,55 @@ class RunManager:
         """
         run = self.store.get(run_id)
         run.lengthen(epochs)
-        run.set_status(state="queued", message="", **mine())
-        self._enqueue([run])
+        self._enqueue_again(run)
 
     def stop(self, run_id: str, pause: bool = False) -> None:
-        """Asks a run, here or in another process, to stop (or pause) after its step and keep a checkpoint."""
+        """Asks a run, here or in another process, to stop (or pause) after its step and keep a checkpoint.
+
+        Raises:
+            RunError: there is no such run, or it cannot be told.
+        """
         run = self.store.get(run_id)
-        with self._wake:
-            for runs, _ in self._queue:
-                waiting = [queued for queued in runs if queued.id == run.id]
-                if waiting:
-                    runs.remove(waiting[0])
-                    run.set_status(state="paused" if pause else "stopped")
-                    return
-        if run.status.is_active:
-            run.stop_file.write_text("pause" if pause else "stop")
+        if queued := self._withdraw(run_id):
+            try:
+                queued.set_status(state="paused" if pause else "stopped")
+            finally:
+                queued.release()
+        elif run.status.is_active:
+            run.ask("pause" if pause else "stop")
 
     def close(self, timeout: float = 4.0) -> None:
-        """Stops the run under way, keeping its checkpoint, and waits for it."""
+        """Stops the run under way, keeping its checkpoint, and waits for it. Those in the queue are let go."""
         self._closing.set()
         with self._wake:
             self._wake.notify_all()
+            for runs, _ in self._queue:
+                for run in runs:
+                    run.release()
+            self._queue.clear()
         if self._thread is not None:
             self._thread.join(timeout)
 
+    def _withdraw(self, run_id: str) -> Run | None:
+        """Takes a run out of the queue; None if it is not in there."""
+        with self._wake:
+            for runs, _ in self._queue:
+                for run in runs:
+                    if run.id == run_id:
+                        runs.remove(run)
+                        return run
+        return None
+
+    def _enqueue_again(self, run: Run, steps: int | None = None) -> None:
+        try:
+            run.set_status(state="queued", message="", **writer_identity())
+        except RunError:
+            run.release()
+            raise
+        self._enqueue([run], steps)
+
     def _enqueue(self, runs: list[Run], steps: int | None = None) -> None:
+        """Takes over `runs`, which this process has claimed."""
         with self._wake:
             self._queue.append((runs, steps))
             self._wake.notify_all()
@@ -207,7 +275,13 @@ class RunManager:
                     if self._closing.is_set():
                         return
                 runs, steps = self._queue.popleft()
-            take_turns(step_by_step(run, self._closing.is_set, steps=steps) for run in runs)
+            try:
+                take_turns(step_by_step(run, self._closing.is_set, steps=steps) for run in runs)
+            except Exception:  # whatever a run does, the next one has its turn
+                traceback.print_exc(file=sys.stderr)
+            finally:
+                for run in runs:
+                    run.release()
 
 
 def be_polite() -> None:

@@ -13,7 +13,7 @@ from resnet_lab.data import load_dataset
 from resnet_lab.data.base import Progress
 from resnet_lab.runs.files import RunError
 from resnet_lab.runs.model import load_run_model
-from resnet_lab.runs.store import Run
+from resnet_lab.runs.run import Run
 
 BATCH = 256
 BATCH_PIXELS = 2**20  # large pictures go in smaller batches, for the memory and for a progress that moves

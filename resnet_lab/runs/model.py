@@ -10,7 +10,7 @@ from resnet_lab.models import WeightsError
 from resnet_lab.models.classifier import Classifier, dataset_title
 from resnet_lab.models.weights import read_weights
 from resnet_lab.runs.files import RunError
-from resnet_lab.runs.store import Run
+from resnet_lab.runs.run import Run
 from resnet_lab.training.checkpoint import BestWeights
 
 IN_CHECKPOINT = ("spec", "classes", "image_size", "mean", "std")

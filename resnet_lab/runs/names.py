@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from resnet_lab.runs.store import Run
+from resnet_lab.runs.run import Run
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:

@@ -11,24 +11,33 @@ from typing import Any
 
 import torch
 
-from resnet_lab.runs.files import RunError, replacing
-from resnet_lab.runs.store import Run
+from resnet_lab.runs.files import open_regular, replacing
+from resnet_lab.runs.run import Run
 from resnet_lab.training.events import Checkpoint, EpochEvent, Event, Preparing, Started, StepEvent, TestEvent
 
 HEARTBEAT = 1.0  # seconds between updates of status.json while nothing else changes it
 
 
 class RunWriter:
-    """`emit` for `fit`: metrics to events.jsonl, checkpoints to last.pt and best.pt, progress to status.json."""
+    """`emit` for `fit`: metrics to events.jsonl, checkpoints to last.pt and best.pt, progress to status.json.
+
+    Raises:
+        RunError: the directory cannot be written.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        path = run.path / "events.jsonl"
-        cut = _last_byte(path) not in (b"", b"\n")
-        self._file = path.open("ab", buffering=0)
-        if cut:  # a killed process left half a line; what follows must not be lost with it
-            self._file.write(b"\n")
         self._beat = 0.0
+        path = run.path / "events.jsonl"
+        try:
+            for draft in run.path.glob(".*.pt.*.tmp"):  # half a checkpoint, of a trainer that was killed
+                draft.unlink(missing_ok=True)
+            cut = _last_byte(path) not in (b"", b"\n")
+            self._file = open_regular(path, "ab")
+            if cut:  # a killed process left half a line; what follows must not be lost with it
+                self._file.write(b"\n")
+        except OSError as error:
+            raise run.unwritable(error) from None
 
     def __call__(self, event: Event) -> None:
         """
@@ -38,10 +47,7 @@ class RunWriter:
         try:
             self._write(event)
         except OSError as error:
-            raise RunError(
-                f"{self.run.path} could not be written ({error.strerror or error}); free some space, then resume: "
-                "the previous checkpoint is kept."
-            ) from None
+            raise self.run.unwritable(error) from None
 
     def close(self) -> None:
         self._file.close()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, model_validator
 
 from resnet_lab.data import DATASETS, Augmentation
+from resnet_lab.data.datasets import MAX_SIZE, MIN_SIZE
 from resnet_lab.models.spec import ModelSpec
 from resnet_lab.models.variants import get_spec
 from resnet_lab.schema import Record, about, nested, record
@@ -56,7 +57,8 @@ class TrainConfig(Record):
         Text, BeforeValidator(_known_dataset), about("A data set's name, or folder:<path>.", title="Data")
     ] = "shapes"
     image_size: Annotated[
-        int | None, about("None keeps the data set's own.", title="Picture side", unit="px", ge=8, le=1024)
+        int | None,
+        about("None keeps the data set's own.", title="Picture side", unit="px", ge=MIN_SIZE, le=MAX_SIZE),
     ] = None
     train_limit: Annotated[
         int | None,

@@ -12,6 +12,7 @@ import torch
 
 from resnet_lab.data import load_dataset, split_validation
 from resnet_lab.models.classifier import IMAGENET, Classifier, EvalTransform, dataset_title
+from resnet_lab.training import preflight
 from resnet_lab.training.checkpoint import BestWeights, describe, differences
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.device import (
@@ -105,6 +106,7 @@ class Trainer:
         check_precision(config.precision, self.device)
         with world.one_after_the_other():
             self._load_data()
+        preflight.check(config, self.train.images.shape[-1], world.size)
         self.model = build_model(config, self.train.num_classes, self.device, fresh=resume is None)
         self.net = Classifier(
             self.model, self.train.classes, self.train.images.shape[-1], self.train.mean, self.train.std,
@@ -333,12 +335,10 @@ class Trainer:
                 f"The checkpoint cannot be gone on from: it has {'; '.join(found)}. Start a new run instead."
             )
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.stepper.restore(state)
         self.step, self.best = state["step"], BestWeights.in_state(state)
         if self.best is None and state["best_accuracy"] >= 0:
             text = "The checkpoint is of a version that did not keep the best weights; they are counted from here on."
             self.emit(Adjusted(self.step, text))
         self.meter.seconds, self.meter.sums = state["seconds"], list(state["sums"])
-        self.stepper.micro_batch = state.get("micro_batch", self.stepper.micro_batch)
         self.warm_up.restore(state.get("warm_up"))

@@ -81,11 +81,18 @@ class Stepper:
             return
         if choice.channels_last != self.choice.channels_last:
             self.model.to(memory_format=choice.memory_format)
-            _convert(self.optimizer.state, choice.memory_format)
+            _lay_out_as_weights(self.optimizer)
         self.step_model = self.eager
         if choice.compile:
             self.step_model = torch.compile(self.eager)  # type: ignore[assignment]
         self.choice = choice
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes optimizer, loss scale and micro-batch over from a checkpoint that any way of computing has left."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        _lay_out_as_weights(self.optimizer)
+        self.scaler.load_state_dict(state["scaler"])
+        self.micro_batch = state.get("micro_batch", self.micro_batch)
 
     def take(
         self, x: Tensor, labels: Tensor, lr: float, should_stop: Callable[[], bool] | None
@@ -236,12 +243,21 @@ def gradient_norms(model: ResNet) -> tuple[float, ...] | None:
     return tuple(float(f"{norm:.4g}") for norm in norms) if all(map(math.isfinite, norms)) else None
 
 
-def _convert(states: Any, memory_format: torch.memory_format) -> None:
-    """Momentum in one memory format beside weights in another would make the optimizer slow."""
-    for state in states.values():
+def _lay_out_as_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Brings momentum into the memory format of its weights; to be called whenever either may have changed.
+
+    The fused kernels walk through the memory of weight, gradient and momentum side by side and look at no strides:
+    with weights in NCHW and momentum in channels last, entry i of one would meet another entry of the other, without
+    an error. A checkpoint keeps the strides that its tensors had, `load_state_dict` keeps those of the checkpoint.
+    """
+    for weight, state in optimizer.state.items():
         for name, value in state.items():
-            if isinstance(value, Tensor) and value.dim() == 4:
-                state[name] = value.contiguous(memory_format=memory_format)
+            if (
+                isinstance(value, Tensor)
+                and value.shape == weight.shape
+                and value.stride() != weight.stride()
+            ):
+                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _put_back(kept: list[tuple[Tensor, Tensor]]) -> None:

@@ -14,19 +14,22 @@ from PIL import Image
 from resnet_lab.attribution import METHODS, stage_names
 from resnet_lab.figures.overlay import (
     COLOURS,
+    LONGEST,
     Heat,
+    Mask,
     Pixels,
+    at_side,
     colourise,
     enlarge,
     enlarge_heat,
     outline,
-    overlay,
+    overlay_within,
 )
 from resnet_lab.ui.download import download
 from resnet_lab.ui.heat import Question, chances, heat_of
 from resnet_lab.ui.nets import Net
 from resnet_lab.ui.pictures import Picture
-from resnet_lab.ui.state import forget_unless
+from resnet_lab.ui.state import forget_unless, one_of
 from resnet_lab.ui.text import escape_markdown, percent
 
 SHOWN_SIDE = 448  # pixels; small pictures are enlarged to this, twice what a column of the page is wide
@@ -62,12 +65,13 @@ def show_answer(net: Net, picture: Picture) -> None:
     if heat is None:
         return
     method = METHODS[question.method]
-    shown = drawn(picture, heat, look)
+    seen = _seen(picture)
+    shown = seen, colourise(enlarge_heat(heat, *seen.shape[:2]), look.colours), drawn(picture, heat, look)
     titles = (f"What the net sees, {picture.pixels.shape[0]} × {picture.pixels.shape[1]}", method.title)
     captions = (*titles, f"{method.title} over the picture")
     for column, caption, image in zip(st.columns(3), captions, shown, strict=True):
         column.image(image, caption, width="stretch", output_format="PNG", alt=caption)
-    _caption(net, question, heat)
+    _caption(net, picture, question, heat)
     _downloads(net, picture, question, heat, shown)
 
 
@@ -117,17 +121,14 @@ def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:
     """The method, the stage that it reads, and whether against is shown."""
     method = st.selectbox("Method", list(METHODS), key="method", bind="query-params")
     stages = stage_names(net.model)
-    forget_unless("stage", stages)  # the net before this one may have had more of them
     stage = stages[-1]
     if METHODS[method].has_layer:
-        stage = st.segmented_control(
+        stage = one_of(
             "Stage",
             stages,
+            key="stage",
             default=stages[-1],
             format_func=lambda name: name.removeprefix("layer"),
-            key="stage",
-            bind="query-params",
-            required=True,
         )
     signed = (may_sign and METHODS[method].signed) and st.toggle(
         "Signed", key="signed", bind="query-params", help="Shows what speaks against the class too, in blue."
@@ -155,18 +156,28 @@ def ask_look() -> Look:
     return Look(opacity, colours)
 
 
-def drawn(picture: Picture, heat: Heat, look: Look) -> tuple[Pixels, Pixels, Pixels]:
-    """The picture, the map, and the map over the picture, all large; the object outlined where it is asked for."""
+def drawn(picture: Picture, heat: Heat, look: Look, side: int = SHOWN_SIDE) -> Pixels:
+    """The map over the picture as it was given, with a short side of about `side`; the object outlined if asked for."""
+    image, box = at_side(picture.image, picture.box, side)
+    over = overlay_within(image, box, heat, look.opacity, look.colours)
+    return over if picture.mask is None else _outlined(over, picture.mask)
+
+
+def _seen(picture: Picture) -> Pixels:
+    """What the net sees, large; the object outlined if asked for."""
     large = enlarge(picture.pixels, SHOWN_SIDE)
-    heat = enlarge_heat(heat, *large.shape[:2])
-    over = overlay(large, heat, look.opacity, look.colours)
-    if picture.mask is not None:
-        mask = enlarge(picture.mask.astype(np.uint8), SHOWN_SIDE).astype(bool)
-        large, over = outline(large, mask, 4), outline(over, mask, 4)
-    return large, colourise(heat, look.colours), over
+    left, top, right, bottom = map(round, picture.box)
+    return large if picture.mask is None else _outlined(large, picture.mask[top:bottom, left:right])
 
 
-def _caption(net: Net, question: Question, heat: Heat) -> None:
+def _outlined(image: Pixels, mask: Mask) -> Pixels:
+    """`image` with the rim of the object; `mask` is of any size."""
+    height, width = image.shape[:2]
+    large = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
+    return outline(image, np.asarray(large), max(1, min(height, width) // 112))
+
+
+def _caption(net: Net, picture: Picture, question: Question, heat: Heat) -> None:
     method = METHODS[question.method]
     stage, _, within = question.stage.partition(".")
     where = f" in {question.stage}" if within else f" in stage {stage.removeprefix('layer')}"
@@ -178,8 +189,23 @@ def _caption(net: Net, question: Question, heat: Heat) -> None:
     against = " Blue: what speaks against it." if question.signed else ""
     st.caption(
         f"Bright: the places that speak for {name}{where}, by {method.title} ({method.source}), from none to the "
-        f"strongest.{against}"
+        f"strongest.{against}{_left_out(picture)}"
     )
+
+
+def _left_out(picture: Picture) -> str:
+    """How much of the picture the net does not see, in words; nothing where it sees all."""
+    width, height = picture.image.size
+    left, top, right, bottom = picture.box
+    share = 1 - (right - left) * (bottom - top) / (width * height)
+    if share < 0.005:
+        return ""
+    cut = (
+        " The ends of so long a picture are not shown."
+        if max(width, height) > LONGEST * min(width, height)
+        else ""
+    )
+    return f" Dimmed: the {share:.0%} of the picture around the middle square that the net is shown.{cut}"
 
 
 def _downloads(

@@ -35,7 +35,7 @@ def grid_view(net: Net, picture: Picture) -> None:
                 name = f"stage {stage.removeprefix('layer')}"
                 alt = f"{METHODS[method].title} of {net.classes[target]} in {name}"
                 caption = name if row == len(top) - 1 else None
-                image = drawn(picture, heat, look)[2]
+                image = drawn(picture, heat, look, 2 * SIDE)
                 st.image(image, caption, width=SIDE, output_format="PNG", alt=alt)
     st.caption(
         f"{METHODS[method].title} ({METHODS[method].source}), each map from none to its own strongest place. Early "

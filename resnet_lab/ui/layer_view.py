@@ -14,6 +14,7 @@ from resnet_lab.inspection.rollup import Depth, rollup
 from resnet_lab.models import ModelSpec
 from resnet_lab.ui import net_diagram
 from resnet_lab.ui.download import download
+from resnet_lab.ui.state import one_of
 from resnet_lab.ui.text import escape_markdown
 
 NARROW = {
@@ -61,9 +62,7 @@ def layer_view(spec: ModelSpec, table: LayerTable) -> None:
 def _filters(spec: ModelSpec, table: LayerTable) -> tuple[str, list[str], str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         usual = "layers" if len(table.rows) < MANY else "blocks"
-        depth = st.segmented_control(
-            "Depth", get_args(Depth), default=usual, required=True, key="depth", bind="query-params"
-        )
+        depth = one_of("Depth", get_args(Depth), key="depth", default=usual)
         kinds: list[str] = []
         if depth == "layers":
             kinds = st.pills("Only", list(KINDS), selection_mode="multi", key="only", bind="query-params")

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -16,7 +17,7 @@ from resnet_lab.training import TrainConfig
 from resnet_lab.ui import shell
 from resnet_lab.ui.download import download
 from resnet_lab.ui.live_chart import live_chart
-from resnet_lab.ui.runs import badge, curve, is_dark
+from resnet_lab.ui.runs import attempt, badge, curve, is_dark
 from resnet_lab.ui.text import duration, escape_markdown
 
 REFRESH = 1.0  # seconds
@@ -107,8 +108,7 @@ def _watch(lesson: Lesson, runs: Sequence[Run]) -> None:
                     st.caption(f"{duration(points[-1].seconds_left)} of its own steps left")
                 halted = not status.is_active and status.state != "completed"
                 if halted and st.button("Resume", key=f"home.resume.{run.id}", icon=":material/play_arrow:"):
-                    shell.manager().resume(run.id)
-                    st.rerun()
+                    attempt(partial(shell.manager().resume, run.id))
         curves = [curve(run) for run in runs]
         for measure, column in zip(lesson.watch, st.columns(2), strict=True):
             with column:

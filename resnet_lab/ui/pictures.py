@@ -22,9 +22,9 @@ from resnet_lab.data import (
     read_image,
 )
 from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, Uploads, collect
-from resnet_lab.figures.overlay import Mask, Pixels
+from resnet_lab.figures.overlay import Box, Mask, Pixels, middle_square
 from resnet_lab.ui.nets import Net
-from resnet_lab.ui.state import forget_unless
+from resnet_lab.ui.state import forget_unless, one_of
 from resnet_lab.ui.text import escape_markdown
 
 SOURCES = ("Upload", "Folder", "Test", "Camera")
@@ -36,15 +36,17 @@ FILES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 
 @dataclass(frozen=True)
 class Picture:
-    """What the net sees: (H, W, 3). `key` stands for the picture in caches, `image` is the whole of it.
+    """What the net sees: (H, W, 3). `key` stands for the picture in caches, `image` is the whole of it, in which the
+    net sees `box`.
 
-    `truth` is the class's name and `mask` the object, where they are known.
+    `truth` is the class's name and `mask` the object in `image`, where they are known.
     """
 
     key: str
     name: str
     pixels: Pixels
     image: Image.Image
+    box: Box
     truth: str | None = None
     mask: Mask | None = None
 
@@ -104,15 +106,7 @@ Gallery = Uploaded | TestSplit
 def choose_gallery(net: Net) -> Gallery | None:
     """Asks where the pictures come from; says what cannot be used. None while there are none."""
     sources = [name for name in SOURCES if name != "Test" or net.dataset]
-    forget_unless("source", sources)  # the net before this one may have had a test split
-    source = st.segmented_control(
-        "Picture",
-        sources,
-        default="Upload",
-        key="source",
-        bind="query-params",
-        required=True,
-    )
+    source = one_of("Picture", sources, key="source", default="Upload")
     if source == "Test":
         return _test_gallery(net)
     if source == "Camera":
@@ -180,7 +174,12 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
     except ImageError as error:
         st.error(escape_markdown(str(error)), icon=":material/broken_image:")
         return None
-    return Picture(key, name, _seen(net.key, key, net, image), image)
+    return Picture(key, name, _seen(net.key, key, net, image), image, box_of(net, image))
+
+
+def box_of(net: Net, image: Image.Image) -> Box:
+    """The part of the picture that the net sees."""
+    return middle_square(*image.size, net.side / net.image_size)
 
 
 @st.cache_data(max_entries=50, scope="session", show_spinner=False)
@@ -218,13 +217,15 @@ def _test_picture(gallery: TestSplit, net: Net) -> Picture:
         )
         st.button("Another", icon=":material/shuffle:", on_click=_pick_any, args=(len(data),))
     outlined = data.masks is not None and st.toggle("Outline the object", key="outline", bind="query-params")
+    image = gallery.image(index)
     return Picture(
         key=f"{gallery.key} {index}",
         name=f"Test picture {index:,}",
         pixels=gallery.pixels(index, net).permute(1, 2, 0).numpy(),
-        image=gallery.image(index),
+        image=image,
+        box=box_of(net, image),
         truth=data.classes[int(data.labels[index])],
-        mask=net.transform.view(data.masks[index]).numpy() if outlined and data.masks is not None else None,
+        mask=data.masks[index].numpy() if outlined and data.masks is not None else None,
     )
 
 

@@ -6,8 +6,10 @@ import streamlit as st
 
 from resnet_lab.data import DatasetError
 from resnet_lab.figures.rate import rate_figure
+from resnet_lab.runs import RunError
 from resnet_lab.training import TrainConfig, TrainingError
 from resnet_lab.training.range_test import RangeTest, range_test
+from resnet_lab.ui import shell
 from resnet_lab.ui.runs import is_dark
 from resnet_lab.ui.text import escape_markdown
 
@@ -30,8 +32,9 @@ def rate_view(config: TrainConfig) -> None:
 def _test(config: TrainConfig) -> None:
     bar = st.progress(0.0, "Loading the data")
     try:
+        shell.manager().admit(config)
         result = range_test(config, lambda done: bar.progress(done, f"Step {round(100 * done)} of up to 100"))
-    except (TrainingError, DatasetError, ValueError) as error:
+    except (RunError, TrainingError, DatasetError, ValueError) as error:
         st.error(escape_markdown(str(error)))
     else:
         st.session_state["training.rate_test"] = (config, result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -10,13 +10,13 @@ from typing import TypeAlias
 import streamlit as st
 
 from resnet_lab.figures.curves import Axis, Curve, Mark, Measure, curve_figure
-from resnet_lab.runs import Run, RunError, RunStatus
+from resnet_lab.runs import Run, RunStatus
 from resnet_lab.training.events import StepEvent
 from resnet_lab.ui import shell
 from resnet_lab.ui.live_chart import live_chart
 from resnet_lab.ui.mistakes_view import mistakes_view
 from resnet_lab.ui.recipe_form import fill_form
-from resnet_lab.ui.runs import badge, curve, is_dark
+from resnet_lab.ui.runs import attempt, badge, curve, is_dark
 from resnet_lab.ui.shared import choose_run
 from resnet_lab.ui.text import duration, escape_markdown, facts, percent
 
@@ -109,15 +109,15 @@ def _buttons(run: Run, status: RunStatus) -> None:
     if status.is_active:
         asked = run.stop_file.exists()
         if st.button("Pause", icon=":material/pause:", disabled=asked):
-            manager.stop(run.id, pause=True)
+            attempt(partial(manager.stop, run.id, pause=True))
         if st.button("Stop", icon=":material/stop:", disabled=asked):
-            manager.stop(run.id)
+            attempt(partial(manager.stop, run.id))
         return
     if status.state != "completed":
         if st.button("Resume", icon=":material/play_arrow:"):
-            _ask(partial(manager.resume, run.id))
+            attempt(partial(manager.resume, run.id))
         if st.button("One step", icon=":material/skip_next:", help="Takes one step and pauses again."):
-            _ask(partial(manager.resume, run.id, steps=1))
+            attempt(partial(manager.resume, run.id, steps=1))
     with st.popover("More", icon=":material/more_horiz:"):
         _more(run)
     if run.best_checkpoint and st.button("Ask it about a picture", icon=":material/image_search:"):
@@ -132,26 +132,16 @@ def _more(run: Run) -> None:
             "More epochs", 1, None, 5, help="The schedule becomes that of the longer run."
         )
         if st.button("Extend", icon=":material/add:", width="stretch"):
-            _ask(partial(manager.extend, run.id, int(epochs)))
+            attempt(partial(manager.extend, run.id, int(epochs)))
     if st.button(
         "Start again", icon=":material/restart_alt:", width="stretch",
         help="A new run from the same initial weights and batches; this one stays.",
     ):  # fmt: skip
-        _ask(lambda: choose_run(manager.submit(run.config)))
+        attempt(lambda: choose_run(manager.submit(run.config)))
     if st.button(
         "Take its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
     ):  # fmt: skip
         fill_form(run.config)
-        st.rerun()
-
-
-def _ask(action: Callable[[], object]) -> None:
-    """Does it and shows the page anew, or says in one sentence why it cannot be done."""
-    try:
-        action()
-    except (RunError, ValueError) as error:
-        st.error(escape_markdown(str(error)))
-    else:
         st.rerun()
 
 

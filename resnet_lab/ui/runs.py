@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -25,34 +26,43 @@ BADGES = {
 class RunLog:
     """The events of one run, read from where the last reader stopped; shared by all sessions."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self) -> None:
         self._offset = 0
         self._curve = Curve("")
         self._lock = threading.Lock()
 
-    def curve(self) -> Curve:
+    def curve(self, run: Run) -> Curve:
         """The curve up to now. The same object grows; readers only look."""
         with self._lock:
-            events, self._offset = self._run.events(self._offset)
+            events, self._offset = run.events(self._offset)
             self._curve.extend(events)
-            self._curve.name = self._run.name
-            self._curve.plain = self._run.config.spec.is_plain
+            self._curve.name = run.name
+            self._curve.plain = run.config.spec.is_plain
             return self._curve
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
-def _log(path: str) -> RunLog:
-    return RunLog(Run(shell.store().root / path))
+def _log(run_id: str) -> RunLog:
+    return RunLog()
 
 
 def curve(run: Run) -> Curve:
-    return _log(run.id).curve()
+    return _log(run.id).curve(run)
 
 
 def badge(status: RunStatus) -> None:
     label, icon, colour = BADGES[status.state]
     st.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]
+
+
+def attempt(action: Callable[[], object]) -> None:
+    """Does it and shows the page anew, or says in one sentence why it cannot be done."""
+    try:
+        action()
+    except (RunError, ValueError) as error:
+        st.error(escape_markdown(str(error)))
+    else:
+        st.rerun()
 
 
 def is_dark() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def begin(title: str) -> None:
         st.session_state["_in_shell"] = True  # once: a page that is run by itself must not loop
         _navigate()
         st.rerun()
-    _open_old_link(RENAMED.get(title, {}))
+    rewrite_link({old: new for old, new in RENAMED.get(title, {}).items() if old in st.query_params})
     st.set_page_config(page_title=f"{title} · ResNet Lab")
     st.html(STYLE)
     subtitle = next(line for name, _, line in PAGES.values() if name == title)
@@ -67,14 +68,14 @@ def begin(title: str) -> None:
             st.caption(subtitle)
 
 
-def _open_old_link(renamed: dict[str, str]) -> None:
-    """Puts today's names into the address, before any widget has read it."""
-    old = [name for name in renamed if name in st.query_params]
-    for name in old:
-        st.query_params[renamed[name]] = st.query_params.get_all(name)
-        del st.query_params[name]
+def rewrite_link(names: Mapping[str, str | None]) -> None:
+    """Gives these names in the address others, or takes them out (None); call it before their widgets are drawn."""
+    for old, new in names.items():
+        if new is not None:
+            st.query_params[new] = st.query_params.get_all(old)
+        del st.query_params[old]
     context = get_script_run_ctx()
-    if old and context is not None:
+    if names and context is not None:
         # Widgets read the address as it was when the page was opened, and Streamlit has no public way to renew that.
         with context.session_state.query_params() as query:
             query.set_initial_query_params_from_current()
@@ -115,6 +116,9 @@ def store() -> RunStore:
 @st.cache_resource(show_spinner=False)
 def manager() -> RunManager:
     """The one manager of this process; its worker threads outlive pages and sessions."""
+    from resnet_lab.data.roots import roots_from_environment
     from resnet_lab.runs import RunManager, RunStore
 
-    return RunManager(RunStore())
+    manager = RunManager(RunStore())
+    manager.roots = roots_from_environment()
+    return manager

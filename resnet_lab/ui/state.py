@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from typing import Any
 
 import streamlit as st
+
+from resnet_lab.ui import shell
 
 
 def forget_unless(key: str, options: Container[object]) -> None:
@@ -18,3 +21,15 @@ def forget_unless(key: str, options: Container[object]) -> None:
             st.session_state[key] = [one for one in value if one in options]
     elif value is not None and value not in options:
         del st.session_state[key]
+
+
+def one_of(label: str, options: Sequence[str], key: str, default: str, **look: Any) -> str:
+    """A segmented control whose `key` is its name in the link, and of which one is always chosen.
+
+    Streamlit takes an empty `?key=` for nothing chosen, although that is not offered.
+    """
+    shell.rewrite_link({key: None} if st.query_params.get(key) == "" else {})
+    forget_unless(key, options)
+    return st.segmented_control(
+        label, options, default=default, key=key, bind="query-params", required=True, **look
+    )

@@ -19,7 +19,7 @@ from resnet_lab.ui.answer_view import (
 )
 from resnet_lab.ui.heat import Question, heat_of
 from resnet_lab.ui.nets import Net, other_net
-from resnet_lab.ui.pictures import Picture
+from resnet_lab.ui.pictures import Picture, box_of
 from resnet_lab.ui.text import escape_markdown
 
 SIDE = 230  # pixels; both nets' maps and tables fit a small screen
@@ -52,10 +52,9 @@ def two_nets_view(net: Net, picture: Picture) -> None:
 
 
 def seen_by(net: Net, picture: Picture) -> Picture:
-    """The picture as `net` sees it; the object's outline stays where the size does."""
+    """The picture as `net` sees it."""
     pixels = net.prepare(picture.image).permute(1, 2, 0).numpy()
-    mask = picture.mask if pixels.shape == picture.pixels.shape else None
-    return replace(picture, pixels=pixels, mask=mask)
+    return replace(picture, pixels=pixels, box=box_of(net, picture.image))
 
 
 def _answer(net: Net, picture: Picture, name: str, question: Question, look: Look) -> None:
@@ -76,6 +75,6 @@ def _map(net: Net, picture: Picture, name: str, question: Question, look: Look) 
     stage = question.stage if question.stage in stages else stages[-1]
     heat = heat_of(net, picture, replace(question, target=net.classes.index(name), stage=stage))
     if heat is not None:
-        image = drawn(picture, heat, look)[2]
+        image = drawn(picture, heat, look)
         alt = f"{METHODS[question.method].title} of {name}"
         st.image(image, width=SIDE, output_format="PNG", alt=alt)

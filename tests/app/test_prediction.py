@@ -16,6 +16,9 @@ from resnet_lab.attribution import METHODS, attribute
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.runs import RunStore, execute, load_run_model
 from resnet_lab.training import TrainConfig
+from resnet_lab.ui import nets
+from resnet_lab.ui.answer_view import Look, drawn
+from resnet_lab.ui.pictures import Picture, box_of
 
 SETTINGS = {"train_limit": 60, "epochs": 1, "batch_size": 16, "precision": "float32"}
 
@@ -102,6 +105,27 @@ def test_an_uploaded_picture_gets_five_classes_and_a_map(open_page, lab):
     assert at.markdown[0].value.startswith(f"noise.png: the net says **{classes[0]}**, {chances[0]:.1%}")
     assert "It was trained on Shapes (10 classes: circle" in plain_words(at.markdown)[0]
     assert captions(at) == ["What the net sees, 32 × 32", "Grad-CAM", "Grad-CAM over the picture"]
+
+
+def test_the_map_is_laid_over_the_picture_as_it_was_uploaded(open_page, lab):
+    """A bright square in the middle of a wide picture, of which the net sees the middle third."""
+    pixels = np.zeros((60, 180, 3), np.uint8)
+    pixels[20:40, 80:100] = 255
+    net = nets.run_net(lab)
+    image = Image.fromarray(pixels)
+    seen = net.prepare(image).permute(1, 2, 0).numpy()
+    heat = seen[..., 0].astype(np.float32) / 255  # a map that marks the very square
+    shown = drawn(Picture("", "", seen, image, box_of(net, image)), heat, Look(1.0, "Grey"))
+    assert shown.shape == (480, 1440, 3)  # eight times as large, and not cut
+    within, brightest = shown[:, 480:960], np.argwhere(shown[:, 480:960, 0] > 127)
+    assert (brightest.min(0) - (160, 160)).tolist() == pytest.approx([0, 0], abs=8)
+    assert (brightest.max(0) - (319, 319)).tolist() == pytest.approx([0, 0], abs=8)
+    assert within[0, 0, 0] == 0
+    assert (shown[:, :480] == 83).all()  # black, dimmed
+    at = upload(open_page("prediction"), ("wide.png", picture(size=(180, 60))))
+    assert "Dimmed: the 67% of the picture around the middle square" in at.caption[-1].value
+    at = open_page("prediction", source="Test")
+    assert "Dimmed" not in at.caption[-1].value
 
 
 def test_a_test_picture_is_set_beside_the_truth(open_page, lab):

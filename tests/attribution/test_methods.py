@@ -5,6 +5,8 @@ import threading
 import pytest
 import torch
 from captum.attr import GuidedBackprop, LayerGradCam
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
@@ -164,6 +166,8 @@ def test_torchvisions_net_works_too():
         ({"target": torch.tensor([1, 2])}, "one for each of 4 pictures"),
         ({"images": torch.zeros(4, 3, 32, 32, dtype=torch.uint8)}, "they must be float"),
         ({"images": torch.zeros(3, 32, 32)}, "they must be float"),
+        ({"images": torch.zeros(0, 3, 32, 32)}, "none of these 0"),
+        ({"images": torch.zeros(4, 3, 0, 32)}, "none of these 0"),
     ],
 )
 def test_wrong_requests_say_what_may_be(wrong, message):
@@ -353,11 +357,54 @@ def test_occlusion_of_a_linear_net_by_hand():
     torch.testing.assert_close(found[0], scaled(total / count), rtol=1e-3, atol=1e-3)
 
 
-def test_occlusion_takes_no_more_passes_than_it_says_at_any_side():
-    for side in (28, 30, 33):
-        model, passes = Linear(torch.ones(3, side, side)), []
-        attribute(model, torch.randn(1, 3, side, side), 0, "occlusion", on_pass=lambda: passes.append(1))  # noqa: B023
-        assert len(passes) <= METHODS["occlusion"].passes
+@pytest.mark.parametrize("size", [(40, 7), (7, 40), (3, 5), (1, 6), (1, 1), (33, 17)])
+def test_occlusion_of_oblong_and_tiny_pictures_by_hand(size):
+    """The mean fall over the patches that hide a pixel, each side walked by itself, for two pictures at once."""
+    torch.manual_seed(0)
+    model, pictures = Linear(torch.randn(3, *size)), torch.randn(2, 3, *size)
+    product = (
+        (model.weights * pictures).sum(1).detach()
+    )  # (2, H, W); hiding a patch takes its sum from the score
+    total, count = torch.zeros(2, *size), torch.zeros(size)
+    for top, bottom in patches(size[0]):
+        for left, right in patches(size[1]):
+            total[:, top:bottom, left:right] += product[:, top:bottom, left:right].sum((1, 2), keepdim=True)
+            count[top:bottom, left:right] += 1
+    found = signed_attribute(model, pictures, 0, "occlusion")
+    expected = torch.stack([scaled(falls / count) for falls in total])
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def patches(side):
+    """Where the patch begins and ends along a side of so many pixels."""
+    stride = next(n for n in range(1, side + 1) if 16 * n >= side)
+    start = 0
+    while True:
+        yield start, min(start + 2 * stride, side)
+        if start + 2 * stride >= side:
+            return
+        start += stride
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 300))
+def test_occlusion_takes_no_more_passes_than_it_says_at_any_size(height, width):
+    model, passes = Linear(torch.ones(3, height, width)), []
+    attribute(model, torch.randn(1, 3, height, width), 0, "occlusion", on_pass=lambda: passes.append(1))
+    assert len(passes) <= METHODS["occlusion"].passes
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 8), (5, 3), (40, 7)])
+def test_every_method_on_oblong_and_tiny_pictures_answers_for_each_by_itself(method, size):
+    torch.manual_seed(0)
+    model, pictures = create_model("resnet20", num_classes=10).eval(), torch.randn(2, 3, *size)
+    together = attribute(model, pictures, 3, method)
+    assert together.shape == (2, *size)
+    assert together.isfinite().all()
+    if method != "smooth_grad":  # whose noise depends on the place in the batch
+        alone = torch.cat([attribute(model, picture[None], 3, method) for picture in pictures])
+        torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
 
 
 def test_guided_grad_cam_is_guided_backpropagation_times_grad_cam():

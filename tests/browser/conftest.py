@@ -3,8 +3,13 @@
 import os
 
 import pytest
+import torch
 
 from benchmarks.harness import FLAGS, READY, VIEWPORT, find_browser, running_server
+from resnet_lab.data import load_dataset
+from resnet_lab.models import create_model
+from resnet_lab.runs import RunStore
+from resnet_lab.training import TrainConfig
 
 NO_BROWSER = (
     "no Chromium found: install Debian's chromium, Google Chrome, or run `playwright install chromium`; "
@@ -38,6 +43,17 @@ def browser():
 def server(tmp_path, shapes_cache):
     with running_server(tmp_path / "runs", shapes_cache) as address:
         yield address
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two that can be asked, as good as trained."""
+    store, data = RunStore(tmp_path / "runs"), load_dataset("shapes", split="test", limit=10)
+    for name in ("resnet20", "plain20"):
+        run, model = store.create(TrainConfig(name)), create_model(name, num_classes=10)
+        state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list(data.classes)}
+        torch.save(state | {"image_size": 32, "mean": data.mean, "std": data.std}, run.path / "best.pt")
+        run.set_status(state="completed")
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Folders of pictures, in order and in every disorder."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from resnet_lab.data import DatasetError, dataset_info, load_dataset
+from resnet_lab.data import DatasetError, dataset_info, is_downloaded, load_dataset
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -67,7 +69,7 @@ def test_a_limit_is_balanced_and_reproducible(pictures):
 def test_the_second_load_decodes_nothing_and_a_change_is_noticed(pictures, monkeypatch):
     first = load(pictures)
     with monkeypatch.context() as patch:
-        patch.setattr("resnet_lab.data.folder.read_image", None)  # decoding would now fail
+        patch.setattr("resnet_lab.data.folder.decoded_image", None)  # decoding would now fail
         assert torch.equal(load(pictures).images, first.images)
     Image.new("RGB", (32, 32), (9, 9, 9)).save(pictures / "train" / "red" / "0.png")
     assert (load(pictures).images == 9).any()
@@ -96,7 +98,10 @@ def test_mixed_sizes_are_brought_to_64_and_counted(pictures):
     assert any("15 of 15 pictures were resized to 64 × 64" in note for note in data.notes)
     assert any("no common size" in note for note in data.notes)
     asked = load(pictures, image_size=32)
-    assert asked.notes == ("1 of 15 pictures were resized to 32 × 32.",)
+    assert asked.notes == (
+        "1 of 15 pictures were resized to 32 × 32.",
+        "1 of 15 pictures lost their sides to the centre crop, at most 22% of the area.",  # 70 of 90 columns stay
+    )
 
 
 def test_unreadable_pictures_are_left_out_and_counted(pictures):
@@ -105,7 +110,7 @@ def test_unreadable_pictures_are_left_out_and_counted(pictures):
     data = load(pictures)
     assert len(data) == 13
     assert data.labels.bincount().tolist() == [4, 5, 4]
-    assert data.notes == ("2 of 15 pictures were unreadable and left out.",)
+    assert data.notes == ("2 of 15 pictures were unreadable and left out: 'blue' 1, 'red' 1.",)
     assert load(pictures).notes == data.notes  # from the cache as well
 
 
@@ -124,6 +129,98 @@ def test_a_class_without_pictures_is_left_out_with_a_note(pictures):
     data = load(pictures)
     assert data.classes == ("blue", "green", "red")
     assert "Class 'yellow' was left out" in data.notes[0]
+
+
+def test_pictures_that_lose_much_to_the_crop_are_counted(pictures):
+    for i, width in enumerate((32, 40, 43, 64)):  # 43 × 32 loses 25.6 %, 40 × 32 20 %
+        Image.new("RGB", (width, 32)).save(pictures / "train" / "red" / f"{i}.png")
+    note = load(pictures, image_size=32).notes[-1]
+    assert note == (
+        "3 of 15 pictures lost their sides to the centre crop, at most 50% of the area; 2 of them lost more than 25%."
+    )
+
+
+def test_a_class_that_cannot_be_read_is_left_out_of_both_splits(pictures):
+    for path in (pictures / "train" / "blue").iterdir():  # the first, so that labels would shift
+        path.write_text("<!doctype html>")
+    splits = [load(pictures, split) for split in ("train", "test")]
+    for data in splits:
+        assert data.classes == dataset_info(f"folder:{pictures}").classes == ("green", "red")
+        expected = torch.tensor([COLOURS[data.classes[i]] for i in data.labels], dtype=torch.uint8)
+        assert torch.equal(data.images[:, :, 7, 7], expected)
+        assert data.notes[0].startswith(
+            "Class 'blue' was left out, and 2 pictures to test with: none of its 5 pictures to train on is readable: "
+            "0.png is not a picture"
+        )
+    assert [len(data) for data in splits] == [10, 4]
+
+
+def test_a_set_that_is_left_with_one_class_is_refused(pictures):
+    for name in ("blue", "red"):
+        for path in (pictures / "train" / name).iterdir():
+            path.write_bytes(b"")
+    message = refused(pictures)
+    assert "is left with one class, 'green'" in message
+    assert "'blue' 5, 'red' 5" in message
+
+
+def test_a_class_that_is_damaged_behind_its_headers_is_refused(pictures):
+    for path in (pictures / "train" / "red").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    for _ in range(2):  # also when it comes from the cache
+        message = refused(pictures)
+        assert "None of the 5 training pictures of 'red' is readable" in message
+        assert "cut short or damaged" in message
+
+
+def test_a_class_with_nothing_to_test_with_is_refused_before_training(pictures):
+    for path in (pictures / "test" / "red").iterdir():
+        path.write_bytes(b"")
+    assert "None of the 2 test pictures of 'red' is readable" in refused(pictures)
+
+
+def test_a_limit_takes_other_pictures_of_the_class_for_unreadable_ones(tmp_path):
+    folder = fill(tmp_path / "flat" / "train", count=20).parent
+    fill(folder / "test")
+    for i in range(0, 20, 3):
+        (folder / "train" / "red" / f"{i}.png").write_bytes(b"no picture")
+    data = load(folder, limit=24)
+    assert data.labels.bincount().tolist() == [8, 8, 8]
+    assert torch.equal(data.images, load(folder, limit=24, image_size=32).images)
+    assert len({image.sum().item() for image in data.images[data.labels == 2]}) == 1
+    assert load(folder, limit=57).labels.bincount().tolist() == [19, 19, 13]
+
+
+def test_what_is_no_ordinary_file_is_left_out_without_waiting_for_it(pictures):
+    red = pictures / "train" / "red"
+    os.mkfifo(red / "pipe.png")
+    (red / "zero.png").symlink_to("/dev/zero")
+    (red / "nowhere.png").symlink_to("nothing here")
+    (red / "itself.png").symlink_to("itself.png")
+    with (red / "sparse.png").open("wb") as file:
+        file.truncate(3 << 30)
+    data = load(pictures)
+    assert len(data) == 15
+    assert data.notes == ("5 of 20 pictures were unreadable and left out: 'red' 5.",)
+
+
+def test_names_that_are_not_utf8_are_read_shown_and_cached(pictures):
+    red = pictures / "train" / "red"
+    os.rename(red / "0.png", os.fsencode(red) + b"/Mu\xf1oz.png")
+    for part in ("train", "test"):
+        os.rename(pictures / part / "blue", os.fsencode(pictures / part) + b"/b\xfc")
+    (pictures / "train" / os.fsdecode(b"b\xfc") / "1.png").write_bytes(b"")
+    data = load(pictures)
+    assert data.classes == (r"b\xfc", "green", "red")
+    assert data.labels.bincount().tolist() == [4, 5, 5]
+    assert data.notes == (r"1 of 15 pictures were unreadable and left out: 'b\xfc' 1.",)
+    assert torch.equal(load(pictures).images, data.images)
+
+
+def test_a_folder_with_such_names_alone_is_divided(tmp_path):
+    folder = fill(tmp_path / "flat", count=10)
+    os.rename(folder / "red" / "3.png", os.fsencode(folder / "red") + b"/\xff.png")
+    assert len(load(folder)) + len(load(folder, "test")) == 30
 
 
 def test_exif_rotation_and_odd_modes_are_handled(pictures):
@@ -167,6 +264,16 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path):
     assert "There is no folder" in refused(tmp_path / "nowhere")
     (tmp_path / "data.zip").write_bytes(b"PK")
     assert "is a file, not a folder" in refused(tmp_path / "data.zip")
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "~a\0b", "x" * 5000, "\ud800", os.fsdecode(b"\xff")])
+def test_paths_that_are_none_are_refused_in_one_sentence(tmp_path, path):
+    for ask in (load_dataset, dataset_info):
+        with pytest.raises(DatasetError) as caught:
+            ask(f"folder:{path}", root=tmp_path)
+        assert str(caught.value).isprintable()
+    if path:
+        assert not is_downloaded(f"folder:{path}", tmp_path)
 
 
 def test_empty_folders_are_refused(tmp_path):

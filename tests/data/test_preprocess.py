@@ -1,15 +1,24 @@
 """Every kind of picture that a person may upload, good and bad."""
 
 import io
+import os
+import struct
+import threading
+import tracemalloc
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
 
 from resnet_lab.data import ImageError, image_to_tensor, read_image
+from resnet_lab.data.preprocess import decoded_image
 
 
 def encoded(image, kind="PNG", **options):
@@ -25,7 +34,7 @@ def gradient(width=60, height=40):
     return Image.fromarray(values)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "JPEG", "WEBP", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "JPEG", "WEBP", "GIF", "PPM"])
 def test_each_format_comes_back_as_it_went_in(kind):
     flat = Image.new("RGB", (20, 10), (200, 100, 50))
     result = read_image(encoded(flat, kind), "x")
@@ -177,3 +186,170 @@ def test_a_picture_of_the_right_size_is_untouched_and_a_thin_one_costs_nothing()
     square = gradient(32, 32)
     assert np.array_equal(image_to_tensor(square, 32).permute(1, 2, 0).numpy(), np.asarray(square))
     assert image_to_tensor(Image.new("RGB", (1, 100_000)), 224).shape == (3, 224, 224)
+
+
+def tiff(values):
+    return encoded(Image.fromarray(values), "TIFF")
+
+
+def test_floats_are_scaled_by_their_finite_values_and_infinities_go_to_the_ends():
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1e30, (70, 90)).astype(np.float32)
+    odd = rng.integers(0, 4, values.shape)
+    values[odd == 1], values[odd == 2], values[odd == 3] = np.nan, np.inf, -np.inf
+    finite = values[odd == 0].astype(np.float64)
+    expected = np.zeros(values.shape)
+    expected[odd == 0] = (finite - finite.min()) / (finite.max() - finite.min()) * 255
+    expected[odd == 2] = 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = np.asarray(read_image(tiff(values), "x"))
+    assert np.array_equal(result, np.round(expected).astype(np.uint8)[..., None].repeat(3, axis=2))
+
+
+def test_floats_without_a_finite_value_are_refused():
+    with pytest.raises(ImageError, match="none of its pixels is a finite number"):
+        read_image(tiff(np.full((4, 4), np.nan, np.float32)), "x")
+
+
+@pytest.mark.parametrize(
+    ("brightest", "white"), [(1, 255), (255, 255), (256, 4095), (4095, 4095), (4096, 65535), (65535, 65535)]
+)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_wide_greys_have_the_white_of_8_12_or_16_bits(brightest, white, kind):
+    values = np.linspace(0, brightest, 300).astype(np.uint16)[None]
+    result = np.asarray(read_image(encoded(Image.fromarray(values), kind), "x"))[0, :, 0]
+    assert np.array_equal(result, np.round(values[0] / white * 255).astype(np.uint8))
+
+
+def test_big_endian_greys_are_scaled_as_others():
+    values = np.array([[0, 2048, 4095]], dtype=np.uint16)
+    assert np.asarray(read_image(big_endian_tiff(values), "x"))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def big_endian_tiff(values):
+    """A TIFF of one uncompressed strip by hand: header, pixels, then tag, type (4 is a 32-bit integer), count, value."""
+    pixels = values.astype(">u2").tobytes()
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(pixels)}
+    entries = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"MM\0*" + struct.pack(">I", 8 + len(pixels)) + pixels + struct.pack(">H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "PA"])
+def test_what_is_larger_than_a_tile_is_converted_as_a_whole_would_be(mode):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1100, 2100, 4), dtype=np.uint8), "RGBA")
+    image = noise.convert("P") if mode == "P" else noise.convert("LA").convert("PA") if mode == "PA" else noise.convert(mode)
+    options = {"transparency": 7} if mode == "P" else {}
+    data = encoded(image, "TIFF" if mode == "PA" else "PNG", **options)
+    with Image.open(io.BytesIO(data)) as opened:
+        whole = opened.convert("RGBA")
+    expected = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+    assert np.array_equal(np.asarray(read_image(data, "x")), np.asarray(expected))
+
+
+def test_greys_larger_than_a_tile_have_one_scale():
+    values = np.arange(1030 * 1030, dtype=np.float32).reshape(1030, 1030)
+    expected = np.round(values.astype(np.float64) / values.max() * 255)
+    assert np.array_equal(np.asarray(read_image(tiff(values), "x"))[..., 1], expected)
+
+
+@pytest.mark.parametrize("kind", ["tEXt", "zTXt", "iTXt"])
+def test_a_png_with_a_long_text_opens_and_the_text_is_not_kept(kind):
+    text = PngImagePlugin.PngInfo()
+    if kind == "iTXt":
+        text.add_itxt("workflow", "ü" * 3_000_000, zip=True)
+    else:
+        text.add_text("workflow", "x" * 5_000_000, zip=kind == "zTXt")
+    result = read_image(encoded(gradient(), pnginfo=text), "x")
+    assert np.array_equal(np.asarray(result), np.asarray(gradient()))
+    assert result.info == {}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "sparse", "device", "folder", "endless"])
+def test_what_is_no_ordinary_file_of_a_bounded_size_is_not_read(tmp_path, kind):
+    path = tmp_path / "x.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "sparse":
+        with path.open("wb") as file:
+            file.truncate(3 << 30)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    source = open(path, "rb", buffering=0) if kind == "endless" else path  # noqa: SIM115
+    tracemalloc.start()
+    with pytest.raises(ImageError) as caught:
+        read_image(source, "x.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = {"sparse": "larger than 300 MB", "endless": "larger than 300 MB"}
+    assert expected.get(kind, "no ordinary file but a pipe, device or folder") in str(caught.value)
+    assert peak < (700e6 if kind == "endless" else 1e6)
+
+
+def test_a_path_that_is_none_is_refused():
+    with pytest.raises(ImageError, match="could not be opened"):
+        read_image(Path("a\0b.png"), "a\0b.png")
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path):
+    """Eight small files of 16 million floats: at once they would take half a gigabyte and more."""
+    path = tmp_path / "x.tif"
+    Image.new("F", (4000, 4000), 0.5).save(path, compression="tiff_deflate")
+    assert path.stat().st_size < 200_000
+    here, most = 0, 0
+    lock = threading.Lock()
+
+    def read(_):
+        nonlocal here, most
+        with decoded_image(path, "x.tif") as image:
+            with lock:
+                here += 1
+                most = max(most, here)
+            image.resize((8, 8))
+            with lock:
+                here -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read, range(8)))
+    assert most == 1
+
+
+def test_names_are_shown_in_one_line_whatever_they_are():
+    for name in ("a\nb.png", os.fsdecode(b"Mu\xf1oz.png"), "a\u2028b\x1b[31m.png"):
+        with pytest.raises(ImageError) as caught:
+            read_image(b"", name)
+        assert str(caught.value).isprintable()
+
+
+SEEDS = [
+    encoded(gradient(), kind, **options)
+    for kind, options in [("PNG", {}), ("JPEG", {}), ("WEBP", {}), ("BMP", {}), ("GIF", {}), ("PPM", {}),
+                          ("TIFF", {"compression": "tiff_lzw"}), ("TIFF", {}), ("PNG", {"exif": b"Exif\0\0MM\0*\0\0\0\x08"})]
+] + [tiff(np.zeros((20, 20), np.float32)), encoded(gradient().convert("P"), "PNG", transparency=3)]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["set", "cut", "drop", "repeat"]), st.binary(max_size=6)), max_size=6),
+)
+def test_whatever_the_bytes_are_it_is_a_picture_or_one_sentence(data, changes):
+    for place, change, new in changes:
+        at = int(place * len(data))
+        data = {
+            "set": data[:at] + new + data[at + len(new) :],
+            "cut": data[:at] + new,
+            "drop": data[:at] + data[at + len(new) :],
+            "repeat": data[:at] + data[at // 2 :],
+        }[change]
+    try:
+        result = read_image(data, "x", max_pixels=4_000_000)
+    except ImageError as error:
+        assert str(error).isprintable()
+        assert str(error).endswith(".")
+    else:
+        assert result.mode == "RGB"
+        assert 0 < result.width * result.height <= 4_000_000

@@ -3,10 +3,13 @@
 import io
 import tracemalloc
 import zipfile
+import zlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from resnet_lab.data.uploads import Limits, collect
+from resnet_lab.data.uploads import SUFFIXES, Limits, collect
 
 
 def archive(entries, **options):
@@ -140,3 +143,54 @@ def test_a_damaged_or_encrypted_archive_is_one_sentence():
 
 def test_a_file_that_is_no_archive_is_left_to_the_reader_of_pictures():
     assert collect([("letter.zip", b"Dear archive")]).pictures == [("letter.zip", b"Dear archive")]
+
+
+def test_the_suffixes_are_those_of_folders_in_any_letter_case():
+    entries = [(f"a{suffix}", b"x") for suffix in SUFFIXES] + [(f"b{suffix.upper()}", b"x") for suffix in SUFFIXES]
+    found = collect([("s.zip", archive(entries))])
+    assert names(found) == [name for name, _ in entries]
+    assert {".tiff", ".jfif", ".ppm"} <= set(SUFFIXES)
+
+
+def test_names_of_uploads_and_of_their_entries_are_shown_in_one_line():
+    found = collect([("a\nb.png", b"1"), ("\ud800.zip", archive([("c\nd.png", b"2"), ("../\n.png", b"3")]))])
+    assert names(found) == [r"a\nb.png", r"c\nd.png"]
+    assert all(problem.isprintable() for problem in found.problems)
+    assert len(found.problems) == 1
+
+
+def test_entries_that_fail_count_towards_the_limit_too():
+    """Else an archive of entries that are damaged at their ends would be unpacked without one."""
+    good = archive([(f"{i}.png", bytes(1000)) for i in range(50)])
+    crc = zlib.crc32(bytes(1000)).to_bytes(4, "little")
+    assert good.count(crc) == 100
+    found = collect([("bad.zip", good.replace(crc, b"1234"))], Limits(bytes_all=10_000))
+    assert found.pictures == []
+    assert sum("cannot be unpacked" in problem for problem in found.problems) == 10
+    assert "40 pictures were left out" in found.problems[-1]
+
+
+ARCHIVES = [
+    archive([("a/b.png", b"A" * 500), ("c.jpg", bytes(300)), ("notes.txt", b"t")]),
+    archive([("猫/кот.png", b"x" * 40)]),
+    archive([]),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(ARCHIVES),
+    st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.binary(max_size=5)), max_size=6),
+    st.text(max_size=8),
+)
+def test_whatever_the_bytes_are_they_are_pictures_or_sentences(data, changes, name):
+    for place, insert, new in changes:
+        at = int(place * len(data))
+        data = data[:at] + new + data[at + (0 if insert else len(new)) :]
+    found = collect([(name, data), ("good.png", b"good")])
+    assert found.pictures[-1][1] == b"good"
+    assert all(isinstance(content, bytes) for _, content in found.pictures)
+    assert len(set(names(found))) == len(found.pictures)
+    shown = [*names(found), *found.problems]
+    assert [line.splitlines() for line in shown if line] == [[line] for line in shown if line]
+    assert "".join(shown).encode()

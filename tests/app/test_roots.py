@@ -1,0 +1,40 @@
+"""What a visitor may make the server read, and what its owner may."""
+
+import pytest
+
+from resnet_lab.runs import RunError, RunManager, RunStore
+from resnet_lab.ui import shell
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    (tmp_path / "inside").mkdir()
+    monkeypatch.setenv("RESNET_LAB_IMAGES", str(tmp_path / "inside"))
+    return tmp_path / "outside"
+
+
+def test_a_folder_outside_that_a_link_names_is_neither_trained_on_nor_tried(open_page, outside):
+    at = open_page("training", dataset="folder", folder=str(outside))
+    for label in ("Train", "Test"):
+        next(button for button in at.button if button.label == label).click().run()
+        assert not at.exception
+        assert "lies outside the folders that this server reads" in at.error[0].value.replace("\\", "")
+    assert RunStore().list() == []
+
+
+def test_no_run_of_a_race_begins_when_one_would_read_outside(tiny, outside):
+    manager = shell.manager()
+    for config in (tiny.replace(dataset=f"folder:{outside}"), tiny.replace(weights=str(outside / "x.pt"))):
+        with pytest.raises(RunError, match="lies outside"):
+            manager.race([tiny, config])
+    assert RunStore().list() == []
+
+
+def test_the_owner_reads_anywhere_and_the_app_goes_on_with_those_runs(open_page, tiny, outside, store):
+    config = tiny.replace(dataset=f"folder:{outside}")
+    RunManager(store).admit(config)
+    run = store.create(config)  # as the command line does
+    run.set_status(state="stopped")
+    at = open_page("training", run=run.id)
+    assert not at.error
+    shell.manager().resume(run.id)  # not refused; it ends by itself, as the folder is not there
