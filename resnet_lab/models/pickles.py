@@ -15,7 +15,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MAX_PICKLE = 32 << 20  # bytes; resnet1202 with AdamW's state takes 1.8 MB
-FEW_OPCODES, OPCODE_BYTES = 1_000_000, 20  # a pickle may have so many, and one more for so many bytes of its file
+FEW_OPCODES, OPCODE_BYTES = (
+    1_000_000,
+    20,
+)  # a pickle may have so many, and one more for so many bytes of its file
 MAX_BITS = 1024  # of a whole number
 MAX_DEPTH = 100
 MAX_SHORT = 1024  # characters, or arguments, of what may be copied each time that it is referred to
