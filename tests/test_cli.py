@@ -120,7 +120,10 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
     assert (run.name, run.status.state) == ("first", "completed")
 
     assert main(["evaluate", run.id, "--device", "cpu"]) == 0
-    assert f"accuracy {run.status.test_accuracy:.2%} on 2,000 pictures" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"accuracy {run.status.test_accuracy:.2%} on 2,000 pictures (best weights, of step 8)" in said
+    assert main(["evaluate", run.id, "--device", "cpu", "--weights", "last"]) == 0
+    assert "(last weights, of step 8)" in capsys.readouterr().out
 
     picture, broken = tmp_path / "a.png", tmp_path / "b.png"
     Image.new("RGB", (50, 40), "red").save(picture)
@@ -128,6 +131,7 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
     assert main(["predict", run.id, str(picture), str(broken), "--top", "3"]) == 1
     captured = capsys.readouterr()
     assert captured.out.count("%") == 3
+    assert "trained on Shapes (10 classes: circle, square, triangle, …)" in captured.err
     assert "b.png" in captured.err
 
     weights = tmp_path / "trained.safetensors"

@@ -75,13 +75,16 @@ def _constant(name: str, value: Any) -> str:
 
 
 def _literal(value: Any) -> str:
-    """With double quotes where the text has none of its own."""
+    """As the formatter would have it: text in double quotes, unless that takes more backslashes."""
     if isinstance(value, dict):
         return f"{{{', '.join(_items(value))}}}"
     if isinstance(value, tuple):
         return f"({', '.join(_items(value))}{',' if len(value) == 1 else ''})"
-    text = repr(value)
-    return f'"{text[1:-1]}"' if isinstance(value, str) and '"' not in value and text[0] == "'" else text
+    if not isinstance(value, str):
+        return repr(value)
+    quote = '"' if value.count('"') <= value.count("'") else "'"
+    escaped = "".join(letter if letter in "'\"" else repr(letter)[1:-1] for letter in value)
+    return quote + escaped.replace(quote, "\\" + quote) + quote
 
 
 def _items(value: tuple[Any, ...] | dict[str, Any]) -> list[str]:

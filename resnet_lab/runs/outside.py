@@ -13,6 +13,7 @@ from resnet_lab.data import DatasetInfo
 from resnet_lab.models import ModelSpec, WeightsError
 from resnet_lab.models.classifier import IMAGENET, Classifier
 from resnet_lab.models.weights import read_weights, rename_state, unwrap_state
+from resnet_lab.models.weights_file import read_metadata
 from resnet_lab.runs.model import said_by
 from resnet_lab.schema import read_json
 
@@ -81,11 +82,8 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
         weights, texts = read_onnx(path)
         return weights, Classifier.read_metadata(texts)
     content = read_weights(path)
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(path, "pt") as file:
-            return content, Classifier.read_metadata(file.metadata() or {})
+    if texts := read_metadata(path):
+        return content, Classifier.read_metadata(texts)
     if isinstance(content, dict) and {"spec", "model", "classes", "image_size"} <= content.keys():
         config = content.get("config", "{}")
         return content, said_by(content, read_json(config if isinstance(config, str) else "", "its config"))

@@ -15,6 +15,7 @@ from resnet_lab.training import engine, evaluate, fit
 from resnet_lab.training.checkpoint import BestWeights
 from resnet_lab.training.events import Adjusted, Checkpoint, EpochEvent, StepEvent, TestEvent
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad")
 EPOCH = 5  # steps: 90 of 100 pictures in batches of 16
 FEW = 300  # test pictures
