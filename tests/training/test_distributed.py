@@ -113,11 +113,11 @@ def test_two_processes_test_the_best_weights_as_one_does_later(store, tmp_path, 
     assert run.status.state == "completed", output
     net = load_run_model(run)
     found = evaluate(net, load_dataset("shapes", split="test"))
-    assert (found.accuracy, curve(run).test["accuracy"]) == (run.status.test_accuracy,) * 2
-    assert net.weights == f"best weights, of step {curve(run).test['step']:,}"
+    assert (found.accuracy, curve(run).test.accuracy) == (run.status.test_accuracy,) * 2
+    assert net.weights == f"best weights, of step {curve(run).test.step:,}"
     assert net.weights in output
-    best = max(curve(run).epochs, key=lambda epoch: epoch["val_accuracy"])
-    assert best["step"] == curve(run).test["step"]
+    best = max(curve(run).epochs, key=lambda epoch: epoch.val_accuracy)
+    assert best.step == curve(run).test.step
 
 
 def test_two_machines(store, tmp_path, config):
