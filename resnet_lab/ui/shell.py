@@ -82,16 +82,20 @@ def _is_beyond_numbers(name: str) -> bool:
 
 
 def rewrite_link(names: Mapping[str, str | None]) -> None:
-    """Gives these names in the address others, or takes them out (None); call it before their widgets are drawn."""
-    for old, new in names.items():
-        if new is not None:
-            st.query_params[new] = st.query_params.get_all(old)
-        del st.query_params[old]
+    """Gives these names in the address others, or takes them out (None); call it before their widgets are drawn.
+
+    Widgets read the address as it was when the page was opened, and Streamlit has no public way to renew that, nor to
+    change a name whose widget was drawn before.
+    """
     context = get_script_run_ctx()
-    if names and context is not None:
-        # Widgets read the address as it was when the page was opened, and Streamlit has no public way to renew that.
-        with context.session_state.query_params() as query:
-            query.set_initial_query_params_from_current()
+    if not names or context is None:
+        return
+    with context.session_state.query_params() as query:
+        for old, new in names.items():
+            if new is not None:
+                query.set_with_no_forward_msg(new, query.get_all(old))
+            query.remove_param(old)  # which also tells the browser
+        query.set_initial_query_params_from_current()
 
 
 def _navigate() -> st.Page:

@@ -260,3 +260,13 @@ def test_an_empty_name_in_a_link_is_as_none(open_page, saved, page, key):
     assert not at.exception
     assert usual is not None
     assert at.get_by_key(key).value == usual
+
+
+@pytest.mark.parametrize("value", ["", "inf", "Trust"])
+def test_a_link_to_the_page_that_is_shown_already(open_page, saved, value):
+    """As the browser's way back makes one."""
+    saved("resnet20")
+    at = open_page("prediction", source="Test", index="3", view="Stages")
+    go(at, "prediction", source="Test", index="1e400", view=value)
+    go(at, "architecture", section="Memory")
+    go(at, "architecture", view=value, size=value)
