@@ -70,7 +70,7 @@ else:
         if st.button("Delete", icon=":material/delete:", disabled=not some):
             delete(picked)
     st.caption(
-        f"{len(runs):,} runs in {escape_markdown(str(store.root))}. "
+        f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'} in {escape_markdown(str(store.root))}. "
         "Select rows to open, compare, rename or delete them."
     )
 

@@ -146,7 +146,7 @@ class EpochEvent(Event):
 
 @record
 class TestEvent(Event):
-    """The test set, once, at the end."""
+    """The test set, once, at the end: the best weights by validation accuracy, which are those of `step`."""
 
     __test__: ClassVar[bool] = False  # no test class, whatever pytest thinks of the name
     kind: ClassVar[str] = "test"

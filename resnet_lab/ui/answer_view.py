@@ -69,7 +69,8 @@ def show_answer(net: Net, picture: Picture) -> None:
     shown = seen, colourise(enlarge_heat(heat, *seen.shape[:2]), look.colours), drawn(picture, heat, look)
     titles = (f"What the net sees, {picture.pixels.shape[0]} × {picture.pixels.shape[1]}", method.title)
     captions = (*titles, f"{method.title} over the picture")
-    for column, caption, image in zip(st.columns(3), captions, shown, strict=True):
+    wide, *narrow = st.columns([2, 1, 1])  # the picture itself is the largest
+    for column, caption, image in zip((*narrow, wide), captions, shown, strict=True):
         column.image(image, caption, width="stretch", output_format="PNG", alt=caption)
     _caption(net, picture, question, heat)
     _downloads(net, picture, question, heat, shown)

@@ -14,7 +14,7 @@ from resnet_lab.schema import SchemaError
 from resnet_lab.ui import fields, shell
 from resnet_lab.ui.download import download
 from resnet_lab.ui.shared import choose_spec, chosen_spec
-from resnet_lab.ui.text import plain
+from resnet_lab.ui.text import escape_markdown
 
 BLOCK_NAMES = {(3, 3): "3×3, 3×3: Basic", (1, 3, 1): "1×1, 3×3, 1×1: Bottleneck"}
 SHORTCUTS = {"pad": "A: padding", "projection": "B: projection", "projection_all": "C: all projected",
@@ -112,7 +112,9 @@ def _read_link() -> None:
     try:
         spec = spec_from_link(link)
     except ValueError as error:
-        st.error(f"This link cannot be read: {plain(str(error))}. The page shows a variant instead.")
+        st.error(
+            f"This link cannot be read: {escape_markdown(str(error))}. The page shows a variant instead."
+        )
         query.pop("spec", None)
         return
     st.session_state["variant"] = link.split(".")[0]
@@ -145,7 +147,7 @@ def _build(base: ModelSpec) -> ModelSpec:
             problem, spec = str(error), st.session_state.get(POSSIBLE, base)
         _files(spec)
     if problem:
-        st.error(f"{plain(problem)}. Below is the last net that was possible.")
+        st.error(f"{escape_markdown(problem)}. Below is the last net that was possible.")
     choose_spec(spec)
     link = spec_to_link(spec)
     if st.query_params.get("spec") != link:
@@ -258,7 +260,7 @@ def _files(spec: ModelSpec) -> None:
             )
         st.caption("The address of this page is a link to this net.")
     if problem := st.session_state.pop(PROBLEM, ""):
-        st.error(plain(problem))
+        st.error(escape_markdown(problem))
 
 
 def _read_file() -> None:

@@ -28,9 +28,6 @@ def escape_markdown(text: str) -> str:
     return SIGNS.sub(r"\\\g<0>", LATE.sub(JOINER, one_line))
 
 
-plain = escape_markdown  # its name before
-
-
 def percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 

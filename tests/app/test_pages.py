@@ -69,7 +69,7 @@ def test_train_button_starts_a_run_that_completes(open_page):
         ("training.more.momentum", 1.0, "momentum is 1.0; it may be a number from 0 to below 1"),
         ("training.more.clip_norm", 0.0, "clip_norm is 0.0; it may be a number above 0 and up to"),
         ("training.more.enlarge_from", 1.5, "augmentation: scale_jitter is (1.5, None); it may be a list"),
-        ("training.more.backbone_lr", 0.0, "backbone_lr is 0.0 with fresh weights"),
+        ("training.more.backbone_lr", 0.0, "backbone_lr is 0 with fresh weights"),
     ],
 )
 def test_an_impossible_recipe_is_one_sentence_and_cannot_be_trained(open_page, key, value, sentence):
