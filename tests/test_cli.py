@@ -154,7 +154,6 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
         (["train", "--lr", "0"], "lr is 0.0"),
         (["train", "--lr", "nan"], "lr is nan"),
         (["train", "--lr", "9" * 400], "lr is inf"),
-        (["train", "--schedule", "multistep"], "milestones is empty"),
         (["train", "--milestones", "-1"], "milestones is (-1.0,)"),
         (["train", "--scale-jitter", "2", "1"], "scale_jitter is (2.0, 1.0)"),
         (["train", "--dataset", "imagenet"], "dataset is 'imagenet'"),

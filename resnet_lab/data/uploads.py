@@ -14,6 +14,7 @@ from resnet_lab.data.names import SUFFIXES, is_hidden, is_image_name, printable
 __all__ = ["MEGABYTE", "SUFFIXES", "Limits", "Uploads", "collect"]
 
 MEGABYTE = 10**6
+LONGEST = 200  # characters of a name or a reason that is shown
 KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others are unpacked without a bound
 Entry = tuple[str, int, Callable[[], bytes]]  # a picture's name, its bytes by the header, and how to read it
 
@@ -63,7 +64,7 @@ def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Up
 
 def _flat(files: Iterable[tuple[str, bytes]], limits: Limits, problems: list[str]) -> Iterator[Entry]:
     for name, data in files:
-        name = printable(name)
+        name = _shown(name)
         try:
             if is_image_name(name) or not zipfile.is_zipfile(io.BytesIO(data)):
                 yield name, len(data), partial(bytes, data)
@@ -74,9 +75,15 @@ def _flat(files: Iterable[tuple[str, bytes]], limits: Limits, problems: list[str
             problems.append(_broken(name, error))
 
 
+def _shown(text: str) -> str:
+    """As it can be shown and sent; of what nobody reads to its end, both ends."""
+    text = printable(text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
+
+
 def _broken(name: str, error: Exception) -> str:
     """Python's reader raises all kinds of errors for archives that are damaged, or made to do harm."""
-    reason = printable(" ".join(str(error).split())) or type(error).__name__
+    reason = _shown(" ".join(str(error).split())) or type(error).__name__
     return f"{name} cannot be unpacked ({reason}); pack it again as an ordinary zip file."
 
 
@@ -87,7 +94,7 @@ def _unpacked(
     others = 0
     for entry in packed.infolist():
         path = PurePosixPath(_real_name(entry).replace("\\", "/"))
-        name = printable(str(path))
+        name = _shown(str(path))
         hidden = any(is_hidden(part) for part in path.parts if part != "..")
         if not path.parts or entry.is_dir() or hidden:
             continue

@@ -111,7 +111,13 @@ class TrainConfig(Record):
     step_epochs: Annotated[Epoch, about("Of the schedule step.", title="Every", unit="epochs")] = 30.0
     milestones: Annotated[
         tuple[Epoch, ...],
-        about("Of the schedule multistep.", title="At", unit="epochs", max_length=1000),
+        about(
+            "Of the schedule multistep. Where none is given, half and three quarters of the epochs (He et al. 2015, "
+            "Sec. 4.2: 32k and 48k of 64k steps).",
+            title="At",
+            unit="epochs",
+            max_length=1000,
+        ),
     ] = ()
     gamma: Annotated[float, about("Of the schedules step and multistep.", title="Factor", gt=0, le=1)] = 0.1
     label_smoothing: Annotated[float, about(ge=0, lt=1)] = 0.0
@@ -195,9 +201,7 @@ class TrainConfig(Record):
                 "backbone_lr is 0 with fresh weights; it needs weights, as a frozen net of random layers learns nothing"
             )
         if self.schedule == "multistep" and not self.milestones:
-            raise ValueError(
-                "milestones is empty; the schedule multistep needs at least one epoch, such as 100"
-            )
+            object.__setattr__(self, "milestones", (0.5 * self.epochs, 0.75 * self.epochs))
         return self
 
     @property
@@ -213,7 +217,7 @@ class TrainConfig(Record):
     def from_record(cls, data: Mapping[str, Any]) -> Self:
         """As `from_dict`, of a run or a checkpoint that an earlier version of the lab may have written."""
         if data.get("schedule") == "multistep" and not data.get("milestones"):
-            data = {**data, "schedule": "constant"}  # which it was, in effect
+            data = {**data, "schedule": "constant"}  # which it was; today's always have milestones
         return cls.from_dict(data)
 
     def changes_from(self, base: TrainConfig) -> dict[str, Any]:

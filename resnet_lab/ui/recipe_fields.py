@@ -48,7 +48,7 @@ def _optimization(base: TrainConfig) -> dict[str, Any]:
     if found["schedule"] == "step":
         found |= add(left, fields.number, "step_epochs")
     if found["schedule"] == "multistep":
-        found |= add(left, fields.numbers, "milestones", placeholder="such as 91, 136")
+        found |= add(left, fields.numbers, "milestones", placeholder="half and three quarters")
     if found["schedule"] in ("step", "multistep"):
         found |= add(right, fields.number, "gamma")
     if found["schedule"] != "onecycle":

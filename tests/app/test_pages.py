@@ -1,5 +1,7 @@
 """Every page without a browser: it runs, says what to do when empty, and answers bad input with a sentence."""
 
+import json
+
 import pytest
 
 from resnet_lab.runs import RunStore, execute
@@ -96,10 +98,11 @@ def test_the_forms_limits_are_the_schemas(open_page, key, limits):
     assert (box.min, box.max) == limits
 
 
-def test_a_schedule_without_milestones_is_asked_for_some(open_page):
-    at = open_page("training")
+def test_milestones_are_typed_or_stand_at_half_and_three_quarters(open_page):
+    at = open_page("training", epochs="8")
     at.selectbox(key="training.more.schedule").set_value("multistep").run()
-    assert "milestones is empty" in words(at)
+    assert not at.error
+    assert json.loads(at.query_params["changes"][0])["milestones"] == [4.0, 6.0]
     at.text_input(key="training.more.milestones").set_value("2, soon").run()
     assert "milestones is (2, 'soon'); it may be a list" in words(at)
     at.text_input(key="training.more.milestones").set_value("2, 3.5").run()

@@ -125,7 +125,6 @@ def at_variant(opened, config):
         (b'{"variant": {"width": 1e400}}', "variant: width is inf"),
         (b'{"variant": {"layers": 3}}', "unknown field 'layers'"),
         (b'{"augmentation": {"flip": 1}}', "augmentation: flip is 1; it may be true or false"),
-        (b'{"schedule": "multistep"}', "milestones is empty"),
         (b'{"dataset": "imagenet"}', "dataset is 'imagenet'; it may be shapes"),
     ],
 )

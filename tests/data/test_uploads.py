@@ -194,3 +194,15 @@ def test_whatever_the_bytes_are_they_are_pictures_or_sentences(data, changes, na
     shown = [*names(found), *found.problems]
     assert [line.splitlines() for line in shown if line] == [[line] for line in shown if line]
     assert "".join(shown).encode()
+
+
+def test_names_and_reasons_of_endless_length_are_shown_by_their_ends():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a" * 30_000 + ".png", b"x")
+        archive.writestr("b" * 30_000 + ".png", b"x")
+    data = file.getvalue().replace(b"bbbb", b"cccc", 1)  # a header that names another file
+    found = collect([("upload.zip", data)])
+    assert [name.startswith("aaaa") and name.endswith("aa.png") for name, _ in found.pictures] == [True]
+    assert len(found.problems) == 1
+    assert max(len(text) for text in [found.pictures[0][0], *found.problems]) < 600

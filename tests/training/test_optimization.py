@@ -77,3 +77,10 @@ def test_optimizers(fields, kind, expected):
     assert type(optimizer) is kind
     assert expected.items() <= optimizer.param_groups[0].items()
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters()))
+
+
+def test_without_milestones_the_rate_falls_at_half_and_three_quarters():
+    """He et al. 2015, Sec. 4.2: 32k and 48k of 64k steps."""
+    config = TrainConfig(schedule="multistep", epochs=200)
+    rates = [learning_rate(config, epoch * 10, 10) for epoch in (0, 99, 100, 149, 150, 199)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
