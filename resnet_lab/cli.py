@@ -235,7 +235,11 @@ def _execute(find: Callable[[], Run]) -> int:
             return 0 if follow(RunStore().get(run_id), world, asked.is_set) else 1
         run.claim()
         try:
-            print(f"{run.config.title} → {run.path}")
+            print(f"{run.config.title} → {run.path}", flush=True)
+            print(
+                "Ctrl-C stops after the step and keeps a checkpoint; the app shows the run live.",
+                file=sys.stderr,
+            )
             result = execute(run, asked.is_set, _Progress(), world=world)
         finally:
             run.release()  # whatever ends it before it begins leaves nothing in a queue
