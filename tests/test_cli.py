@@ -63,7 +63,7 @@ def test_summary_of_a_link(capsys):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"PK\x03\x04\xff", "cannot be read (UnicodeDecodeError)"),
+        (b"PK\x03\x04\xff", "a JSON object, this is not text in UTF-8"),
         (b'{"cells": []}', "unknown field 'cells'"),
         (b"{", "not JSON"),
         (None, "cannot be read (FileNotFoundError)"),

@@ -302,6 +302,7 @@ def test_imagenet_weights_that_are_here_answer(open_page, tmp_path, monkeypatch)
 
 def test_every_method_can_be_asked_and_signed_maps_tell_against_from_for(open_page, lab, monkeypatch):
     monkeypatch.setattr("resnet_lab.attribution.methods.PATCHES", 4)  # 10 passes of occlusion instead of 226
+    monkeypatch.setattr("resnet_lab.ui.heat.PATIENCE", 1e9)  # a busy machine would ask before it waits
     at = open_page("prediction", run=lab.id, source="Test")
     for method, about in METHODS.items():
         at.selectbox(key="method").set_value(method).run()

@@ -121,7 +121,7 @@ def at_variant(opened, config):
         (b'{"lr": 1e400}', "lr is inf"),
         (b'{"epochs": ' + b"9" * 5000 + b"}", "not JSON"),
         (b'{"epochs": NaN}', "epochs is nan"),
-        (b'{"dataset": "\\ud800"}', "dataset is"),
+        (b'{"dataset": "\\ud800"}', "this is not text in UTF-8"),
         (b'{"variant": {"width": 1e400}}', "variant: width is inf"),
         (b'{"variant": {"layers": 3}}', "unknown field 'layers'"),
         (b'{"augmentation": {"flip": 1}}', "augmentation: flip is 1; it may be true or false"),

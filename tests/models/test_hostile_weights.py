@@ -215,12 +215,17 @@ def mutated(draw):
     return bytes(data)
 
 
+def values(model):
+    """As bytes: a file with another weight may have brought a NaN, which is not equal to itself."""
+    return {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}
+
+
 @settings(max_examples=150, deadline=10_000)
 @given(mutated())
 def test_damage_is_one_sentence_or_does_no_harm(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "mutated.pt"
     path.write_bytes(data)
-    before = {name: tensor.clone() for name, tensor in MODEL.state_dict().items()}
+    before = values(MODEL)
     try:
         report = load_weights(MODEL, path)
     except WeightsError as error:
@@ -230,4 +235,4 @@ def test_damage_is_one_sentence_or_does_no_harm(tmp_path_factory, data):
         return
     assert said.endswith(".")
     assert "\n" not in said
-    assert all(torch.equal(before[name], tensor) for name, tensor in MODEL.state_dict().items())
+    assert values(MODEL) == before

@@ -181,7 +181,9 @@ def test_processes_agree_on_a_size_before_the_first_step(tiny, memory, room, tol
 
 
 def test_micro_batch_is_checked():
-    with pytest.raises(ValueError, match="micro_batch is 0; it may be a whole number from 1, or None"):
+    with pytest.raises(
+        ValueError, match="micro_batch is 0; it may be a whole number from 1 to 65,536, or none"
+    ):
         TrainConfig(micro_batch=0)
 
 
