@@ -29,7 +29,7 @@ def torch_home(tmp_path, monkeypatch):
 
 
 def config(**fields):
-    return TrainConfig("resnet18", weights="imagenet", **fields)
+    return TrainConfig("resnet18", weights="imagenet", device="cpu", **fields)
 
 
 def test_imagenet_weights_with_a_new_head(torch_home):
