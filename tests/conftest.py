@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -19,7 +21,8 @@ def shapes_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def _two_threads():
-    torch.set_num_threads(2)
+    """Where tests run beside one another, each has a thread: more would wait for each other."""
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 @pytest.fixture

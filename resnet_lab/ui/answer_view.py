@@ -69,8 +69,8 @@ def show_answer(net: Net, picture: Picture) -> None:
     shown = seen, colourise(enlarge_heat(heat, *seen.shape[:2]), look.colours), drawn(picture, heat, look)
     titles = (f"What the net sees, {picture.pixels.shape[0]} × {picture.pixels.shape[1]}", method.title)
     captions = (*titles, f"{method.title} over the picture")
-    wide, *narrow = st.columns([2, 1, 1])  # the picture itself is the largest
-    for column, caption, image in zip((*narrow, wide), captions, shown, strict=True):
+    columns = st.columns([1, 1, 2])  # the picture itself is the largest
+    for column, caption, image in zip(columns, captions, shown, strict=True):
         column.image(image, caption, width="stretch", output_format="PNG", alt=caption)
     _caption(net, picture, question, heat)
     _downloads(net, picture, question, heat, shown)

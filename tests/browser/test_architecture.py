@@ -65,16 +65,19 @@ def test_downloads_hold_the_net(server, visit, page):
 def test_a_net_of_ones_own_from_form_to_training(server, visit, page):
     visit(f"{server}/architecture?variant=resnet20")
     page.get_by_text("Build your own", exact=True).click()
-    width = page.get_by_label("Width", exact=True)
-    width.fill("0")
-    width.press("Enter")
+    blocks, width = (page.get_by_label(name, exact=True) for name in ("Blocks per stage", "Width"))
+    blocks.fill("0")
+    blocks.press("Enter")
     expect(page.get_by_test_id("stAlert").first).to_contain_text(
-        "width is 0; it may be a whole number from 1"
+        "it may be a list of 1 to 6, each a whole number from 1"
     )
     page.wait_for_selector(READY)  # a value typed while the page is drawn anew is lost
+    blocks.fill("3, 3, 3")
+    blocks.press("Enter")
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+    page.wait_for_selector(READY)
     width.fill("8")
     width.press("Enter")
-    expect(page.get_by_test_id("stAlert")).to_have_count(0)
     expect(page.locator("dd").first).to_have_text("68,050")
     link = page.url
     page.get_by_role("link", name="Train this net").click()

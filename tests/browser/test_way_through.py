@@ -136,7 +136,7 @@ def test_a_run_of_the_command_line_is_shown_live(server, visit, page, tmp_path):
 
 def test_bad_recipes_are_refused_in_words(server, visit, page):
     visit(f"{server}/training")
-    rate = page.get_by_label("Learning rate")
+    rate = page.get_by_label("Learning rate", exact=True)
     rate.fill("0")
     rate.press("Enter")
     expect(page.get_by_test_id("stAlert").first).to_contain_text("lr is 0.0; it may be a number above 0")
