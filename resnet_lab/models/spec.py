@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reprlib import repr as short
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -111,7 +112,7 @@ class ModelSpec(Record):
         """Values that are possible by themselves and not with each other."""
         stages, extra = len(self.blocks), self.extra_projections
         if self.block not in BLOCKS:
-            raise ValueError(f"block is {self.block}; it may be {', '.join(map(str, BLOCKS))}")
+            raise ValueError(f"block is {short(self.block)}; it may be {', '.join(map(str, BLOCKS))}")
         if (total := sum(self.blocks)) > MAX_BLOCKS:
             said = f"{total:,}" if total < 10**12 else "more than a net can have"
             raise ValueError(
@@ -120,15 +121,17 @@ class ModelSpec(Record):
             )
         if len(self.dilation) not in (0, stages - 1):
             raise ValueError(
-                f"dilation is {self.dilation}; it is empty or has one true/false for each of the {stages - 1} stages "
-                "after the first"
+                f"dilation is {short(self.dilation)}; it is empty or has one true/false for each of the "
+                f"{stages - 1} stages after the first"
             )
         if len(extra) not in (0, stages):
-            raise ValueError(f"extra_projections is {extra}; it has one tuple for each of {stages} stages")
+            raise ValueError(
+                f"extra_projections is {short(extra)}; it has one tuple for each of {stages} stages"
+            )
         for stage, positions in enumerate(extra):
             if any(position >= self.blocks[stage] for position in positions):
                 raise ValueError(
-                    f"extra_projections has {positions} for stage {stage + 1}; it may be positions from 0 to "
+                    f"extra_projections has {short(positions)} for stage {stage + 1}; it may be positions from 0 to "
                     f"{self.blocks[stage] - 1}"
                 )
         self._check_widths()
