@@ -20,6 +20,7 @@ from resnet_lab.data.datasets import DATASETS, MAX_SIZE, MIN_SIZE
 from resnet_lab.data.preprocess import image_to_tensor
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.spec import ModelSpec
+from resnet_lab.models.state_dicts import check_fit
 from resnet_lab.models.variants import create_model
 from resnet_lab.models.weights import WeightsError, imagenet_weights, load_all
 from resnet_lab.schema import Annotated, ClassVar, Field, Record, nested, record
@@ -117,6 +118,9 @@ class Classifier(Record):
             # On meta no weights are drawn, so a run that starts in another thread keeps those of its seed.
             with torch.device("meta"):
                 model = create_model(ModelSpec.from_json(said["spec"]))
+            check_fit(
+                model, dict(weights), source
+            )  # before memory is taken for a net that only the spec claims
             model = model.to_empty(device="cpu")
             for buffer in model.buffers():
                 buffer.zero_()  # old files have no counters, which then begin anew

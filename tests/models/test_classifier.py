@@ -212,3 +212,11 @@ def test_a_model_is_shared_and_not_copied():
     model = ResNet(SPEC).eval()
     one = Classifier(model, ("a", "b", "c"), 32, MEAN, STD)
     assert one.model is model is one.replace(transform=EvalTransform(20)).model
+
+
+def test_no_memory_is_taken_for_a_net_that_only_a_files_spec_claims(monkeypatch):
+    small = create_model("resnet20").state_dict()
+    said = {"spec": VARIANTS["resnet50"].to_json(), "classes": ["a"] * 1000, "image_size": 32}
+    monkeypatch.setattr(torch.nn.Module, "to_empty", lambda *_, **__: pytest.fail("memory was taken"))
+    with pytest.raises(WeightsError, match=r"it has no|has shape"):
+        Classifier.load(small, said | {"mean": (0.5,) * 3, "std": (0.2,) * 3}, "file.pt")
