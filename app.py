@@ -1,5 +1,5 @@
 """The way in: `streamlit run app.py`."""
 
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
-shell.run()
+navigation.run()

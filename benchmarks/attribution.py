@@ -19,8 +19,8 @@ from torch import Tensor
 from torchcam.methods import GradCAM as TorchcamGradCAM
 
 from resnet_lab.attribution import attribute, class_maps, stage_names
-from resnet_lab.models import ResNet, draw_model
-from resnet_lab.training.device import device_name, pick_device, synchronize
+from resnet_lab.models import ResNet, init_model
+from resnet_lab.training.execution.device import device_name, pick_device, synchronize
 
 SIDE = 224
 CLASSES = (1, 2, 3, 4, 5)
@@ -33,7 +33,7 @@ def main(rounds: str = "9", *batches: str) -> None:
         f"{SIDE}, random weights; {rounds} rounds in turn; median, fastest–slowest, and the median as a multiple of "
         "that of a forward pass without gradients\n"
     )
-    model = draw_model("resnet50").eval().to(device)
+    model = init_model("resnet50").eval().to(device)
     for batch in map(int, batches or ("1", "16")):
         images = torch.randn(batch, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)).to(device)
         _compare(batch, _ways(model, images), int(rounds), device)

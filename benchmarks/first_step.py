@@ -17,7 +17,7 @@ NETS = ("resnet20", "resnet56", "tutorial_resnet50")
 
 def main(*names: str) -> None:
     from resnet_lab.data import load_dataset
-    from resnet_lab.training.device import device_name, pick_device
+    from resnet_lab.training.execution.device import device_name, pick_device
 
     load_dataset("shapes")  # drawn once, then read from the disk
     print(f"{device_name(pick_device('auto'))}; shapes on the disk, {TRIES} new processes each\n")

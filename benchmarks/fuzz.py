@@ -28,7 +28,7 @@ from random import Random
 import torch
 
 from benchmarks.readers import READERS, Case, Reader, sentence, train
-from resnet_lab.inspection.step import peak_rss
+from resnet_lab.inspection.memory.measured_step import peak_rss
 from resnet_lab.runs import Run
 
 TRIES = 2000

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_lab.analysis.landscape import Direction, Grid, random_direction, surface
+from resnet_lab.analysis.loss_surface import Direction, Grid, random_direction, surface
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.models import ResNet
 from resnet_lab.training import TrainConfig, fit
-from resnet_lab.training.device import device_name, pick_device
+from resnet_lab.training.execution.device import device_name, pick_device
 
 POINTS = 5  # of the surface that each way computes in a round
 BATCH = 250  # of the plain loop; the best of 125, 250, 500 and 1,000 here

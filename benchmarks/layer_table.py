@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from resnet_lab.inspection.step import peak_rss
+from resnet_lab.inspection.memory.measured_step import peak_rss
 
 SIDES = {"resnet152": 224, "resnet1202": 32}
 WAYS = ("lab", "torchinfo", "torchinfo on meta", "flop_counter")

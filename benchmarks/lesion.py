@@ -14,10 +14,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from resnet_lab.analysis.lesion import Prepared, blocks, lesioned, remove_each
+from resnet_lab.analysis.lesions import Prepared, blocks, lesioned, remove_each
 from resnet_lab.data import load_dataset, normalize
-from resnet_lab.models import ResNet, draw_model
-from resnet_lab.training.device import device_name, pick_device, synchronize
+from resnet_lab.models import ResNet, init_model
+from resnet_lab.training.execution.device import device_name, pick_device, synchronize
 
 SIZES = (50, 250)  # pictures that pass at once in the plain loop; 50 is what the lab takes on a CPU
 
@@ -61,7 +61,7 @@ def main(rounds: str = "3", net: str = "resnet56", pictures: str = "1000") -> No
 
 def _with_statistics(net: str, images: Tensor) -> ResNet:
     """Weights do not matter for the time, but running statistics of the pictures keep values finite."""
-    model = draw_model(net, 0).train()
+    model = init_model(net, 0).train()
     with torch.no_grad():
         model(images)
     return model.eval()

@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks.harness import FLAGS, READY, VIEWPORT, find_browser, running_server
 from resnet_lab.data import load_dataset
 from resnet_lab.runs import Run, RunStore
-from resnet_lab.training.device import device_name, pick_device
 from resnet_lab.training.events import StepEvent
+from resnet_lab.training.execution.device import device_name, pick_device
 
 TITLES = ("Architecture", "Training", "Comparison", "Prediction", "Runs")
 SERVERS = 5

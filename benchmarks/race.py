@@ -9,7 +9,7 @@ import sys
 import time
 
 from resnet_lab.training import TrainConfig, fit
-from resnet_lab.training.device import device_name, pick_device
+from resnet_lab.training.execution.device import device_name, pick_device
 from resnet_lab.training.races import race, race_recipe
 
 

@@ -26,8 +26,8 @@ from benchmarks.mutations import break_bytes, break_json, break_png, break_tree,
 from resnet_lab.data import ImageError, image_to_tensor, read_image
 from resnet_lab.data.uploads import collect
 from resnet_lab.figures.curves import Curve
-from resnet_lab.inspection.take_away import EXPORTS
-from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, draw_model, load_weights
+from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, init_model, load_weights
 from resnet_lab.models.links import spec_from_link, spec_to_link
 from resnet_lab.runs import Run, RunError, RunStore, execute
 from resnet_lab.runs.outside import load_outside
@@ -163,7 +163,7 @@ def _read_archive(data: bytes, _: Path) -> None:
 
 
 def _weights(run: Run) -> list[tuple[str, bytes]]:
-    net = draw_model(TINY, 0)
+    net = init_model(TINY, 0)
     own, state = (run.path / "best.pt").read_bytes(), net.state_dict()
     safetensors = EXPORTS["safetensors"].write(TINY, (3, SIDE, SIDE))
     wrapped = {"state_dict": {f"module.{name}": value for name, value in state.items()}, "epoch": 3}
@@ -238,7 +238,7 @@ def _read_weights(case: tuple[str, bytes], folder: Path) -> None:
         model = load_outside(path, TINY).model
     except WeightsError as error:
         sentence(str(error))
-        model = draw_model(TINY, 0)
+        model = init_model(TINY, 0)
         load_weights(model, path)
     with torch.inference_mode():
         model(torch.zeros(1, 3, 8, 8))

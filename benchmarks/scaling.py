@@ -10,8 +10,8 @@ import time
 from statistics import median
 
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.device import device_name, synchronize
-from resnet_lab.training.engine import Trainer
+from resnet_lab.training.execution.device import device_name, synchronize
+from resnet_lab.training.loop import Trainer
 
 DEVICES = [4**i for i in range(6)]  # 1 to 1,024
 

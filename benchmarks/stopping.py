@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resnet_lab.runs import RunManager, RunStore
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.device import device_name, pick_device
+from resnet_lab.training.execution.device import device_name, pick_device
 
 CASES = [("resnet20", 32, 128), ("tutorial_resnet50", 32, 128), ("resnet50", 224, 32), ("resnet152", 224, 32)]
 TRIES = 5

@@ -26,9 +26,9 @@ from torchvision.datasets import ImageFolder
 from resnet_lab.data import Augmentation, load_dataset
 from resnet_lab.models import VARIANTS, ModelSpec, create_model
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.device import device_name, kept_memory, pick_device, synchronize
-from resnet_lab.training.engine import Trainer
-from resnet_lab.training.events import Chosen, Event
+from resnet_lab.training.events import Event, ModeChosen
+from resnet_lab.training.execution.device import device_name, kept_memory, pick_device, synchronize
+from resnet_lab.training.loop import Trainer
 
 CIFAR_STEM = VARIANTS["resnet18"].replace(name="resnet18-cifar", stem="cifar", num_classes=10)
 NETS: dict[str, tuple[str | ModelSpec, int, int]] = {  # name → net, side, batch
@@ -141,7 +141,7 @@ def _our_loop(config: TrainConfig) -> Iterator[int]:
     told: list[Event] = []
     config = config.replace(epochs=1000, lr=0.01, schedule="constant", augmentation=Augmentation())
     trainer = Trainer(config, told.append)
-    while not any(isinstance(event, Chosen) for event in told) and trainer.tuner.trial.is_running:
+    while not any(isinstance(event, ModeChosen) for event in told) and trainer.tuner.trial.is_running:
         trainer.train_step()
     trainer.meter.begin()
     while True:

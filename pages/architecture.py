@@ -2,21 +2,21 @@
 
 import streamlit as st
 
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
-shell.begin("Architecture")
+navigation.begin("Architecture")
 
 from resnet_lab.inspection import layer_table  # noqa: E402 (torch comes with it; the heading is shown first)
 from resnet_lab.models import VARIANTS  # noqa: E402
-from resnet_lab.ui import architecture as show  # noqa: E402
-from resnet_lab.ui.beside_view import beside_view  # noqa: E402
-from resnet_lab.ui.layer_view import layer_view  # noqa: E402
-from resnet_lab.ui.memory_view import memory_view  # noqa: E402
-from resnet_lab.ui.net_diagram import diagram  # noqa: E402
-from resnet_lab.ui.net_form import pick_net  # noqa: E402
-from resnet_lab.ui.state import one_of  # noqa: E402
-from resnet_lab.ui.take_away_view import take_away_view  # noqa: E402
-from resnet_lab.ui.text import escape_markdown  # noqa: E402
+from resnet_lab.ui.architecture import summary as show  # noqa: E402
+from resnet_lab.ui.architecture.diagram import diagram  # noqa: E402
+from resnet_lab.ui.architecture.export import take_away_view  # noqa: E402
+from resnet_lab.ui.architecture.layers import layer_view  # noqa: E402
+from resnet_lab.ui.architecture.memory import memory_view  # noqa: E402
+from resnet_lab.ui.architecture.net import pick_net  # noqa: E402
+from resnet_lab.ui.architecture.side_by_side import beside_view  # noqa: E402
+from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
+from resnet_lab.ui.common.widgets import one_of  # noqa: E402
 
 VIEWS = ["Layers", "Memory", "Side by side", "Take away", "Published"]
 

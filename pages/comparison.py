@@ -1,18 +1,18 @@
 """Residual against plain: race them, then ask why."""
 
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
-shell.begin("Comparison")
+navigation.begin("Comparison")
 
 
-from resnet_lab.ui.compare_view import choose_runs, compare_view  # noqa: E402 (torch comes with it; the heading is shown first)
-from resnet_lab.ui.depth_view import depth_view  # noqa: E402
-from resnet_lab.ui.gradients_view import gradients_view  # noqa: E402
-from resnet_lab.ui.lesion_view import lesion_view  # noqa: E402
-from resnet_lab.ui.race_form import race_form  # noqa: E402
-from resnet_lab.ui.responses_view import responses_view  # noqa: E402
-from resnet_lab.ui.state import one_of  # noqa: E402
-from resnet_lab.ui.surface_view import surface_view  # noqa: E402
+from resnet_lab.ui.common.widgets import one_of  # noqa: E402
+from resnet_lab.ui.comparison.curves import choose_runs, compare_view  # noqa: E402 (torch comes with it; the heading is shown first)
+from resnet_lab.ui.comparison.depth import depth_view  # noqa: E402
+from resnet_lab.ui.comparison.gradients import gradients_view  # noqa: E402
+from resnet_lab.ui.comparison.lesion import lesion_view  # noqa: E402
+from resnet_lab.ui.comparison.race import race_form  # noqa: E402
+from resnet_lab.ui.comparison.responses import responses_view  # noqa: E402
+from resnet_lab.ui.comparison.surface import surface_view  # noqa: E402
 
 VIEWS = {
     "Curves": compare_view,

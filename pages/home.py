@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
-shell.begin("Home")
+navigation.begin("Home")
 
 CARDS = {  # lesson → title, what it is about
     "degradation": (
@@ -36,7 +36,7 @@ ELSEWHERE = {  # page → what can be done there
 
 def cards() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.image(str(shell.LOGO), width=64)
+        st.image(str(navigation.LOGO), width=64)
         st.title("ResNet Lab", anchor=False)
     st.markdown(
         "See why residual networks work. Each of these experiments asks what you expect, measures it here, "
@@ -54,16 +54,18 @@ def cards() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.markdown("Or look around:", width="content")
         for page, label in ELSEWHERE.items():
-            st.page_link(shell.page_path(page), label=label, icon=shell.PAGES[page][1], width="content")
+            st.page_link(
+                navigation.page_path(page), label=label, icon=navigation.PAGES[page][1], width="content"
+            )
 
 
 chosen = st.query_params.get("lesson", "")
 if not chosen:
     cards()
 else:
-    from resnet_lab.ui.lesson import lesson_view  # torch comes with it; the cards need none
-    from resnet_lab.ui.lessons import LESSONS
-    from resnet_lab.ui.text import escape_markdown
+    from resnet_lab.ui.common.markdown import escape_markdown
+    from resnet_lab.ui.home.lesson import lesson_view  # torch comes with it; the cards need none
+    from resnet_lab.ui.home.lessons import LESSONS
 
     if st.button("All experiments", icon=":material/arrow_back:"):
         del st.query_params["lesson"]

@@ -2,20 +2,20 @@
 
 import streamlit as st
 
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
-shell.begin("Prediction")
+navigation.begin("Prediction")
 
-from resnet_lab.ui.answer_view import show_answer  # noqa: E402 (torch comes with it)
-from resnet_lab.ui.batch_view import batch_view  # noqa: E402
-from resnet_lab.ui.crops_view import crops_view  # noqa: E402
-from resnet_lab.ui.grid_view import grid_view  # noqa: E402
-from resnet_lab.ui.nets import choose_net  # noqa: E402
-from resnet_lab.ui.pictures import choose_gallery, choose_picture  # noqa: E402
-from resnet_lab.ui.score_view import score_view  # noqa: E402
-from resnet_lab.ui.state import one_of  # noqa: E402
-from resnet_lab.ui.trust_view import trust_view  # noqa: E402
-from resnet_lab.ui.two_nets_view import two_nets_view  # noqa: E402
+from resnet_lab.ui.common.widgets import one_of  # noqa: E402
+from resnet_lab.ui.prediction.all_stages import grid_view  # noqa: E402
+from resnet_lab.ui.prediction.batch import batch_view  # noqa: E402
+from resnet_lab.ui.prediction.compare import two_nets_view  # noqa: E402
+from resnet_lab.ui.prediction.images import choose_gallery, choose_picture  # noqa: E402
+from resnet_lab.ui.prediction.localization import score_view  # noqa: E402
+from resnet_lab.ui.prediction.net import choose_net  # noqa: E402
+from resnet_lab.ui.prediction.prediction import show_answer  # noqa: E402 (torch comes with it)
+from resnet_lab.ui.prediction.sanity_checks import trust_view  # noqa: E402
+from resnet_lab.ui.prediction.test_time import crops_view  # noqa: E402
 
 OF_ONE = {"Answer": show_answer, "Stages": grid_view, "Crops": crops_view, "Two nets": two_nets_view}
 OF_ALL = {"Scores": score_view, "All pictures": batch_view}
@@ -36,7 +36,9 @@ with results:
             "or choose one of the ImageNet nets on the left.",
             icon=":material/arrow_back:",
         )
-        st.page_link(shell.page_path("training"), label="Train a first net", icon=":material/show_chart:")
+        st.page_link(
+            navigation.page_path("training"), label="Train a first net", icon=":material/show_chart:"
+        )
     elif net and gallery is None:
         st.info("Upload pictures, or choose another source, on the left.", icon=":material/arrow_back:")
     elif net and gallery and view in OF_ALL:

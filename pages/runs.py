@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
-shell.begin("Runs")
+navigation.begin("Runs")
 
 from resnet_lab.runs import Run, RunError  # noqa: E402 (torch comes with it; the heading is shown first)
 from resnet_lab.runs.run import LONGEST_NAME  # noqa: E402
 from resnet_lab.runs.store import is_run  # noqa: E402
-from resnet_lab.ui.run_table import run_table  # noqa: E402
-from resnet_lab.ui.shared import choose_run, compare_runs  # noqa: E402
-from resnet_lab.ui.text import escape_markdown  # noqa: E402
+from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
+from resnet_lab.ui.common.shared import choose_run, compare_runs  # noqa: E402
+from resnet_lab.ui.runs.table import run_table  # noqa: E402
 
 
 @st.dialog("Rename")
@@ -50,21 +50,21 @@ def ask_and_delete(runs: Sequence[Run], key: str) -> None:
     st.warning(f"What is not the lab's has been left: {escape_markdown(', '.join(left))}.")
 
 
-store = shell.store()
+store = navigation.store()
 runs = store.list()
 if not runs:
     st.info("Nothing has been trained here yet.", icon=":material/info:")
-    st.page_link(shell.page_path("training"), label="Train a first net", icon=":material/show_chart:")
+    st.page_link(navigation.page_path("training"), label="Train a first net", icon=":material/show_chart:")
 else:
     picked = run_table(runs)
     one, some = len(picked) == 1, bool(picked)
     with st.container(horizontal=True):
         if st.button("Open", icon=":material/show_chart:", disabled=not one):
             choose_run(picked[0].id)
-            st.switch_page(shell.page_path("training"), query_params={"run": picked[0].id})
+            st.switch_page(navigation.page_path("training"), query_params={"run": picked[0].id})
         if st.button("Compare", icon=":material/compare_arrows:", disabled=len(picked) < 2):
             compare_runs([run.id for run in picked])
-            st.switch_page(shell.page_path("comparison"))
+            st.switch_page(navigation.page_path("comparison"))
         if st.button("Rename", icon=":material/edit:", disabled=not one):
             rename(picked[0])
         if st.button("Delete", icon=":material/delete:", disabled=not some):

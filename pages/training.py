@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
-shell.begin("Training")
+navigation.begin("Training")
 
 from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the heading is shown first)
-from resnet_lab.ui.before_start import may_start  # noqa: E402
-from resnet_lab.ui.rate_view import rate_view  # noqa: E402
-from resnet_lab.ui.recipe_form import recipe_file, recipe_form  # noqa: E402
-from resnet_lab.ui.run_view import run_view  # noqa: E402
-from resnet_lab.ui.runs import pick_run  # noqa: E402
-from resnet_lab.ui.shared import choose_run, chosen_run  # noqa: E402
-from resnet_lab.ui.text import escape_markdown  # noqa: E402
+from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
+from resnet_lab.ui.common.runs import pick_run  # noqa: E402
+from resnet_lab.ui.common.shared import choose_run, chosen_run  # noqa: E402
+from resnet_lab.ui.training.before_start import may_start  # noqa: E402
+from resnet_lab.ui.training.lr_finder import rate_view  # noqa: E402
+from resnet_lab.ui.training.recipe import recipe_file, recipe_form  # noqa: E402
+from resnet_lab.ui.training.run import run_view  # noqa: E402
 
 form, view = st.columns([1, 2.6], gap="medium")
 with form:
@@ -27,7 +27,7 @@ with form:
     )
     if pressed and not isinstance(config, str):
         try:
-            choose_run(shell.manager().submit(config))
+            choose_run(navigation.manager().submit(config))
         except RunError as error:
             st.error(escape_markdown(str(error)))
     recipe_file(None if isinstance(config, str) else config)

@@ -17,10 +17,10 @@ from typing import Any, get_args
 from resnet_lab.cli_compare import add_compare
 from resnet_lab.data import Augmentation, load_dataset, read_image
 from resnet_lab.inspection import layer_table
-from resnet_lab.inspection.formats import FORMATS, as_csv, as_json, as_text
-from resnet_lab.inspection.memory import shortage
-from resnet_lab.inspection.rollup import Depth
-from resnet_lab.inspection.take_away import EXPORTS
+from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.inspection.memory.step_memory import shortage
+from resnet_lab.inspection.table.formats import FORMATS, as_csv, as_json, as_text
+from resnet_lab.inspection.table.rollup import Depth
 from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
 from resnet_lab.models.classifier import Classifier
 from resnet_lab.models.links import spec_from_link
@@ -29,18 +29,18 @@ from resnet_lab.runs.files import write_atomically
 from resnet_lab.runs.group import follow, run_of_group
 from resnet_lab.schema import fields_of
 from resnet_lab.training import RECIPES, TrainConfig, evaluate
-from resnet_lab.training.device import pick_device
-from resnet_lab.training.distributed import joined
 from resnet_lab.training.events import (
-    Adjusted,
-    Chosen,
     EpochEvent,
     Event,
+    MicroBatchReduced,
+    ModeChosen,
     Preparing,
     Started,
     StepEvent,
     TestEvent,
 )
+from resnet_lab.training.execution.device import pick_device
+from resnet_lab.training.execution.distributed import joined
 from resnet_lab.training.preflight import first_step
 
 NETS = f"a variant ({', '.join(VARIANTS)}), a spec as a JSON file, or the spec in a link of the app"
@@ -230,7 +230,7 @@ def _execute(find: Callable[[], Run]) -> int:
         signal.signal(number, lambda *_: asked.set())
     with joined() as world:
         run = find() if world.is_first else None
-        run_id = world.share(run.id if run else None)
+        run_id = world.broadcast(run.id if run else None)
         if run is None:
             return 0 if follow(RunStore().get(run_id), world, asked.is_set) else 1
         run.claim()
@@ -265,7 +265,7 @@ class _Progress:
                 self._keep(
                     f"{event.device}, {event.precision}, {event.params:,} parameters, {self.total:,} steps"
                 )
-            case Adjusted() | Chosen():
+            case MicroBatchReduced() | ModeChosen():
                 self._keep(f"step {event.step + 1:,}: {event.text}")
             case StepEvent():
                 done = round(20 * event.step / self.total)

@@ -9,25 +9,25 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from resnet_lab.analysis.landscape import Grid
-from resnet_lab.figures.depth import Ending
-from resnet_lab.figures.page import Part, html_page
-from resnet_lab.models.cifar import KINDS
-from resnet_lab.reports.curves import curves_report, ending, read_curve
-from resnet_lab.reports.why import (
+from resnet_lab.analysis.loss_surface import Grid
+from resnet_lab.experiments.curves import curves_report, ending, read_curve
+from resnet_lab.experiments.why import (
     gradients_report,
     lesions_report,
     measure_start,
     responses_report,
     surface_report,
 )
+from resnet_lab.figures.depth import Ending
+from resnet_lab.figures.page import Part, html_page
+from resnet_lab.models.cifar import KINDS
 from resnet_lab.runs import Run, RunError, RunStore
 from resnet_lab.runs.files import write_atomically
 from resnet_lab.runs.manager import step_by_step
 from resnet_lab.training import TrainConfig
 from resnet_lab.training.events import EpochEvent, Event, TestEvent
 from resnet_lab.training.races import race
-from resnet_lab.training.turns import take_turns
+from resnet_lab.training.round_robin import round_robin
 
 OF_RUNS: dict[str, tuple[str, Callable[[Sequence[Run]], list[Part]]]] = {
     "curves": ("curves and errors of runs", curves_report),
@@ -123,7 +123,7 @@ def _race(options: argparse.Namespace) -> int:
     runs = []
     for group in groups:
         racing = [RunStore().create(config.replace(**changes)) for config in group]
-        take_turns(step_by_step(run, on_event=_teller(run.config)) for run in racing)
+        round_robin(step_by_step(run, on_event=_teller(run.config)) for run in racing)
         for run in racing:
             if run.status.state != "completed":
                 raise RunError(f"{run.name} is {run.status.state}: {run.status.message}")

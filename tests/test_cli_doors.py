@@ -13,7 +13,7 @@ from PIL import Image
 from resnet_lab import cli
 from resnet_lab.cli import main
 from resnet_lab.data import load_dataset
-from resnet_lab.models import draw_model
+from resnet_lab.models import init_model
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def _keep_signals():
 def trained(store, tiny):
     run = store.create(tiny)
     data = load_dataset("shapes", split="test", limit=10)
-    model = draw_model(tiny.spec, 0, 10)
+    model = init_model(tiny.spec, 0, 10)
     state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list(data.classes)}
     torch.save(state | {"image_size": 32, "mean": data.mean, "std": data.std}, run.path / "best.pt")
     return run

@@ -15,9 +15,9 @@ MAY_IMPORT = {
     "analysis": {"models", "data"},
     "training": {"models", "data"},
     "runs": {"models", "data", "training"},
-    "reports": {"models", "data", "figures", "analysis", "training", "runs"},
+    "experiments": {"models", "data", "figures", "analysis", "training", "runs"},
     "ui": {
-        "reports",
+        "experiments",
         "models",
         "data",
         "figures",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resnet_lab.data import Dataset, normalize
-from resnet_lab.models import ModelSpec, ResNet, draw_model
+from resnet_lab.models import ModelSpec, ResNet, init_model
 
 BATCH = 128
 LINES, POINTS = 4, 32  # straight lines between pictures, and inputs on each
@@ -45,7 +45,7 @@ def initial_gradients(
     spec: ModelSpec, data: Dataset, seed: int = 0, batch: int = BATCH
 ) -> list[LayerGradient]:
     """`gradient_norms` of a freshly drawn net on the first `batch` pictures of `data`."""
-    model = draw_model(spec, seed, data.num_classes).to(data.images.device)
+    model = init_model(spec, seed, data.num_classes).to(data.images.device)
     images = normalize(data.images[:batch], data.mean, data.std)
     return gradient_norms(model, images, data.labels[:batch])
 
@@ -102,7 +102,7 @@ def initial_correlation(
     spec: ModelSpec, data: Dataset, seed: int = 0, lines: int = LINES, points: int = POINTS
 ) -> list[BlockCorrelation]:
     """`gradient_correlation` of a freshly drawn net on lines between the first pictures of `data`."""
-    model = draw_model(spec, seed, data.num_classes).to(data.images.device)
+    model = init_model(spec, seed, data.num_classes).to(data.images.device)
     return gradient_correlation(model, normalize(data.images[: 2 * lines], data.mean, data.std), points)
 
 

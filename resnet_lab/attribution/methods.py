@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from resnet_lab.attribution.cam import Combine, cams, grad_cam, grad_cam_plus_plus, layer_cam
 from resnet_lab.attribution.layers import Layer, find_layer
-from resnet_lab.attribution.undisturbed import undisturbed
+from resnet_lab.attribution.preserve_state import preserve_state
 
 Compute = Callable[[nn.Module, Tensor, Tensor, Layer], Tensor]
 OnPass = Callable[[], None]
@@ -44,7 +44,7 @@ def attribute(
     before each pass of the net, `METHODS[method].passes` times or so; what it raises ends the work.
 
     Works for models in train mode too, under no_grad and inference_mode, and leaves the model as it was
-    (`undisturbed`). Returns float32 (N, H, W), coarse maps upsampled bilinearly. A map with nothing positive is
+    (`preserve_state`). Returns float32 (N, H, W), coarse maps upsampled bilinearly. A map with nothing positive is
     all zeros.
 
     Raises:
@@ -96,14 +96,14 @@ def class_maps(
 
 @contextmanager
 def _lent(model: nn.Module, images: Tensor, on_pass: OnPass | None) -> Iterator[Tensor]:
-    """The model, undisturbed, and pictures that can enter a backward pass."""
+    """The model, preserve_state, and pictures that can enter a backward pass."""
     if images.ndim != 4 or not images.is_floating_point() or not images.numel():
         raise ValueError(
             f"images are {images.dtype} {tuple(images.shape)}; they must be float (N, 3, H, W), none of these 0"
         )
-    with undisturbed(model), torch.inference_mode(False), torch.enable_grad():
+    with preserve_state(model), torch.inference_mode(False), torch.enable_grad():
         if on_pass is not None:
-            model.register_forward_pre_hook(lambda *_: on_pass())  # taken away by `undisturbed`
+            model.register_forward_pre_hook(lambda *_: on_pass())  # taken away by `preserve_state`
         yield images.detach().clone()  # what inference_mode made cannot enter a backward pass
 
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from resnet_lab.figures.theme import base_figure, kind_colour
 
 if TYPE_CHECKING:
-    from resnet_lab.training.events import Adjusted, Chosen, Event, Gradients, Started, TestEvent
+    from resnet_lab.training.events import Event, Gradients, MicroBatchReduced, ModeChosen, Started, TestEvent
 
 Axis = Literal["step", "epoch", "seconds"]
 Measure = Literal["loss", "accuracy", "error", "lr", "grad_norm"]
@@ -40,8 +40,8 @@ class Curve:
     epochs: list[Any] = field(default_factory=list)  # EpochEvent or MeanEpoch
     started: Started | None = None
     test: TestEvent | None = None
-    adjusted: list[Adjusted] = field(default_factory=list)
-    chosen: list[Chosen] = field(default_factory=list)
+    adjusted: list[MicroBatchReduced] = field(default_factory=list)
+    chosen: list[ModeChosen] = field(default_factory=list)
     gradients: list[Gradients] = field(default_factory=list)
 
     def extend(self, events: Sequence[Event]) -> None:

@@ -18,7 +18,7 @@ MOST_COLUMNS = 150  # of a heat map; more cannot be told apart on half a screen
 
 
 @dataclass(frozen=True)
-class Depthwise:
+class LayerSeries:
     """One value a layer (or block), in forward order, with the layers' names."""
 
     name: str
@@ -29,7 +29,7 @@ class Depthwise:
 
 
 def depth_lines(
-    lines: Sequence[Depthwise], x_title: str, y_title: str, dark: bool = False, log: bool = False
+    lines: Sequence[LayerSeries], x_title: str, y_title: str, dark: bool = False, log: bool = False
 ) -> go.Figure:
     """Each line over depth, from the input on the left to the output on the right."""
     figure = base_figure(x_title, y_title, dark)
@@ -48,7 +48,7 @@ def depth_lines(
     return figure
 
 
-def responses_figure(lines: Sequence[Depthwise], dark: bool = False, ordered: bool = False) -> go.Figure:
+def responses_figure(lines: Sequence[LayerSeries], dark: bool = False, ordered: bool = False) -> go.Figure:
     """Standard deviations by layer; `ordered` from the largest to the smallest (He et al. 2015, Fig. 7, below)."""
     if ordered:
         lines = [_by_size(line) for line in lines]
@@ -57,9 +57,9 @@ def responses_figure(lines: Sequence[Depthwise], dark: bool = False, ordered: bo
     return figure.update_yaxes(rangemode="tozero")
 
 
-def _by_size(line: Depthwise) -> Depthwise:
+def _by_size(line: LayerSeries) -> LayerSeries:
     pairs = sorted(zip(line.values, line.layers, strict=True), reverse=True)
-    return Depthwise(line.name, line.plain, [v for v, _ in pairs], [n for _, n in pairs], line.dash)
+    return LayerSeries(line.name, line.plain, [v for v, _ in pairs], [n for _, n in pairs], line.dash)
 
 
 def gradient_range(runs: Sequence[Sequence[Gradients]]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
-from resnet_lab.inspection.records import LayerRow, LayerTable, say_shape
+from resnet_lab.inspection.table.records import LayerRow, LayerTable, say_shape
 from resnet_lab.models import ModelSpec
 
 NORMED = r"y = \gamma\,\frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta"

@@ -2,7 +2,7 @@
 
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.spec import ModelSpec
-from resnet_lab.models.variants import VARIANTS, create_model, default_input_size, draw_model, get_spec
+from resnet_lab.models.variants import VARIANTS, create_model, default_input_size, get_spec, init_model
 from resnet_lab.models.weights import LoadReport, WeightsError, imagenet_weights, load_weights
 
 __all__ = [
@@ -13,8 +13,8 @@ __all__ = [
     "WeightsError",
     "create_model",
     "default_input_size",
-    "draw_model",
     "get_spec",
     "imagenet_weights",
+    "init_model",
     "load_weights",
 ]

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from resnet_lab.data.augment import center_crop, normalize, rescale
 from resnet_lab.data.datasets import DATASETS, MAX_SIZE, MIN_SIZE
 from resnet_lab.data.preprocess import image_to_tensor
+from resnet_lab.models.files.state_dicts import check_fit
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.spec import ModelSpec
-from resnet_lab.models.state_dicts import check_fit
 from resnet_lab.models.variants import create_model
 from resnet_lab.models.weights import WeightsError, imagenet_weights, load_all
 from resnet_lab.schema import Annotated, ClassVar, Field, Record, nested, record

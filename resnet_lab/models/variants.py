@@ -80,7 +80,7 @@ def create_model(variant: str | ModelSpec, num_classes: int | None = None, **fie
 _drawing = threading.Lock()  # the generator that it borrows is the process's
 
 
-def draw_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None = None) -> ResNet:
+def init_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None = None) -> ResNet:
     """A net whose weights are a function of `seed`; the random state of the process stays as it was.
 
     Nets that differ only in their shortcuts share the weights of all layers on the main path, so that a race

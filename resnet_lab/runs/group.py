@@ -12,7 +12,7 @@ from resnet_lab.runs.model import read_first
 from resnet_lab.runs.run import Run
 from resnet_lab.runs.store import RunStore
 from resnet_lab.training import TrainConfig, TrainingError, fit
-from resnet_lab.training.distributed import World
+from resnet_lab.training.execution.distributed import World
 
 
 def run_of_group(store: RunStore, config: TrainConfig, name: str = "") -> Run:

@@ -22,11 +22,11 @@ from resnet_lab.runs.run import Run
 from resnet_lab.runs.status import writer_identity
 from resnet_lab.runs.store import RunStore
 from resnet_lab.runs.writer import RunWriter
-from resnet_lab.training import FitResult, TrainConfig, TrainingError, engine
-from resnet_lab.training.distributed import ALONE, World, has_lost_a_peer
-from resnet_lab.training.engine import Emit
-from resnet_lab.training.events import Adjusted, Event
-from resnet_lab.training.turns import Steps, finish, take_turns
+from resnet_lab.training import FitResult, TrainConfig, TrainingError, loop
+from resnet_lab.training.execution.distributed import ALONE, World, has_lost_a_peer
+from resnet_lab.training.loop import Emit
+from resnet_lab.training.events import MicroBatchReduced, Event
+from resnet_lab.training.round_robin import Steps, run_to_end, round_robin
 
 EXPECTED = (TrainingError, DatasetError, RunError, ValueError)  # their messages are written for people
 
@@ -47,7 +47,7 @@ def execute(
     Raises:
         RunError: someone else trains the run, or its lock cannot be taken.
     """
-    return finish(step_by_step(run, should_stop, on_event, steps, world))
+    return run_to_end(step_by_step(run, should_stop, on_event, steps, world))
 
 
 def step_by_step(
@@ -57,7 +57,7 @@ def step_by_step(
     steps: int | None = None,
     world: World = ALONE,
 ) -> Steps[FitResult | None]:
-    """`execute` that hands back control after each step; `training.turns.take_turns` lets several runs race."""
+    """`execute` that hands back control after each step; `training.turns.round_robin` lets several runs race."""
 
     run.claim()
     try:
@@ -80,10 +80,10 @@ def _train(
             emit = _tee(writer, on_event)
             step = resume["step"] if resume else 0
             if damage:
-                emit(Adjusted(step, f"{damage} The one before it is used, of step {step:,}."))
+                emit(MicroBatchReduced(step, f"{damage} The one before it is used, of step {step:,}."))
             if run.lock.problem:
-                emit(Adjusted(step, f"{run.lock.problem}: nothing keeps a second process from training this run."))
-            result = yield from engine.step_by_step(run.config, emit, stop, resume, steps, world)
+                emit(MicroBatchReduced(step, f"{run.lock.problem}: nothing keeps a second process from training this run."))
+            result = yield from loop.step_by_step(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
         _conclude(run, "failed", str(error))
         return None
@@ -267,7 +267,7 @@ class RunManager:
                 self._thread.start()
 
     def _work(self) -> None:
-        be_polite()
+        lower_priority()
         while not self._closing.is_set():
             with self._wake:
                 while not self._queue:
@@ -276,7 +276,7 @@ class RunManager:
                         return
                 runs, steps = self._queue.popleft()
             try:
-                take_turns(step_by_step(run, self._closing.is_set, steps=steps) for run in runs)
+                round_robin(step_by_step(run, self._closing.is_set, steps=steps) for run in runs)
             except Exception:  # whatever a run does, the next one has its turn
                 traceback.print_exc(file=sys.stderr)
             finally:
@@ -284,7 +284,7 @@ class RunManager:
                     run.release()
 
 
-def be_polite() -> None:
+def lower_priority() -> None:
     """The pages come first: the calling thread gives way to them (on Linux, where a thread has a priority of its own)."""
     torch.set_num_threads(torch.get_num_threads())  # per thread in torch: a new thread would take the default
     if sys.platform == "linux":

@@ -13,7 +13,7 @@ from resnet_lab.data import DatasetInfo
 from resnet_lab.models import ModelSpec, WeightsError
 from resnet_lab.models.classifier import IMAGENET, Classifier
 from resnet_lab.models.weights import read_weights, rename_state, unwrap_state
-from resnet_lab.models.weights_file import read_metadata
+from resnet_lab.models.files.weights_file import read_metadata
 from resnet_lab.runs.model import said_by
 from resnet_lab.schema import read_json
 

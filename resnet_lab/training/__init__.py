@@ -1,8 +1,8 @@
 """Training: `TrainConfig` → `fit` → events."""
 
 from resnet_lab.training.config import TrainConfig
-from resnet_lab.training.engine import FitResult, TrainingError, fit
 from resnet_lab.training.evaluation import Evaluation, evaluate
+from resnet_lab.training.loop import FitResult, TrainingError, fit
 from resnet_lab.training.recipes import RECIPES
 
 __all__ = ["RECIPES", "Evaluation", "FitResult", "TrainConfig", "TrainingError", "evaluate", "fit"]

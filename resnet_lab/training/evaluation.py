@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from resnet_lab.data import Dataset
 from resnet_lab.models import ResNet
 from resnet_lab.models.classifier import Classifier, EvalTransform
-from resnet_lab.training.device import autocast
-from resnet_lab.training.distributed import ALONE, World
-from resnet_lab.training.interrupt import Interrupted, interruptible
+from resnet_lab.training.execution.device import autocast
+from resnet_lab.training.execution.distributed import ALONE, World
+from resnet_lab.training.execution.interrupt import Interrupted, interruptible
 
 BATCH = 256
 Sight = EvalTransform  # its name before there was a Classifier

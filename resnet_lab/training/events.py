@@ -100,7 +100,7 @@ class Gradients(Event):
 
 
 @record
-class Adjusted(Event):
+class MicroBatchReduced(Event):
     """The run goes on otherwise than it was asked to; `text` says how and why, in one sentence."""
 
     kind: ClassVar[str] = "adjusted"
@@ -110,7 +110,7 @@ class Adjusted(Event):
 
 
 @record
-class Chosen(Event):
+class ModeChosen(Event):
     """How steps are computed from here on, and in one sentence why."""
 
     kind: ClassVar[str] = "chosen"
@@ -168,5 +168,14 @@ class Checkpoint(Event):
 
 KINDS = {
     cls.kind: cls
-    for cls in (Preparing, Started, StepEvent, Gradients, Adjusted, Chosen, EpochEvent, TestEvent)
+    for cls in (
+        Preparing,
+        Started,
+        StepEvent,
+        Gradients,
+        MicroBatchReduced,
+        ModeChosen,
+        EpochEvent,
+        TestEvent,
+    )
 }

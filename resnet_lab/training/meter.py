@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from resnet_lab.training.distributed import World
-from resnet_lab.training.stepper import StepResult, TrainingError
+from resnet_lab.training.execution.distributed import World
+from resnet_lab.training.step import StepResult, TrainingError
 
 READ_EVERY = 0.3  # seconds
 

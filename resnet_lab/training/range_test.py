@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resnet_lab.training.config import TrainConfig
-from resnet_lab.training.engine import Trainer
-from resnet_lab.training.interrupt import Interrupted
+from resnet_lab.training.execution.interrupt import Interrupted
+from resnet_lab.training.loop import Trainer
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 100
 SMOOTHING = 0.9  # weight of the past in the mean of the losses

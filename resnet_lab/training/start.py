@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from resnet_lab.models import ResNet, draw_model, imagenet_weights
+from resnet_lab.models import ResNet, imagenet_weights, init_model
 from resnet_lab.models.weights import load_backbone
 from resnet_lab.training.config import TrainConfig
 
@@ -21,7 +21,7 @@ def build_model(config: TrainConfig, num_classes: int, device: torch.device, fre
     Raises:
         WeightsError: there are no such weights, or they do not fit.
     """
-    model = draw_model(config.spec, config.seed, num_classes)
+    model = init_model(config.spec, config.seed, num_classes)
     if config.weights is not None and fresh:
         if config.weights == "imagenet":
             load_backbone(

@@ -13,7 +13,7 @@ from resnet_lab.analysis.gradients import (
     neighbour_correlation,
 )
 from resnet_lab.data import load_dataset, normalize
-from resnet_lab.models import VARIANTS, ModelSpec, draw_model
+from resnet_lab.models import VARIANTS, ModelSpec, init_model
 from resnet_lab.models.cifar import cifar_net
 
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=4, stem="cifar", num_classes=10)
@@ -29,7 +29,7 @@ def unchanged(model):
 
 
 def test_norms_equal_a_step_written_out_and_leave_the_net_alone(data):
-    model = draw_model(SMALL, 3).eval()
+    model = init_model(SMALL, 3).eval()
     before, rng = unchanged(model), torch.get_rng_state()
     images = normalize(data.images[:16], data.mean, data.std)
     found = gradient_norms(model, images, data.labels[:16])
@@ -50,7 +50,7 @@ def test_norms_equal_a_step_written_out_and_leave_the_net_alone(data):
 def test_the_norm_of_one_convolution_by_hand():
     """A net of one weight: logits (w, 0), one picture of class 1. d loss / d w = softmax = 1 / (1 + e^-w)."""
     spec = ModelSpec("one", (3, 3), (1,), width=1, stem="cifar", norm="none", num_classes=2, shortcut="pad")
-    model = draw_model(spec)
+    model = init_model(spec)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
@@ -85,7 +85,7 @@ def test_correlation_of_lines_by_hand():
 
 
 def test_the_gradient_at_a_block_is_the_one_written_out(data):
-    model = draw_model(SMALL, 1)
+    model = init_model(SMALL, 1)
     before = unchanged(model)
     ends = normalize(data.images[:2], data.mean, data.std)
     found = gradient_correlation(model, ends, points=4)
@@ -113,4 +113,4 @@ def test_gradients_of_a_plain_net_shatter_with_depth(data):
 
 def test_lines_need_two_ends(data):
     with pytest.raises(ValueError, match="two ends each"):
-        gradient_correlation(draw_model(SMALL), torch.zeros(3, 3, 8, 8))
+        gradient_correlation(init_model(SMALL), torch.zeros(3, 3, 8, 8))

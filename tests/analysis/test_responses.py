@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from resnet_lab.analysis.responses import layer_responses
-from resnet_lab.models import VARIANTS, ModelSpec, create_model, draw_model
+from resnet_lab.models import VARIANTS, ModelSpec, create_model, init_model
 
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=4, stem="cifar", num_classes=10)
 
 
 def test_a_response_is_the_output_of_the_norm_before_relu_and_addition():
-    model = draw_model(SMALL, 2).train()
+    model = init_model(SMALL, 2).train()
     model(
         torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     )  # running statistics of its own
@@ -32,7 +32,7 @@ def test_a_response_is_the_output_of_the_norm_before_relu_and_addition():
 def test_by_hand_without_a_norm():
     """One 1×1-like weight of 3 on pixels 0 and 2: outputs 0 and 6, standard deviation 3."""
     spec = ModelSpec("one", (3, 3), (1,), width=1, stem="cifar", norm="none", num_classes=2, shortcut="pad")
-    model = draw_model(spec)
+    model = init_model(spec)
     with torch.no_grad():
         model.conv1.weight.zero_()
         model.conv1.weight[0, 0, 1, 1] = 3.0

@@ -6,7 +6,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from resnet_lab.data import load_dataset, normalize
-from resnet_lab.models import draw_model
+from resnet_lab.models import init_model
 from resnet_lab.runs import RunStore
 from resnet_lab.runs import manager as manager_module
 from resnet_lab.training import TrainConfig
@@ -53,7 +53,7 @@ def saved():
     def saved(name, pictures=40):
         config = TrainConfig(name)
         data = load_dataset("shapes", split="test", limit=pictures)
-        model = draw_model(config.spec, 0, 10).train()
+        model = init_model(config.spec, 0, 10).train()
         with torch.no_grad():
             model(normalize(data.images, data.mean, data.std))
         state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list(data.classes)}

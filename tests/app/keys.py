@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 from streamlit.runtime.state.session_state import SessionState
 
-from resnet_lab.ui import shared, shell
+from resnet_lab.ui.common import navigation, shared
 
 PAGES = ("home", "architecture", "training", "comparison", "prediction", "runs")
 FOUND_BY_SCRIPTS = {
@@ -44,8 +44,8 @@ class Keys:
 def recorded_keys():
     """Keys of all pages that run within."""
     keys = Keys()
-    titles = {title: page for page, (title, *_) in shell.PAGES.items()}
-    begin, register = shell.begin, SessionState.register_widget
+    titles = {title: page for page, (title, *_) in navigation.PAGES.items()}
+    begin, register = navigation.begin, SessionState.register_widget
 
     def begin_page(title):
         keys.page = titles[title]
@@ -59,7 +59,7 @@ def recorded_keys():
         return register(self, metadata, user_key)
 
     with (
-        patch.object(shell, "begin", begin_page),
+        patch.object(navigation, "begin", begin_page),
         patch.object(SessionState, "register_widget", register_widget),
     ):
         yield keys

@@ -6,13 +6,13 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from resnet_lab.analysis.lesion import accuracy, lesioned
+from resnet_lab.analysis.lesions import accuracy, lesioned
 from resnet_lab.data import load_dataset, normalize
-from resnet_lab.figures.lesion import Without, each_figure
+from resnet_lab.figures.lesions import Without, each_figure
 from resnet_lab.runs import load_run_model
-from resnet_lab.ui import lesion_view as module
-from resnet_lab.ui.jobs import Job
-from resnet_lab.ui.lesion_view import coarse_first
+from resnet_lab.ui.common.jobs import Job
+from resnet_lab.ui.comparison import lesion as module
+from resnet_lab.ui.comparison.lesion import coarse_first
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PICTURES = 100
@@ -29,7 +29,7 @@ def page():
     import streamlit as st
 
     from resnet_lab.runs import RunStore
-    from resnet_lab.ui.lesion_view import lesion_view
+    from resnet_lab.ui.comparison.lesion import lesion_view
 
     lesion_view([RunStore().get(name) for name in st.session_state["chosen"]])
 

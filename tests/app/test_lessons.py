@@ -6,9 +6,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from resnet_lab.runs import RunStore, execute
-from resnet_lab.ui import shell
-from resnet_lab.ui.lesson import export
-from resnet_lab.ui.lessons import LESSONS
+from resnet_lab.ui.common import navigation
+from resnet_lab.ui.home.lesson import export
+from resnet_lab.ui.home.lessons import LESSONS
 
 TRAINED = [key for key, lesson in LESSONS.items() if lesson.configs]
 
@@ -63,7 +63,7 @@ def test_the_experiment_starts_its_runs_in_one_race(open_page):
     next(b for b in at.button if b.label == "Run the experiment").click().run()
     assert not at.exception
     assert sorted(run.config.spec.name for run in RunStore().list()) == ["plain32", "resnet32"]
-    shell.manager().close(timeout=30)
+    navigation.manager().close(timeout=30)
 
 
 def test_what_was_expected_stands_beside_what_was_measured(open_page, tiny):
@@ -99,7 +99,7 @@ def test_a_lost_checkpoint_is_said_in_the_lesson(open_page, tiny):
 
 
 def test_the_file_to_take_along_tells_the_whole_story(tiny, monkeypatch):
-    monkeypatch.setattr("resnet_lab.ui.lessons.is_dark", lambda: False)
+    monkeypatch.setattr("resnet_lab.ui.home.lessons.is_dark", lambda: False)
     lesson = LESSONS["degradation"]
     runs = [as_if_trained(config, tiny, 0.5) for config in lesson.configs]
     page = export(lesson, lesson.choices[1], lesson.find(runs))
@@ -117,7 +117,7 @@ def test_gradients_are_measured_without_any_run(open_page):
 
 
 def test_lesions_are_measured_on_both_nets(open_page, tiny, monkeypatch):
-    monkeypatch.setattr("resnet_lab.ui.lessons.LESIONED", 50)
+    monkeypatch.setattr("resnet_lab.ui.home.lessons.LESIONED", 50)
     lesson = LESSONS["lesion"]
     for config in lesson.configs:
         as_if_trained(config, tiny.replace(train_limit=32, batch_size=16), 0.5)

@@ -13,7 +13,7 @@ from resnet_lab.data import load_dataset
 from resnet_lab.runs import RunStore, execute, mistakes
 from resnet_lab.runs.mistakes import Answers, answer_test_set, cell, worst
 from resnet_lab.training import TrainConfig
-from resnet_lab.ui import mistakes_view as module
+from resnet_lab.ui.training import errors as module
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def links(monkeypatch):
 
 def page():
     from resnet_lab.runs import RunStore
-    from resnet_lab.ui.mistakes_view import mistakes_view
+    from resnet_lab.ui.training.errors import mistakes_view
 
     (run,) = RunStore().list()
     mistakes_view(run)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from resnet_lab.runs import RunStore, execute
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
 PAGES = ["home", "architecture", "training", "comparison", "prediction", "runs"]
 
@@ -57,7 +57,7 @@ def test_train_button_starts_a_run_that_completes(open_page):
     assert not at.exception
     (run,) = RunStore().list()
     assert (run.config.epochs, run.config.train_limit, run.config.batch_size) == (1, 160, 16)
-    manager = shell.manager()
+    manager = navigation.manager()
     while run.status.is_active:
         manager._thread.join(0.1)
     assert run.status.state == "completed"
@@ -156,7 +156,7 @@ def test_race_button_queues_matched_nets_of_every_depth_kind_and_seed(open_page)
     button.click().run()
     assert not at.exception
     runs = RunStore().list()
-    shell.manager().close(timeout=30)
+    navigation.manager().close(timeout=30)
     assert sorted((run.config.spec.name, run.config.seed) for run in runs) == [
         ("plain20", 0), ("plain20", 1), ("resnet20", 0), ("resnet20", 1),
     ]  # fmt: skip

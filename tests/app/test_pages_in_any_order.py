@@ -10,7 +10,7 @@ from PIL import Image
 from streamlit.testing.v1.element_tree import Dataframe
 
 from resnet_lab.runs import RunStore
-from resnet_lab.ui.shell import RENAMED
+from resnet_lab.ui.common.navigation import RENAMED
 from tests.app.keys import FOUND_BY_SCRIPTS, OF_ALL, PAGES, recorded_keys
 
 ROOT = Path(__file__).parents[2]

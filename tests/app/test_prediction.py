@@ -16,9 +16,9 @@ from resnet_lab.attribution import METHODS, attribute
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.runs import RunStore, execute, load_run_model
 from resnet_lab.training import TrainConfig
-from resnet_lab.ui import nets
-from resnet_lab.ui.answer_view import Look, drawn
-from resnet_lab.ui.pictures import Picture, box_of
+from resnet_lab.ui.prediction.images import Picture, box_of
+from resnet_lab.ui.prediction.net import run_net
+from resnet_lab.ui.prediction.prediction import Look, drawn
 
 SETTINGS = {"train_limit": 60, "epochs": 1, "batch_size": 16, "precision": "float32"}
 
@@ -111,7 +111,7 @@ def test_the_map_is_laid_over_the_picture_as_it_was_uploaded(open_page, lab):
     """A bright square in the middle of a wide picture, of which the net sees the middle third."""
     pixels = np.zeros((60, 180, 3), np.uint8)
     pixels[20:40, 80:100] = 255
-    net = nets.run_net(lab)
+    net = run_net(lab)
     image = Image.fromarray(pixels)
     seen = net.prepare(image).permute(1, 2, 0).numpy()
     heat = seen[..., 0].astype(np.float32) / 255  # a map that marks the very square
@@ -302,7 +302,9 @@ def test_imagenet_weights_that_are_here_answer(open_page, tmp_path, monkeypatch)
 
 def test_every_method_can_be_asked_and_signed_maps_tell_against_from_for(open_page, lab, monkeypatch):
     monkeypatch.setattr("resnet_lab.attribution.methods.PATCHES", 4)  # 10 passes of occlusion instead of 226
-    monkeypatch.setattr("resnet_lab.ui.heat.PATIENCE", 1e9)  # a busy machine would ask before it waits
+    monkeypatch.setattr(
+        "resnet_lab.ui.prediction.maps.PATIENCE", 1e9
+    )  # a busy machine would ask before it waits
     at = open_page("prediction", run=lab.id, source="Test")
     for method, about in METHODS.items():
         at.selectbox(key="method").set_value(method).run()

@@ -17,15 +17,15 @@ from PIL import Image
 from torchvision.models import ResNet50_Weights
 
 from resnet_lab.attribution import METHODS, class_maps, score
-from resnet_lab.attribution.fading import fade
+from resnet_lab.attribution.deletion_insertion import fade
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.data.views import ten_crops
-from resnet_lab.inspection.take_away import EXPORTS
-from resnet_lab.models import VARIANTS, create_model, draw_model
+from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.models import VARIANTS, create_model, init_model
 from resnet_lab.runs import load_run_model
-from resnet_lab.ui import nets as nets_module
-from resnet_lab.ui import pictures as pictures_module
-from resnet_lab.ui.batch_view import Row, to_csv
+from resnet_lab.ui.prediction import images as pictures_module
+from resnet_lab.ui.prediction import net as nets_module
+from resnet_lab.ui.prediction.batch import Row, to_csv
 
 COUNT = 40  # test pictures
 APP = Path(__file__).parents[2] / "app.py"
@@ -467,7 +467,7 @@ def test_all_weights_of_a_variant_are_offered(open_page, tmp_path, monkeypatch):
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    model = draw_model("resnet50")
+    model = init_model("resnet50")
     for weights in ResNet50_Weights:
         torch.save(model.state_dict(), folder / weights.url.rsplit("/", 1)[1])
     at = open_page("prediction", run="resnet50", weights="IMAGENET1K_V1")
@@ -485,7 +485,7 @@ def test_all_weights_of_a_variant_are_offered(open_page, tmp_path, monkeypatch):
 
 
 def test_a_slow_method_says_how_long_and_waits(open_page, run, monkeypatch):
-    monkeypatch.setattr("resnet_lab.ui.heat.PATIENCE", 0.0)
+    monkeypatch.setattr("resnet_lab.ui.prediction.maps.PATIENCE", 0.0)
     at = open_page("prediction", source="Test", method="smooth_grad")
     assert not at.exception
     assert not at.image

@@ -26,7 +26,11 @@ from streamlit.testing.v1.element_tree import Dataframe, Widget
 from resnet_lab.models import VARIANTS, create_model
 from resnet_lab.runs import RunStore
 from resnet_lab.training import TrainConfig
-from resnet_lab.ui import gradients_view, jobs, lesion_view, lessons, memory_view, rate_view, responses_view
+from resnet_lab.ui.architecture import memory
+from resnet_lab.ui.common import jobs
+from resnet_lab.ui.comparison import gradients, lesion, responses
+from resnet_lab.ui.home import lessons
+from resnet_lab.ui.training import lr_finder
 from tests.app.keys import PAGES, recorded_keys
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -159,17 +163,17 @@ def world(saved, tmp_path, monkeypatch, one_thread):
         start(key, short, total, of)
         st.session_state[f"{key}.job"].wait(PATIENCE)
 
-    starts = gradients_view.measuring_start
+    starts = gradients.measuring_start
     monkeypatch.setattr(jobs, "start", start_short)
     monkeypatch.setattr("resnet_lab.runs.manager.RunManager._enqueue", lambda self, runs, steps=None: None)
     monkeypatch.setattr("torch.hub.urlopen", refuse)
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(memory_view, "measure_step", measured)
-    monkeypatch.setattr(rate_view, "range_test", tested)
+    monkeypatch.setattr(memory, "measure_step", measured)
+    monkeypatch.setattr(lr_finder, "range_test", tested)
     monkeypatch.setattr(lessons, "DEEP", 8)
-    monkeypatch.setattr(gradients_view, "measuring_start", lambda depth, seed: starts(8, seed))
-    for module, count in ((lesion_view, 20), (responses_view, 20), (lessons, 20)):
+    monkeypatch.setattr(gradients, "measuring_start", lambda depth, seed: starts(8, seed))
+    for module, count in ((lesion, 20), (responses, 20), (lessons, 20)):
         monkeypatch.setattr(module, "PICTURES", count)
     for name, count in (("PATCHES", 3), ("NOISY", 3), ("STEPS", 3)):
         monkeypatch.setattr(f"resnet_lab.attribution.methods.{name}", count)

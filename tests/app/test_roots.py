@@ -3,7 +3,7 @@
 import pytest
 
 from resnet_lab.runs import RunError, RunManager, RunStore
-from resnet_lab.ui import shell
+from resnet_lab.ui.common import navigation
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_a_folder_outside_that_a_link_names_is_neither_trained_on_nor_tried(open
 
 
 def test_no_run_of_a_race_begins_when_one_would_read_outside(tiny, outside):
-    manager = shell.manager()
+    manager = navigation.manager()
     for config in (tiny.replace(dataset=f"folder:{outside}"), tiny.replace(weights=str(outside / "x.pt"))):
         with pytest.raises(RunError, match="lies outside"):
             manager.race([tiny, config])
@@ -37,4 +37,4 @@ def test_the_owner_reads_anywhere_and_the_app_goes_on_with_those_runs(open_page,
     run.set_status(state="stopped")
     at = open_page("training", run=run.id)
     assert not at.error
-    shell.manager().resume(run.id)  # not refused; it ends by itself, as the folder is not there
+    navigation.manager().resume(run.id)  # not refused; it ends by itself, as the folder is not there

@@ -8,7 +8,7 @@ import pytest
 
 from resnet_lab.runs import Run, RunStore, execute
 from resnet_lab.training import TrainConfig
-from resnet_lab.ui.jobs import Job
+from resnet_lab.ui.common.jobs import Job
 
 VIEWS = ["Curves", "Depth", "Gradients", "Responses", "Lesion", "Surface"]
 
@@ -144,7 +144,7 @@ def test_two_runs_of_one_net_and_seed_are_told_apart(open_page, twins):
 
 
 def test_a_job_that_nobody_looks_at_ends(monkeypatch):
-    monkeypatch.setattr("resnet_lab.ui.jobs.UNSEEN", 0.05)
+    monkeypatch.setattr("resnet_lab.ui.common.jobs.UNSEEN", 0.05)
 
     def work(report, should_stop):
         while not should_stop():

@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 from resnet_lab.attribution import METHODS, attribute, class_maps, stage_names
 from resnet_lab.attribution.cam import grad_cam, grad_cam_plus_plus, layer_cam
-from resnet_lab.models import draw_model
+from resnet_lab.models import init_model
 
 CAMS = [name for name, method in METHODS.items() if method.combine]
 THEIRS = {"grad_cam": GradCAM, "grad_cam_plus_plus": GradCAMPlusPlus, "layer_cam": LayerCAM}
@@ -38,7 +38,7 @@ def test_layer_cam_by_hand():
 
 def net(variant, side=64, classes=10):
     """Random weights with running statistics of the pictures, so that values neither vanish nor explode."""
-    model = draw_model(variant, 0, classes).train()
+    model = init_model(variant, 0, classes).train()
     images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         model(images)

@@ -15,9 +15,9 @@ from resnet_lab.attribution import (
     METHODS,
     Cancelled,
     attribute,
+    preserve_state,
     signed_attribute,
     stage_names,
-    undisturbed,
 )
 from resnet_lab.attribution.layers import find_layer
 from resnet_lab.models import VARIANTS, ModelSpec, create_model
@@ -249,7 +249,7 @@ def test_also_after_an_exception(peculiar, method):
 
 
 def leave_hooks_and_fail(model):
-    with undisturbed(model):
+    with preserve_state(model):
         model.layer3.register_forward_hook(lambda *call: None)
         model.layer3.register_full_backward_hook(lambda *call: None)
         raise KeyError
@@ -286,7 +286,7 @@ def test_two_threads_sharing_a_model_get_the_maps_of_one():
 
 def test_the_lock_is_per_model():
     first, second = small_net()[0], small_net()[0]
-    with undisturbed(first):
+    with preserve_state(first):
         other = threading.Thread(target=attribute, args=(second, torch.zeros(1, 3, 32, 32)), daemon=True)
         other.start()
         other.join(60)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from benchmarks.harness import READY, running_script
-from resnet_lab.ui.text import JOINER, escape_markdown
+from resnet_lab.ui.common.markdown import JOINER, escape_markdown
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 PIECES = [

@@ -4,7 +4,7 @@ import pytest
 
 from resnet_lab.figures.curves import MOST_POINTS, Curve, curve_figure, smooth, thin
 from resnet_lab.figures.palette import PLAIN, RESIDUAL
-from resnet_lab.training.events import Adjusted, EpochEvent, Started, StepEvent
+from resnet_lab.training.events import EpochEvent, MicroBatchReduced, Started, StepEvent
 
 
 def step(n, **more):
@@ -25,7 +25,7 @@ def started(n):
 
 def test_a_resume_forgets_adjustments_after_it():
     curve = Curve("run")
-    curve.extend([Adjusted(step, "smaller", 8) for step in (2, 9)])
+    curve.extend([MicroBatchReduced(step, "smaller", 8) for step in (2, 9)])
     curve.extend([started(5)])
     assert [change.step for change in curve.adjusted] == [2]
 

@@ -9,7 +9,7 @@ from resnet_lab.models import VARIANTS
 from resnet_lab.runs import RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.events import Adjusted, Checkpoint, EpochEvent, Started, StepEvent
+from resnet_lab.training.events import MicroBatchReduced, Checkpoint, EpochEvent, Started, StepEvent
 
 
 def test_a_new_run_is_queued_and_found(store, tiny):
@@ -68,7 +68,7 @@ def test_a_broken_status_reads_as_interrupted_and_is_written_anew(store, tiny, c
 
 def test_a_status_of_another_version_is_read_as_far_as_it_is_known(store, tiny):
     run = store.create(tiny)
-    old = {"state": "running", "step": 7, "pid": 1, "born": 1.0, "host": "hal", "energy": {"joules": 3}}
+    old = {"state": "running", "step": 7, "pid": 1, "process_started": 1.0, "host": "hal", "energy": {"joules": 3}}
     (run.path / "status.json").write_text(json.dumps(old))
     assert (run.status.state, run.status.step) == ("interrupted", 7)  # nobody has its lock
     run.set_status(state="paused")
@@ -83,7 +83,7 @@ def test_events_are_read_from_an_offset_and_half_lines_wait(store, tiny):
     run = store.create(tiny)
     assert run.events() == ([], 0)
     path = run.path / "events.jsonl"
-    first, second, third = (Adjusted(step, "smaller") for step in (1, 2, 3))
+    first, second, third = (MicroBatchReduced(step, "smaller") for step in (1, 2, 3))
     cut = line(second)[:20]
     path.write_bytes(line(first) + b"\n" + cut)
     events, offset = run.events()
@@ -98,7 +98,7 @@ def test_events_are_read_from_an_offset_and_half_lines_wait(store, tiny):
 
 def test_a_line_cut_by_a_crash_costs_itself_alone(store, tiny):
     run = store.create(tiny)
-    first, last = Adjusted(1, "smaller"), EpochEvent(1, 2, 1.0, 0.1, 1.0, 0.2, 1.0)
+    first, last = MicroBatchReduced(1, "smaller"), EpochEvent(1, 2, 1.0, 0.1, 1.0, 0.2, 1.0)
     (run.path / "events.jsonl").write_bytes(line(first) + b'\n{"kind": "st')
     RunWriter(run)(last)
     assert run.events()[0] == [first, last]

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from resnet_lab.data import Augmentation, load_dataset
+from resnet_lab.experiments.why import lesions_of
 from resnet_lab.models import ModelSpec, create_model
 from resnet_lab.models.classifier import EvalTransform
-from resnet_lab.reports.why import lesions_of
 from resnet_lab.runs import execute, load_run_model, mistakes
 from resnet_lab.runs.mistakes import answer_test_set
-from resnet_lab.training import engine, evaluate, fit
+from resnet_lab.training import evaluate, fit, loop
 from resnet_lab.training.checkpoint import BestWeights
-from resnet_lab.training.events import Adjusted, Checkpoint, EpochEvent, StepEvent, TestEvent
+from resnet_lab.training.events import Checkpoint, EpochEvent, MicroBatchReduced, StepEvent, TestEvent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad")
@@ -30,19 +30,19 @@ def config(tiny):
 def best_in_the_middle(monkeypatch):
     """Validation as if the second epoch had been the best, whatever the net says; the test stays as it is."""
     monkeypatch.setattr("resnet_lab.training.meter.READ_EVERY", 0.0)
-    honest, told = engine.evaluate, {EPOCH: 0.5, 2 * EPOCH: 0.9, 3 * EPOCH: 0.7}
+    honest, told = loop.evaluate, {EPOCH: 0.5, 2 * EPOCH: 0.9, 3 * EPOCH: 0.7}
 
     def few(*args, **options):
         return load_dataset(*args, **options | ({"limit": FEW} if options["split"] == "test" else {}))
 
-    for module in (engine, mistakes):
+    for module in (loop, mistakes):
         monkeypatch.setattr(module, "load_dataset", few)
 
     def validate(self):
         found = honest(self.net, self.val)
         return dataclasses.replace(found, accuracy=told[self.step])
 
-    monkeypatch.setattr(engine.Trainer, "_validate", validate)
+    monkeypatch.setattr(loop.Trainer, "_validate", validate)
 
 
 class Recorder(list):
@@ -136,7 +136,7 @@ def test_a_checkpoint_of_before_goes_on_and_says_what_it_lacks(config, best_in_t
     state = record(config)[1].of(Checkpoint)[at].state
     del state["best"]
     result, events = record(config, resume=state)
-    assert "did not keep the best weights" in events.of(Adjusted)[0].text
+    assert "did not keep the best weights" in events.of(MicroBatchReduced)[0].text
     assert (result.outcome, result.tested_step) == ("completed", 3 * EPOCH)
 
 

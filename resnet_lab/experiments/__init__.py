@@ -1,0 +1,1 @@
+"""One file an experiment: question, measurement, figure and caption; page and command line use the same."""

@@ -1,0 +1,193 @@
+"""The cards of the diagram: the layers of the stem, of one block of each stage, and of the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from resnet_lab.inspection.diagram import svg
+from resnet_lab.inspection.diagram.svg import Ink, Rect, Target
+from resnet_lab.inspection.table.records import LayerRow, say_shape
+from resnet_lab.models import ModelSpec
+
+CARD = 158.0  # top of the cards
+LAYER_GAP = 10.0
+HEADROOM, FOOTROOM = 26.0, 38.0  # of a card, for the fork above the layers and the addition below them
+
+DASHES = {"identity": "", "padding": "7 5", "projection": "0.1 5"}  # solid, dashed, dotted
+SHORT = {"BatchNorm2d": "BN", "GroupNorm": "GN", "ReLU": "ReLU"}
+
+
+@dataclass
+class Layer:
+    """One box of an opened block: a convolution, pool or linear layer, with the norms and ReLUs around it."""
+
+    row: LayerRow | None
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)  # paths of the norms and ReLUs
+
+    @property
+    def lines(self) -> list[str]:
+        """What is written into the box, in the order in which it happens."""
+        lines = [", ".join(self.before)] if self.before else []
+        if self.row is not None:
+            lines.append(_layer_name(self.row))
+            if self.row.groups and self.row.groups > 1:
+                lines.append(f"{self.row.groups} groups")
+            if max(self.row.dilation, default=1) > 1:
+                lines.append(f"dilation {max(self.row.dilation)}")
+        return [*lines, ", ".join(self.after)] if self.after else lines
+
+    @property
+    def height(self) -> float:
+        return max(34.0, 6 + 14.0 * len(self.lines))
+
+
+def shortcut_kind(spec: ModelSpec, rows: list[LayerRow]) -> str | None:
+    """ "identity", "padding" (option A) or "projection" (B, C) for the rows of a block; None in a plain net."""
+    if spec.is_plain:
+        return None
+    own = [row for row in rows if row.is_shortcut]
+    if not own:
+        return "identity"
+    return "padding" if own[0].type == "PadShortcut" else "projection"
+
+
+def layers_of(rows: list[LayerRow], preactivation: bool) -> list[Layer]:
+    """The boxes of a block, the stem or the head; norms and ReLUs go with the convolution they serve."""
+    layers: list[Layer] = []
+    waiting: list[LayerRow] = []
+    for row in rows:
+        if row.is_shortcut or row.is_function:  # drawn as a line and as ⊕
+            continue
+        if row.type not in SHORT:
+            layers.append(Layer(row, [SHORT[r.type] for r in waiting], members=[r.path for r in waiting]))
+            waiting = []
+        elif preactivation or not layers:
+            waiting.append(row)
+        else:
+            layers[-1].after.append(SHORT[row.type])
+            layers[-1].members.append(row.path)
+    return layers
+
+
+def block_layers(spec: ModelSpec, rows: list[LayerRow]) -> list[Layer]:
+    """As `layers_of`; where a pre-activation block changes shape, its first norm and ReLU are a box of their own."""
+    layers = layers_of(rows, spec.preactivation)
+    if spec.preactivation and shortcut_kind(spec, rows) in ("padding", "projection"):
+        first = layers[0]
+        return [Layer(None, first.before, members=first.members), Layer(first.row), *layers[1:]]
+    if shortcut_kind(spec, rows) and not spec.preactivation:
+        layers[-1].after.remove("ReLU")  # it comes after the addition
+    return layers
+
+
+def card_height(layers: list[Layer]) -> float:
+    return HEADROOM + _stack_height(layers) + FOOTROOM
+
+
+def _stack_height(layers: list[Layer]) -> float:
+    return sum(layer.height + LAYER_GAP for layer in layers)
+
+
+def stack(layers: list[Layer], middle: float, width: float, ink: Ink) -> str:
+    """Boxes from top to bottom along a line."""
+    parts = []
+    y = CARD + HEADROOM
+    for layer in layers:
+        top = CARD + 4 if layer is layers[0] else y - LAYER_GAP
+        parts.append(svg.line(middle, top, middle, y, ink, arrow=True))
+        parts.append(_layer_box(layer, middle, y, width, ink))
+        y += layer.height + LAYER_GAP
+    parts.append(svg.line(middle, y - LAYER_GAP, middle, y + 4, ink, arrow=True))
+    return "".join(parts)
+
+
+def _layer_box(layer: Layer, middle: float, y: float, width: float, ink: Ink) -> str:
+    row, lines = layer.row, layer.lines
+    target, strong = (_target(row), strides(row)) if row else (Target(), False)
+    parts = [svg.box(Rect(middle - width / 2, y, width, layer.height), ink, target, strong)]
+    baseline = y + (22 if len(lines) == 1 else 14 if layer.before else 16)
+    for words in lines:
+        if row and words == _layer_name(row):
+            parts.append(svg.text(middle, baseline, words, ink, 14, **{"font-weight": 600}))
+        else:
+            parts.append(svg.muted(middle, baseline, words, ink))
+        baseline += 14.5 if layer.before else 13.5
+    return "".join(parts)
+
+
+def _target(row: LayerRow) -> Target:
+    """What the pointer shows: the layer's path, its sizes and its parameters."""
+    sizes = f"{say_shape(row.input_shape)} → {say_shape(row.output_shape)}"
+    return Target(f"{row.path}: {sizes}, {row.params:,} parameters", row.path)
+
+
+def _addition(rows: list[LayerRow]) -> Target:
+    block = ".".join(rows[0].path.split(".")[:2])
+    return Target(f"{block}: y = F(x) + x", f"{block}.add()")
+
+
+def _layer_name(row: LayerRow) -> str:
+    """3×3, 128 /2 for a convolution; the paper's notation."""
+    stride = f" /{max(row.stride)}" if strides(row) else ""
+    if row.type == "Linear":
+        return f"fc {row.output_shape[-1]:,}"
+    if row.type == "AdaptiveAvgPool2d":
+        return "avg pool"
+    if row.type == "MaxPool2d":
+        return f"max pool{stride}"
+    return f"{'×'.join(map(str, row.kernel))}, {row.output_shape[0]}{stride}"
+
+
+def strides(row: LayerRow) -> bool:
+    return max(row.stride, default=1) > 1 and row.type != "AdaptiveAvgPool2d"
+
+
+def unfolded(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float], ink: Ink) -> str:
+    """One block: its layers on the left, its shortcut on the right, joined at ⊕."""
+    x, width = place
+    layers, kind = block_layers(spec, rows), shortcut_kind(spec, rows)
+    room = {None: 0.0, "identity": 44.0}.get(kind, 62.0)
+    box_width = min(116.0, width - 12 - room)
+    middle = x + (width - room) / 2
+    parts = [stack(layers, middle, box_width, ink)]
+    if kind is None:
+        return "".join(parts)
+    late = layers[0].row is None  # the shortcut then starts after the first norm and ReLU
+    fork = CARD + 12 + (layers[0].height + LAYER_GAP + 7 if late else 0)
+    join = CARD + HEADROOM + _stack_height(layers) + 9
+    side = middle + box_width / 2 + room / 2
+    curve = (
+        f"M{middle:.1f} {fork:.1f}H{side - 10:.1f}Q{side:.1f} {fork:.1f} {side:.1f} {fork + 10:.1f}"
+        f"V{join - 10:.1f}Q{side:.1f} {join:.1f} {side - 10:.1f} {join:.1f}H{middle + 10:.1f}"
+    )
+    parts += [
+        svg.arc(curve, DASHES[kind], ink.of(kind)),
+        svg.plus(middle, join, 8, ink, _addition(rows)),
+        _shortcut_label(rows, side, (fork + join) / 2, ink),
+    ]
+    parts.append(svg.line(middle, join + 8, middle, join + 25, ink, arrow=True))
+    if not spec.preactivation:
+        parts.append(svg.text(middle + 8, join + 22, "ReLU", ink, 11.5, anchor="start", opacity=0.75))
+    return "".join(parts)
+
+
+def _shortcut_label(rows: list[LayerRow], x: float, y: float, ink: Ink) -> str:
+    """What stands on the shortcut, on a patch that interrupts its line; nothing on an identity."""
+    own = [row for row in rows if row.is_shortcut]
+    if not own:
+        return ""
+    stride = f"/{max(own[0].stride)}" if strides(own[0]) else ""
+    if own[0].type == "PadShortcut":
+        words = ["pad 0", stride]
+    else:
+        norm = [SHORT[row.type] for row in own[1:]]
+        words = ["1×1", f"{own[0].output_shape[0]}", " ".join([stride, *norm]).strip()]
+    words = [word for word in words if word]
+    height = 8 + 14 * len(words)
+    top = y - height / 2
+    kind = "padding" if own[0].type == "PadShortcut" else "projection"
+    parts = [svg.patch(Rect(x - 24, top, 48, height), ink, ink.of(kind), _target(own[0]))]
+    parts += [svg.text(x, top + 15 + 14 * i, word, ink, 12) for i, word in enumerate(words)]
+    return "".join(parts)

@@ -1,0 +1,340 @@
+"""A net as one picture: every block in a chain above, one block of each stage opened below.
+
+Blocks and layers carry their path (`data-path`), a folded stage "fold:<stage>": a page can make them choosable.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from resnet_lab.inspection.diagram import svg
+from resnet_lab.inspection.diagram.cards import (
+    CARD,
+    DASHES,
+    Layer,
+    block_layers,
+    card_height,
+    layers_of,
+    shortcut_kind,
+    stack,
+    strides,
+    unfolded,
+)
+from resnet_lab.inspection.diagram.svg import Ink, Rect, Target
+from resnet_lab.inspection.table.records import LayerRow, LayerTable
+from resnet_lab.models import ModelSpec
+
+WIDTH = 980.0
+GAP = 8.0  # between columns
+STEM, HEAD = 112.0, 100.0  # widths; the stages share the rest
+STAGE = 170.0  # least width of a stage: with more than four, the picture becomes wider
+AXIS = 100.0  # height at which the chain runs
+UNIT = 27.0  # least width of a block in the chain
+LINE = 46.0  # height of a line of blocks in the strip of an unfolded stage
+
+Blocks = list[list[LayerRow]]  # of one stage
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a net is shown.
+
+    Args:
+        opened: for each stage, the block (from 0) that is drawn layer by layer; else its first.
+        unfolded: the stage (from 1) whose blocks are all drawn, or 0.
+        chosen: the path of a block or a layer that is marked, or "".
+    """
+
+    opened: tuple[int, ...] = ()
+    unfolded: int = 0
+    chosen: str = ""
+
+    def block(self, stage: int, count: int) -> int:
+        """The opened block of `stage` (from 0), which has `count`."""
+        return min(self.opened[stage], count - 1) if stage < len(self.opened) else 0
+
+
+def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, view: View = View()) -> str:
+    """The net as an SVG picture, 980 units wide (up to four stages), that scales with the page.
+
+    `table` is the layer table of `spec`.
+    """
+    net = _Net.of(spec, table, ink, view)
+    bottom = net.card + net.depth
+    x = 1 + STEM + GAP
+    parts = [_stem(net, table.input_size[1:])]
+    for stage in range(len(net.stages)):
+        parts.append(_stage(net, stage, x))
+        x += net.width + GAP
+    width = x + HEAD + 1
+    parts += [_head(net, x), _strip(net, width), _legend(net, bottom + 68)]
+    label = f"Diagram of {spec.name}: stem, {len(net.stages)} stages with {sum(spec.blocks)} blocks, head"
+    return svg.document(width, bottom + 78, label, parts, net.chosen)
+
+
+@dataclass(frozen=True)
+class _Net:
+    """The rows of the table by place, and the measures that all columns share."""
+
+    spec: ModelSpec
+    ink: Ink
+    view: View
+    stem: list[Layer]
+    stages: list[Blocks]
+    head: list[Layer]
+    width: float  # of a stage
+    depth: float  # of every card
+
+    @classmethod
+    def of(cls, spec: ModelSpec, table: LayerTable, ink: Ink, view: View) -> _Net:
+        stages: list[Blocks] = [[[] for _ in range(count)] for count in spec.blocks]
+        ends: tuple[list[LayerRow], list[LayerRow]] = ([], [])
+        for row in table.rows:
+            if row.stage is None or row.block is None:
+                ends[any(stages[0])].append(row)  # the head comes after the first block
+            else:
+                stages[row.stage - 1][row.block].append(row)
+        stem, head = layers_of(ends[0], preactivation=False), layers_of(ends[1], preactivation=True)
+        opened = [blocks[view.block(i, len(blocks))] for i, blocks in enumerate(stages)]
+        cards = [block_layers(spec, rows) for rows in opened]
+        width = (WIDTH - 2 - STEM - HEAD - GAP * (len(stages) + 1)) / len(stages)
+        depth = max(card_height(layers) for layers in [*cards, stem, head])
+        return cls(spec, ink, view, stem, stages, head, max(width, STAGE), depth)
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The shapes to mark: the block, and in its card the box with the chosen layer."""
+        path = self.view.chosen
+        if not re.fullmatch(r"[\w.()]+", path):  # it comes from a link, and goes into a style sheet
+            return ()
+        cards = [block_layers(self.spec, b[self.view.block(i, len(b))]) for i, b in enumerate(self.stages)]
+        boxes = [layer for layers in (*cards, self.stem, self.head) for layer in layers if layer.row]
+        holds = [layer.row.path for layer in boxes if layer.row and path in layer.members]
+        if ".downsample." in path:
+            holds.append(path[: path.index(".downsample.")] + ".downsample.0")
+        return (".".join(path.split(".")[:2]), path, *holds)
+
+    @property
+    def card(self) -> float:
+        """Top of the cards: below the strip of an unfolded stage."""
+        return CARD + self.strip
+
+    @property
+    def strip(self) -> float:
+        if not 1 <= self.view.unfolded <= len(self.stages):
+            return 0.0
+        return LINE * self.lines + 40
+
+    @property
+    def lines(self) -> int:
+        """Of the strip."""
+        return -(-len(self.stages[self.view.unfolded - 1]) // self.per_line)
+
+    @property
+    def per_line(self) -> int:
+        return int((2 + STEM + HEAD + GAP * (len(self.stages) + 1) + self.width * len(self.stages)) // UNIT)
+
+    def block_height(self, stage: int) -> float:
+        """Taller for larger maps: 8 units for every halving, so that the eye sees the map shrink."""
+        sides = [_last(blocks[-1]).output_shape[1] for blocks in self.stages]
+        return min(60.0, 28 + 8 * math.log2(sides[stage] / min(sides)))
+
+
+def _last(rows: list[LayerRow]) -> LayerRow:
+    """The last convolution on the way through a block."""
+    return [row for row in rows if row.macs and not row.is_shortcut][-1]
+
+
+def _lowered(net: _Net, parts: list[str]) -> str:
+    """The cards are drawn at their usual height, and moved below the strip if there is one."""
+    drawn = "".join(parts)
+    return f'<g transform="translate(0 {net.strip:g})">{drawn}</g>' if net.strip else drawn
+
+
+def _stem(net: _Net, size: tuple[int, ...]) -> str:
+    ink, middle = net.ink, 1 + STEM / 2
+    last = net.stem[-1].row
+    target = Target("stem", net.stem[0].row.path if net.stem[0].row else "")
+    parts = [
+        svg.text(middle, 18, "Stem", ink, 15, **{"font-weight": 600}),
+        svg.muted(middle, 35, f"from {size[0]} × {size[1]}", ink, 12.5),
+        svg.line(4, AXIS, middle - 12, AXIS, ink, arrow=True),
+        svg.line(middle + 12, AXIS, 1 + STEM + GAP / 2, AXIS, ink),
+        _zoom(net, (middle - 12, middle + 12), AXIS + 30, (1, STEM)),
+        svg.box(Rect(middle - 12, AXIS - 30, 24, 60), ink, target),
+    ]
+    card = [
+        svg.card(Rect(1, CARD, STEM, net.depth), ink),
+        stack(net.stem, middle, STEM - 14, ink),
+        _size_label(last, middle, CARD + net.depth, ink) if last else "",
+    ]
+    return "".join(parts) + _lowered(net, card)
+
+
+def _head(net: _Net, x: float) -> str:
+    ink, middle, classes = net.ink, x + HEAD / 2, net.spec.num_classes
+    bottom = CARD + net.depth
+    target = Target("head", net.head[-1].row.path if net.head[-1].row else "")
+    parts = [
+        svg.text(middle, 18, "Head", ink, 15, **{"font-weight": 600}),
+        svg.line(x - GAP / 2, AXIS, middle - 12, AXIS, ink, arrow=True),
+        svg.line(middle + 12, AXIS, x + HEAD - 4, AXIS, ink, arrow=True),
+        _zoom(net, (middle - 12, middle + 12), AXIS + 18, (x, HEAD)),
+        svg.box(Rect(middle - 12, AXIS - 18, 24, 36), ink, target),
+    ]
+    card = [
+        svg.card(Rect(x, CARD, HEAD, net.depth), ink),
+        stack(net.head, middle, HEAD - 12, ink),
+        svg.text(middle, bottom + 20, f"{classes:,}", ink, 15, **{"font-weight": 600}),
+        svg.muted(middle, bottom + 37, "class" if classes == 1 else "classes", ink, 12.5),
+    ]
+    return "".join(parts) + _lowered(net, card)
+
+
+def _stage(net: _Net, stage: int, x: float) -> str:
+    ink, blocks = net.ink, net.stages[stage]
+    middle, count = x + net.width / 2, len(blocks)
+    shown = net.view.block(stage, count)
+    spread = max(map(_dilation, blocks))
+    more = f", dilation {spread}" if spread > 1 else ""
+    parts = [
+        svg.text(middle, 18, f"Stage {stage + 1}", ink, 15, **{"font-weight": 600}),
+        svg.muted(middle, 35, f"{count} block{'s' * (count > 1)}", ink, 12.5),
+        _chain(net, stage, x, shown),
+    ]
+    card = [
+        svg.card(Rect(x, CARD, net.width, net.depth), ink),
+        svg.text(x + 8, CARD + 17, f"block {shown + 1}", ink, 11.5, anchor="start", opacity=0.75),
+        unfolded(net.spec, blocks[shown], (x, net.width), ink),
+        _size_label(_last(blocks[-1]), middle, CARD + net.depth, ink, more),
+    ]
+    return "".join(parts) + _lowered(net, card)
+
+
+def _chain(net: _Net, stage: int, x: float, shown: int) -> str:
+    """The blocks of a stage one after the other; a long stage shows its first two, its last, and a count."""
+    ink, blocks, width = net.ink, net.stages[stage], net.width
+    count, height = len(blocks), net.block_height(stage)
+    parts = []
+    if count * UNIT <= width:
+        unit = min(40.0, width / count)
+        start = x + (width - unit * count) / 2
+        places = {block: start + unit * block for block in range(count)}
+    else:
+        unit, start = UNIT, x
+        places = {0: x, 1: x + unit, count - 1: x + width - unit}
+        middle = x + width / 2 + unit / 2
+        folds = net.view.unfolded == stage + 1
+        words = f"fold stage {stage + 1}" if folds else f"show all {count} blocks of stage {stage + 1}"
+        parts += [
+            svg.line(x + 2 * unit, AXIS, middle - 30, AXIS, ink),
+            svg.line(middle + 30, AXIS, x + width - unit, AXIS, ink),
+            svg.box(Rect(middle - 30, AXIS - 14, 60, 28), ink, Target(words, f"fold:{stage + 1}")),
+            svg.text(middle, AXIS + 5, f"× {count - 3}", ink, 16, **{"font-weight": 600}),
+        ]
+    at = places.get(shown)
+    edges = (at + unit * 0.2, at + unit * 0.66) if at is not None else (middle - 24, middle + 24)
+    parts += [
+        svg.line(x - GAP / 2, AXIS, start, AXIS, ink),
+        svg.line(places[count - 1] + unit, AXIS, x + width + GAP / 2, AXIS, ink),
+        _zoom(net, edges, AXIS + (height / 2 if at is not None else 14), (x, width)),
+    ]
+    for block, left in places.items():
+        parts.append(_small_block(net, blocks[block], Rect(left, AXIS, unit, height)))
+    return "".join(parts)
+
+
+def _small_block(net: _Net, rows: list[LayerRow], place: Rect) -> str:
+    """A block of the chain; `place` has the height at which the chain runs as its y."""
+    ink, (x, axis, unit, height) = net.ink, place
+    kind = shortcut_kind(net.spec, rows)
+    left, right, join = x + unit * 0.2, x + unit * 0.66, x + unit * 0.84
+    top = axis - height / 2
+    path = ".".join(rows[0].path.split(".")[:2])
+    target = Target(f"{path}: {kind} shortcut" if kind else f"{path}: no shortcut", path)
+    parts = [  # the line stops at the box, which is a tint: it would show through
+        svg.line(x, axis, left, axis, ink),
+        svg.box(Rect(left, top, right - left, height), ink, target),
+        svg.line(right, axis, x + unit, axis, ink),
+    ]
+    if any(strides(row) for row in rows):
+        parts.append(svg.text((left + right) / 2, axis + 4.5, "/2", ink, 12.5, **{"font-weight": 700}))
+    if (spread := _dilation(rows)) > 1:
+        parts.append(svg.text((left + right) / 2, axis + height / 2 + 11, f"d{spread}", ink, 10.5))
+    if kind:
+        fork, peak = x + unit * 0.06, top - 16
+        curve = (
+            f"M{fork:.1f} {axis:.1f}C{fork:.1f} {peak:.1f} {join:.1f} {peak:.1f} {join:.1f} {axis - 5:.1f}"
+        )
+        parts += [
+            svg.arc(curve, DASHES[kind], ink.of(kind), 2),
+            svg.plus(join, axis, min(5.5, unit * 0.17), ink),
+        ]
+    return "".join(parts)
+
+
+def _dilation(rows: list[LayerRow]) -> int:
+    return max(max(row.dilation, default=1) for row in rows)
+
+
+def _strip(net: _Net, width: float) -> str:
+    """All blocks of the unfolded stage, line by line."""
+    if not net.strip:
+        return ""
+    stage, ink = net.view.unfolded, net.ink
+    blocks = net.stages[stage - 1]
+    top = CARD - 14
+    panel = Rect(1, top, width - 2, net.strip)
+    parts = [
+        f'<rect {panel.shape} rx="7" fill="{ink.page}"/>',  # the light on the cards passes behind it
+        svg.card(panel, ink),
+        svg.text(10, top + 20, f"Stage {stage}, all {len(blocks)} blocks", ink, 13, anchor="start"),
+    ]
+    left = (width - net.per_line * UNIT) / 2
+    for i, rows in enumerate(blocks):
+        line, column = divmod(i, net.per_line)
+        place = Rect(left + UNIT * column, top + 54 + LINE * line, UNIT, 20)
+        parts.append(_small_block(net, rows, place))
+        if column == 0 and line:
+            parts.append(svg.text(6, place.y - 17, str(i + 1), ink, 10, anchor="start", opacity=0.75))
+    return "".join(parts)
+
+
+def _zoom(net: _Net, edges: tuple[float, float], y: float, column: tuple[float, float]) -> str:
+    """The light that falls from a small block on its card; `column` is the card's x and width."""
+    (left, right), (x, width) = edges, column
+    low = net.card
+    points = f"{left:.1f},{y:.1f} {right:.1f},{y:.1f} {x + width:.1f},{low:.1f} {x:.1f},{low:.1f}"
+    return f'<polygon points="{points}" fill="{net.ink.text}" fill-opacity="0.06" pointer-events="none"/>'
+
+
+def _size_label(row: LayerRow, middle: float, bottom: float, ink: Ink, more: str = "") -> str:
+    """The map that leaves a column: its sides, then its channels."""
+    channels, height, width = row.output_shape
+    sides = svg.text(middle, bottom + 20, f"{height} × {width}", ink, 15, **{"font-weight": 600})
+    return sides + svg.muted(middle, bottom + 37, f"{channels:,} channels{more}", ink, 12.5)
+
+
+def _legend(net: _Net, y: float) -> str:
+    """What the lines mean; only those that this net has."""
+    ink = net.ink
+    if net.spec.is_plain:
+        return svg.text(1, y, "No shortcuts: the only way is through every block.", ink, 13, anchor="start")
+    lines = {
+        "identity": "identity shortcut",
+        "padding": "identity, padded with zero channels (A)",
+        "projection": "projection shortcut (1×1 convolution)",
+    }
+    kinds = {shortcut_kind(net.spec, rows) for blocks in net.stages for rows in blocks}
+    x, parts = 1.0, []
+    for kind in [kind for kind in lines if kind in kinds]:
+        parts.append(svg.arc(f"M{x + 2:.1f} {y - 4:.1f}h36", DASHES[kind], ink.of(kind)))
+        parts.append(svg.text(x + 46, y, lines[kind], ink, 13, anchor="start"))
+        x += 46 + 6.3 * len(lines[kind]) + 28
+    parts.append(svg.plus(x + 8, y - 4.5, 7, ink))
+    parts.append(svg.text(x + 22, y, "addition", ink, 13, anchor="start"))
+    dilated = any(_dilation(rows) > 1 for blocks in net.stages for rows in blocks)
+    words = "/2 halves the map" + (", d2 dilates the 3×3 by 2 instead" if dilated else "")
+    return "".join(parts) + svg.text(x + 98, y, words, ink, 13, anchor="start")

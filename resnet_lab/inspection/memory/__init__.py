@@ -1,0 +1,1 @@
+"""The memory of one training step: estimated and measured."""

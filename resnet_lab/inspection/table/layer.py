@@ -1,0 +1,115 @@
+"""What can be said of one layer from its settings and shapes: window, MACs, receptive field."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from resnet_lab.inspection.table import receptive_field
+from resnet_lab.inspection.table.receptive_field import Field
+from resnet_lab.inspection.table.records import Shape
+from resnet_lab.models.blocks import PadShortcut
+
+# Modules of torch.nn whose every output value depends on the value at the same place.
+POINTWISE = {"torch.nn.modules.activation", "torch.nn.modules.batchnorm", "torch.nn.modules.dropout",
+             "torch.nn.modules.instancenorm", "torch.nn.modules.normalization"}  # fmt: skip
+GLOBAL = (nn.Softmax, nn.Softmax2d, nn.LogSoftmax, nn.Softmin)
+POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d)
+WINDOWS = (_ConvNd, PadShortcut, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d,
+           nn.AvgPool3d, nn.LPPool1d, nn.LPPool2d)  # fmt: skip
+
+
+def is_opaque(module: nn.Module) -> bool:
+    """A single layer of torch or of the lab: the functions that it calls are no rows of their own."""
+    known = type(module).__module__.startswith("torch.nn.modules.") or isinstance(module, PadShortcut)
+    return known and next(module.children(), None) is None
+
+
+def macs_of(module: nn.Module, inputs: int, outputs: int) -> int:
+    """Multiply-accumulates of one call, from the values that go in and come out; a bias does not count.
+
+    0 for a layer that is not opaque: the functions that it calls are rows, and count.
+    """
+    if not is_opaque(module):
+        return 0
+    if isinstance(module, nn.Linear):
+        return outputs * module.in_features
+    if isinstance(module, _ConvNd):
+        taps = math.prod(module.kernel_size)
+        if module.transposed:  # each input value is spread over the kernel
+            return inputs * taps * module.out_channels // module.groups
+        return outputs * taps * module.in_channels // module.groups
+    return 0
+
+
+def window_of(module: nn.Module, sides: int) -> dict[str, Any]:
+    """Kernel, stride, padding, dilation and groups, for layers that have them; `sides` is 2 for pictures."""
+    if isinstance(module, PadShortcut):
+        return {"stride": (module.stride,) * sides}
+    kernel = getattr(module, "kernel_size", None)
+    if kernel is None:
+        return {}
+    stride = getattr(module, "stride", None) or kernel  # None: as in torch, the kernel
+    window = {
+        "kernel": _per_side(kernel, sides),
+        "stride": _per_side(stride, sides),
+        "padding": _per_side(getattr(module, "padding", 0), sides),
+        "dilation": _per_side(getattr(module, "dilation", 1), sides),
+    }
+    return {**window, "groups": module.groups} if isinstance(module, _ConvNd) else window
+
+
+def field_after(module: nn.Module, field: Field, shape_in: Shape, shape_out: Shape) -> Field:
+    """The receptive field of an opaque layer's output; () where the lab does not know it."""
+    sides = shape_in[1:]
+    if isinstance(module, nn.Identity) or (
+        type(module).__module__ in POINTWISE and not isinstance(module, GLOBAL)
+    ):
+        return field
+    if isinstance(module, nn.Linear):
+        return field if not sides else ()
+    if isinstance(module, nn.Flatten):
+        return receptive_field.over_all(field, sides) if len(shape_out) == 1 else ()
+    if isinstance(module, POOLS):
+        return receptive_field.over_all(field, sides) if set(shape_out[1:]) == {1} else ()
+    if not isinstance(module, WINDOWS) or getattr(module, "transposed", False) or len(field) != len(sides):
+        return ()
+    window = window_of(module, len(sides))
+    one = (1,) * len(sides)
+    kernel, dilation = window.get("kernel", one), window.get("dilation", one)
+    padding = window.get("padding", (0,) * len(sides))
+    if isinstance(padding, str):
+        same = padding == "same"
+        padding = tuple(d * (k - 1) // 2 if same else 0 for k, d in zip(kernel, dilation, strict=True))
+    return receptive_field.through_window(field, kernel, window["stride"], padding, dilation)
+
+
+def tensors_of(value: Any) -> list[Tensor]:
+    """The tensors in `value`, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        return [tensor for item in value for tensor in tensors_of(item)]
+    return []
+
+
+def values_of(value: Any) -> int:
+    """How many values the first tensor in `value` has, whichever of its axes is the batch (of one)."""
+    first = next(iter(tensors_of(value)), None)
+    return 0 if first is None else first.numel()
+
+
+def shape_of(value: Any) -> Shape:
+    """The shape of the first tensor in `value`, less the batch; () where there is none."""
+    first = next(iter(tensors_of(value)), None)
+    return () if first is None else tuple(first.shape[1:])
+
+
+def _per_side(value: Any, sides: int) -> Any:
+    """3 → (3, 3), as torch means it; tuples and padding="same" pass through."""
+    return value if isinstance(value, str) else (value,) * sides if isinstance(value, int) else tuple(value)

@@ -1,0 +1,111 @@
+"""The layers of a net in execution order, with shapes, parameters, MACs and memory: records, no formatting."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import groupby
+
+import torch
+from torch import nn
+
+from resnet_lab.inspection.table.records import LayerRow, LayerTable, Shape
+from resnet_lab.inspection.table.trace import trace
+from resnet_lab.models import ModelSpec, ResNet, get_spec
+
+MAX_SIDE = 1024  # pixels
+
+
+def layer_table(model: str | ModelSpec | nn.Module, input_size: Shape = (3, 224, 224)) -> LayerTable:
+    """The layers of `model` in execution order, for one picture of `input_size` (C, H, W).
+
+    Nothing is computed and no weight is made or copied: the net runs once on the meta device. Of a name or
+    a spec, only blocks that differ are run, and the rows of their likes follow; a module of anyone's runs
+    whole, and is left as it was: modes, hooks, `requires_grad`, statistics, also after an error.
+    MACs count convolutions, linear layers and products of functions, as torchvision's metadata do. TorchScript
+    and nn.DataParallel cannot be read; give the module inside. A module must not train at the same time.
+
+    Raises:
+        ValueError: for an unknown variant, a side outside 1 to 1,024 pixels, or a forward that fails; it
+            names the layer and the sizes.
+    """
+    size = tuple(input_size)
+    _check_size(size)
+    if isinstance(model, nn.Module):
+        model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+        spec = getattr(model, "spec", None)
+        name = spec.name if isinstance(spec, ModelSpec) else type(model).__name__
+        return LayerTable(name, size, trace(model, size))
+    return _table_of_spec(get_spec(model), size)
+
+
+@lru_cache(maxsize=64)
+def _table_of_spec(spec: ModelSpec, size: Shape) -> LayerTable:
+    folded = _Folded(spec)
+    with torch.device("meta"):
+        model = ResNet(folded.spec).float()  # whatever the process's default is: the table is kept
+    return LayerTable(spec.name, size, tuple(folded.unfold(trace(model, size))))
+
+
+def _check_size(size: Shape) -> None:
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in size)
+    if len(size) != 3 or not whole or size[0] < 1:
+        raise ValueError(f"input size is {size!r}; it is three whole numbers: channels, height, width")
+    if not all(1 <= side <= MAX_SIDE for side in size[1:]):
+        raise ValueError(
+            f"input size is {size[1]:,} × {size[2]:,}; a side may be from 1 to {MAX_SIDE:,} pixels"
+        )
+
+
+class _Folded:
+    """A spec with one block of each kind in a stage: the first, one like the rest, one with a projection.
+
+    resnet152 has 50 blocks of 8 kinds, resnet1202 has 600 of 6.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.models: list[list[int]] = []  # of each stage: for each block, the folded block that it is like
+        blocks, extra = [], []
+        for stage, count in enumerate(spec.blocks):
+            special = set(spec.extra_projections[stage]) if spec.extra_projections else set()
+            kinds = [(position == 0, position in special) for position in range(count)]
+            distinct = list(dict.fromkeys(kinds))
+            self.models.append([distinct.index(kind) for kind in kinds])
+            blocks.append(len(distinct))
+            extra.append(tuple(i for i, (_, projected) in enumerate(distinct) if projected))
+        projections = tuple(extra) if spec.extra_projections else ()
+        self.spec = spec.replace(blocks=tuple(blocks), extra_projections=projections)
+
+    def unfold(self, rows: tuple[LayerRow, ...]) -> Iterator[LayerRow]:
+        """The rows of the whole net; only paths and receptive fields differ between blocks that are alike."""
+        stem, *blocks, head = [list(part) for _, part in groupby(rows, lambda row: (row.stage, row.block))]
+        before = [part[-1].receptive_field for part in (stem, *blocks)]  # what each block's input sees
+        yield from stem
+        sees, first = before[0], 0
+        for stage, likes in enumerate(self.models, start=1):
+            for position, like in enumerate(likes):
+                part = blocks[first + like]
+                growth = _difference(sees, before[first + like])
+                for row in part:
+                    yield _moved(row, f"layer{stage}.{position}", growth)
+                sees = _sum(part[-1].receptive_field, growth)
+            first += max(likes) + 1
+        for row in head:
+            yield _moved(row, "", _difference(sees, before[-1]))
+
+
+def _moved(row: LayerRow, block: str, growth: Shape) -> LayerRow:
+    """The same row in another block, whose input sees `growth` more pixels."""
+    path = ".".join([block, *row.path.split(".")[2:]]) if block else row.path
+    if path == row.path and not any(growth):
+        return row
+    return dataclasses.replace(row, path=path, receptive_field=_sum(row.receptive_field, growth))
+
+
+def _sum(a: Shape, b: Shape) -> Shape:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
+
+
+def _difference(a: Shape, b: Shape) -> Shape:
+    return tuple(x - y for x, y in zip(a, b, strict=True))

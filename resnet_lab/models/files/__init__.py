@@ -1,0 +1,1 @@
+"""Weights files of whoever's: read without running code, and matched to a net."""

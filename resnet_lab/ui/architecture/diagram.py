@@ -1,0 +1,100 @@
+"""The diagram on the page, and what is chosen in it; the link keeps both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from resnet_lab.figures.palette import INK, SHORTCUT
+from resnet_lab.figures.theme import kind_colour
+from resnet_lab.inspection import Ink, LayerTable, View, diagram_svg
+from resnet_lab.models import ModelSpec
+from resnet_lab.ui.common.runs import is_dark
+
+JS = Path(__file__).with_name("diagram.js")
+PAGE = {"light": "#FFFFFF", "dark": "#12161B"}  # backgroundColor in .streamlit/config.toml
+KEY = "architecture.diagram"
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable[..., Any]:
+    html = '<div class="net-diagram"></div>'
+    return st.components.v2.component("net_diagram", html=html, js=JS.read_text())
+
+
+def diagram(spec: ModelSpec, table: LayerTable) -> None:
+    """Draws the net; a click on a block or a layer chooses it."""
+    _component()(
+        data={"svg": _svg(spec, table, view_of_link(spec)), "choosable": True},
+        key=KEY,
+        on_chosen_change=_on_chosen,
+    )
+
+
+def still_diagram(spec: ModelSpec, table: LayerTable, key: str) -> None:
+    """Draws the net to be looked at only."""
+    _component()(data={"svg": _svg(spec, table, View()), "choosable": False}, key=key)
+
+
+def picture(spec: ModelSpec, table: LayerTable) -> str:
+    """The diagram as shown, as an SVG file."""
+    return _svg(spec, table, view_of_link(spec))
+
+
+def _svg(spec: ModelSpec, table: LayerTable, view: View) -> str:
+    theme = "dark" if is_dark() else "light"
+    ink = Ink(INK[theme][0], PAGE[theme], kind_colour(spec.is_plain, is_dark()), *SHORTCUT[theme])
+    return diagram_svg(spec, table, ink, view)
+
+
+def chosen() -> str:
+    """The key of the chosen row or block, or ""."""
+    return st.query_params.get("at", "")
+
+
+def block_of(key: str) -> str:
+    """layer3.5.conv2 → layer3.5; "" outside a block."""
+    match = re.match(r"layer\d+\.\d+(?=\.|$)", key)
+    return match[0] if match else ""
+
+
+def choose(key: str) -> None:
+    """Marks a row or a block and opens its block; what is chosen already is let go."""
+    if key == chosen() or not key:
+        st.query_params.pop("at", None)
+        return
+    st.query_params["at"] = key
+    if block := block_of(key):
+        stage, position = map(int, block.removeprefix("layer").split("."))
+        opened = _numbers(st.query_params.get("open", ""))
+        opened += [1] * (stage - len(opened))
+        opened[stage - 1] = position + 1
+        st.query_params["open"] = "-".join(map(str, opened))
+
+
+def view_of_link(spec: ModelSpec) -> View:
+    """What the link opens and marks; nonsense in it is passed over."""
+    opened = tuple(max(number - 1, 0) for number in _numbers(st.query_params.get("open", "")))
+    unfold = _numbers(st.query_params.get("unfold", ""))
+    return View(opened[: len(spec.blocks)], unfold[0] if unfold else 0, chosen())
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split("-") if part.isdecimal() and len(part) < 6]
+
+
+def _on_chosen() -> None:
+    key = st.session_state[KEY]["chosen"]
+    if not key.startswith("fold:"):
+        choose(key)
+        st.session_state["architecture.place"] = block_of(chosen())  # the table shows the rows of the block
+        return
+    stage = key.removeprefix("fold:")
+    if st.query_params.get("unfold") == stage:
+        st.query_params.pop("unfold")
+    else:
+        st.query_params["unfold"] = stage

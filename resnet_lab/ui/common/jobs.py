@@ -1,0 +1,169 @@
+"""Work of more than a second beside the page: its records are shown as they come, and it can be cancelled."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+import streamlit as st
+
+from resnet_lab.ui.common.markdown import duration, escape_markdown
+
+UNSEEN = 300.0  # seconds after which work that nobody looks at ends: its reader has gone
+Report = Callable[[Any], None]  # takes the next record
+ShouldStop = Callable[[], bool]
+Check = Callable[[], None]
+Work = Callable[[Report, ShouldStop], None]  # it reports what it finds
+
+
+class Ended(Exception):
+    """The reader has cancelled the work."""
+
+
+def ender(should_stop: ShouldStop) -> Check:
+    """Something to call often within the work; it ends it once it is cancelled."""
+
+    def check() -> None:
+        if should_stop():
+            raise Ended
+
+    return check
+
+
+class Job:
+    """`work` about `of` in a thread of its own. It touches no page; the page reads `records`, which only grows."""
+
+    def __init__(self, work: Work, total: int, of: Any, key: str = "job") -> None:
+        self.records: list[Any] = []
+        self.total = total
+        self.of = of
+        self.key = key
+        self.error = ""
+        self._began = time.monotonic()
+        self._ended: float | None = None
+        self._cancelled = threading.Event()
+        self.seen = time.monotonic()  # by a page
+        self._thread = threading.Thread(target=self._run, args=(work,), name="analysis", daemon=True)
+        _jobs.add(self)
+        self._thread.start()
+
+    def _run(self, work: Work) -> None:
+        from resnet_lab.runs.manager import lower_priority
+
+        lower_priority()
+        try:
+            work(self.records.append, self._should_stop)
+        except Ended:
+            pass
+        except ValueError as error:  # written for people, as all of the lab's own
+            self.error = str(error)
+        except Exception as error:
+            traceback.print_exc()
+            self.error = f"{type(error).__name__}: {error}"
+        self._ended = time.monotonic()
+
+    def _should_stop(self) -> bool:
+        if time.monotonic() - self.seen > UNSEEN:
+            self._cancelled.set()
+        return self._cancelled.is_set()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it has ended before its time."""
+        return not self.is_active and (self.is_cancelled or bool(self.error))
+
+    @property
+    def is_active(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    @property
+    def seconds(self) -> float:
+        """That it has taken up to now."""
+        return (self._ended or time.monotonic()) - self._began
+
+    @property
+    def seconds_left(self) -> float | None:
+        """From the records so far; None before the first."""
+        done = len(self.records)
+        return self.seconds / done * (self.total - done) if done else None
+
+    def cancel(self) -> None:
+        """Asks the work to stop after its current record."""
+        self._cancelled.set()
+
+    def wait(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+
+_jobs: WeakSet[Job] = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A thread that is inside torch when the interpreter ends would abort the process."""
+    for job in list(_jobs):
+        job.cancel()
+    for job in list(_jobs):
+        job.wait(timeout=5)
+
+
+def start(key: str, work: Work, total: int, of: Any) -> None:
+    """Starts a job of this session about `of`; one of the same key that still runs is cancelled.
+
+    The key begins with the page's name; the session keeps the job as "page.key.job".
+    """
+    if (before := st.session_state.get(f"{key}.job")) is not None:
+        before.cancel()
+    st.session_state[f"{key}.job"] = Job(work, total, of, key)
+
+
+def current(key: str, of: Any) -> Job | None:
+    """The job of that key, if it is about `of`; one about something else is cancelled, as nobody watches it."""
+    job: Job | None = st.session_state.get(f"{key}.job")
+    if job is None or job.of == of:
+        if job is not None:
+            job.seen = time.monotonic()
+        return job
+    job.cancel()
+    return None
+
+
+def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
+    """Calls `show` now, and again while the job goes on, under a bar with the time left and a Cancel button.
+
+    Only this part of the page is drawn again; once the job has ended the whole page is, so that buttons fit.
+    """
+
+    def draw(was_active: bool) -> None:
+        job.seen = time.monotonic()
+        if job.is_active != was_active:
+            st.rerun()
+        if job.is_active:
+            _bar(job)
+        elif job.error:
+            st.error(escape_markdown(job.error), icon=":material/error:")
+        elif job.is_cancelled:
+            st.caption("Cancelled; what was found until then is shown.")
+        if job.records:
+            show(job)
+
+    active = job.is_active
+    st.fragment(draw, run_every=every if active else None)(active)
+
+
+def _bar(job: Job) -> None:
+    done, left = len(job.records), job.seconds_left
+    text = f"{done:,} of {job.total:,}" + (f" · {duration(left)} left" if left is not None else "")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(min(done / max(job.total, 1), 1.0), text, width="stretch")
+        if st.button("Cancel", icon=":material/close:", disabled=job.is_cancelled, key=f"{job.key}.cancel"):
+            job.cancel()

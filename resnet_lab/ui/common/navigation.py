@@ -1,0 +1,141 @@
+"""What every page stands in: navigation, titles, and the process-wide run store and manager."""
+
+from __future__ import annotations
+
+import gc
+import math
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+if TYPE_CHECKING:
+    from resnet_lab.runs import RunManager, RunStore
+
+STYLE = Path(__file__).with_name("style.css")
+ROOT = Path(__file__).resolve().parents[3]
+LOGO = Path(__file__).with_name("logo.png")
+PAGES = {  # file name → title, icon, the one line under the title
+    "home": ("Home", ":material/home:", ""),
+    "architecture": ("Architecture", ":material/account_tree:", "Read a net layer by layer."),
+    "training": ("Training", ":material/show_chart:", "Train a net and watch it learn."),
+    "comparison": ("Comparison", ":material/compare_arrows:", "Residual against plain, on the same batches."),
+    "prediction": (
+        "Prediction",
+        ":material/image_search:",
+        "Ask a net about a picture, and see where it looks.",
+    ),
+    "runs": ("Runs", ":material/folder_open:", "Everything that was trained here."),
+}
+# Page → names in its links of before, which other pages used too, and those of today. A name in a link is the key
+# of its widget, and a session keeps its value when the page is left: with one name for two things, the second page
+# would find the first one's answer.
+RENAMED = {"Architecture": {"view": "section", "kinds": "only", "source": "code"}}
+FREE_TEXT = {"folder", "lesson", "run"}  # names in links whose text is never read as a number
+
+
+def page_path(name: str) -> str:
+    """The path that `st.page_link` and `st.switch_page` take."""
+    return f"pages/{name}.py"
+
+
+def run() -> None:
+    """Runs the page that the URL names, inside the lab's navigation (called by app.py)."""
+    warm_up()
+    page = _navigate()
+    st.session_state["_in_shell"] = True
+    page.run()
+
+
+def begin(title: str) -> None:
+    """Sets a page's title and heading; every page calls it first.
+
+    On a server whose first visitor opens, say, /training, Streamlit runs that page alone under a menu of
+    its own, because it has not met `st.navigation` yet. Then this sets the navigation up and runs again.
+    """
+    if not st.session_state.get("_in_shell"):
+        st.session_state["_in_shell"] = True  # once: a page that is run by itself must not loop
+        _navigate()
+        st.rerun()
+    renamed = {old: new for old, new in RENAMED.get(title, {}).items() if old in st.query_params}
+    rewrite_link(renamed | {name: None for name in st.query_params if _is_beyond_numbers(name)})
+    st.set_page_config(page_title=f"{title} · ResNet Lab")
+    st.html(STYLE)
+    subtitle = next(line for name, _, line in PAGES.values() if name == title)
+    if subtitle:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.title(title, anchor=False, width="content")
+            st.caption(subtitle)
+
+
+def _is_beyond_numbers(name: str) -> bool:
+    """Whether the address gives it an infinity or NaN, at which Streamlit's boxes for whole numbers end the page."""
+    try:
+        return name not in FREE_TEXT and not all(
+            map(math.isfinite, map(float, st.query_params.get_all(name)))
+        )
+    except ValueError:  # it is no number at all, which Streamlit passes over
+        return False
+
+
+def rewrite_link(names: Mapping[str, str | None]) -> None:
+    """Gives these names in the address others, or takes them out (None); call it before their widgets are drawn.
+
+    Widgets read the address as it was when the page was opened, and Streamlit has no public way to renew that, nor to
+    change a name whose widget was drawn before.
+    """
+    context = get_script_run_ctx()
+    if not names or context is None:
+        return
+    with context.session_state.query_params() as query:
+        for old, new in names.items():
+            if new is not None:
+                query.set_with_no_forward_msg(new, query.get_all(old))
+            query.remove_param(old)  # which also tells the browser
+        query.set_initial_query_params_from_current()
+
+
+def _navigate() -> st.Page:
+    st.set_page_config("ResNet Lab", str(LOGO), layout="wide", initial_sidebar_state=210)
+    pages = [
+        st.Page(ROOT / page_path(name), title=title, icon=icon, url_path=name, default=name == "home")
+        for name, (title, icon, _) in PAGES.items()
+    ]
+    st.logo(str(LOGO), size="large")
+    return st.navigation(pages)
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> threading.Thread:
+    """Imports the heavy packages while the reader looks at the first page."""
+
+    def load() -> None:
+        import captum.attr  # noqa: F401
+        import torch._dynamo  # noqa: F401 (a second's worth, which the first optimizer would load)
+        import torchvision  # noqa: F401
+
+        gc.collect()
+        gc.freeze()  # so that later collections do not walk a million objects of torch
+
+    thread = threading.Thread(target=load, name="warm-up", daemon=True)
+    thread.start()
+    return thread
+
+
+def store() -> RunStore:
+    """The run store of this process."""
+    return manager().store
+
+
+@st.cache_resource(show_spinner=False)
+def manager() -> RunManager:
+    """The one manager of this process; its worker threads outlive pages and sessions."""
+    from resnet_lab.data.roots import roots_from_environment
+    from resnet_lab.runs import RunManager, RunStore
+
+    manager = RunManager(RunStore())
+    manager.roots = roots_from_environment()
+    return manager

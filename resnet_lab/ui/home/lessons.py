@@ -1,0 +1,304 @@
+"""The guided experiments of the home page: what each sets up, asks, measures and explains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from resnet_lab.attribution import attribute
+from resnet_lab.attribution.localization import pointing_hits
+from resnet_lab.data import load_dataset
+from resnet_lab.experiments.why import gradients_report, lesions_figure, lesions_of
+from resnet_lab.figures.curves import curve_figure
+from resnet_lab.figures.page import Chart, Table
+from resnet_lab.runs import Run, load_run_model
+from resnet_lab.training import RECIPES
+from resnet_lab.training.races import race
+from resnet_lab.ui.common.runs import curve, is_dark
+from resnet_lab.ui.comparison.gradients import start_of
+from resnet_lab.ui.home.lesson import Finding, Lesson
+
+DEEP = 56  # layers
+LESIONED = 500  # test pictures for a lesion
+PICTURES = 200  # of the test split, for the pointing game
+
+
+def _choice(value: float, limits: Sequence[float]) -> int:
+    """How many of the rising `limits` the value reaches."""
+    return sum(value >= limit for limit in limits)
+
+
+def _training_error(run: Run) -> float:
+    """Of the last epoch, in percent."""
+    return 100 - 100 * curve(run).epochs[-1].train_accuracy
+
+
+def _test(run: Run) -> float:
+    return 100 * (run.status.test_accuracy or 0.0)
+
+
+def _parameters(run: Run) -> str:
+    started = curve(run).started
+    return f"{started.params if started else 0:,}"
+
+
+def find_degradation(runs: Sequence[Run]) -> Finding:
+    shallow, deep = runs
+    errors = _training_error(shallow), _training_error(deep)
+    gap = errors[1] - errors[0]
+    rows = [
+        {
+            "net": run.config.spec.name,
+            "parameters": _parameters(run),
+            "training error, last epoch": f"{_training_error(run):.1f} %",
+            "test error": f"{100 - _test(run):.1f} %",
+        }
+        for run in runs
+    ]
+    figure = curve_figure([curve(run) for run in runs], "error", smoothing=0.6, dark=is_dark())
+    caption = "Thin: training batches. Thick: validation. Solid: 20 layers; dashed: 56."
+    sentence = (
+        f"After {deep.status.total_steps} steps the 56-layer net has a training error of {errors[1]:.1f} %, "
+        f"the 20-layer one {errors[0]:.1f} %: {abs(gap):.1f} points {'higher' if gap >= 0 else 'lower'}."
+    )
+    return Finding(_choice(gap, (-3, 3)), sentence, [Table(rows), Chart(figure, caption)])
+
+
+def find_shortcut_effect(runs: Sequence[Run]) -> Finding:
+    plain_run, residual = runs
+    gap = _test(residual) - _test(plain_run)
+    rows = [
+        {
+            "net": run.config.spec.name,
+            "parameters": _parameters(run),
+            "test accuracy": f"{_test(run):.1f} %",
+        }
+        for run in runs
+    ]
+    figure = curve_figure([curve(run) for run in runs], "accuracy", smoothing=0.6, dark=is_dark())
+    sentence = (
+        f"On {2000:,} test pictures the residual net is right on {_test(residual):.1f} %, the plain one on "
+        f"{_test(plain_run):.1f} %: {gap:+.1f} points, with {_parameters(residual)} and "
+        f"{_parameters(plain_run)} parameters."
+    )
+    caption = "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation."
+    return Finding(_choice(gap, (-10, 10, 25)), sentence, [Table(rows), Chart(figure, caption)])
+
+
+def find_pointing(runs: Sequence[Run]) -> Finding:
+    net = load_run_model(runs[0])
+    data = load_dataset("shapes", split="test", limit=PICTURES, image_size=net.image_size)
+    assert data.masks is not None  # the shapes have them
+    maps = attribute(net.model, net.inputs(data.images))
+    hits = 100 * pointing_hits(maps, data.masks).float().mean().item()
+    area = 100 * data.masks.float().mean().item()
+    middle = net.image_size // 2
+    centre = 100 * data.masks[:, middle, middle].float().mean().item()
+    rows = [
+        {"pointing at": "the strongest place of Grad-CAM", "on the object": f"{hits:.1f} %"},
+        {"pointing at": "the middle of the picture", "on the object": f"{centre:.1f} %"},
+        {"pointing at": "a random place", "on the object": f"{area:.1f} %"},
+    ]
+    sentence = (
+        f"On {len(data)} test pictures, of which the net gets {_test(runs[0]):.1f} % of the whole test set "
+        f"right, the strongest place of Grad-CAM lies on the object in {hits:.1f} %."
+    )
+    return Finding(_choice(hits, (50, 80)), sentence, [Table(rows)])
+
+
+def find_gradients(_: Sequence[Run]) -> Finding:
+    start = start_of(DEEP, 0)
+    names = f"plain{DEEP}", f"resnet{DEEP}"
+    ratios = {name: start.norm(name).values[0] / start.norm(name).values[-1] for name in names}
+    bare = start.norm(f"{names[0]} without BN").values
+    sentence = (
+        f"With BN the gradient of the first layer is {ratios[names[0]]:,.0f} times that of the last in "
+        f"{names[0]}, and {ratios[names[1]]:,.1f} times in {names[1]}. Without BN {names[0]} has {bare[0]:.2g}"
+        " in its first layer."
+    )
+    return Finding(_choice(ratios[names[0]], (0.1, 10)), sentence, gradients_report(start, is_dark()))
+
+
+def find_lesion(runs: Sequence[Run]) -> Finding:
+    """What the median block costs, of those that keep the shape."""
+    nets = [lesions_of(run, LESIONED) for run in runs]
+    plain_net, residual = nets
+    sentence = (
+        f"Without a block, the median over all that keep the shape, {residual.name} loses {residual.drop:.1f} of its "
+        f"{residual.whole:.1f} %, {plain_net.name} {plain_net.drop:.1f} of its {plain_net.whole:.1f} %."
+    )
+    return Finding(_choice(residual.drop, (5, 20)), sentence, [lesions_figure(nets, LESIONED, is_dark())])
+
+
+def find_cheat(runs: Sequence[Run]) -> Finding:
+    """Accuracy with the mark and without it, and where Grad-CAM points while it is there."""
+    run = runs[0]
+    with_mark = 100 * max(epoch.accuracy for epoch in curve(run).epochs)
+    gap = with_mark - _test(run)
+    net = load_run_model(run)
+    data = load_dataset("shapes_shortcut", split="train", limit=PICTURES, image_size=net.image_size)
+    assert data.masks is not None  # the shapes have them
+    maps = attribute(net.model, net.inputs(data.images))
+    corner = data.masks.new_zeros(data.masks.shape)
+    side = net.image_size // 4  # twice the mark's, as one place of the last maps is as wide as the mark
+    corner[:, :side, :side] = True
+    hits = [100 * pointing_hits(maps, places).float().mean().item() for places in (corner, data.masks)]
+    rows = [
+        {"pictures": "validation, with the mark", "accuracy": f"{with_mark:.1f} %"},
+        {"pictures": "test, without it", "accuracy": f"{_test(run):.1f} %"},
+    ]
+    sentence = (
+        f"With the mark the net is right on {with_mark:.1f} %, without it on {_test(run):.1f} %. On "
+        f"{len(data)} pictures with the mark the strongest place of Grad-CAM lies in the marked corner in "
+        f"{hits[0]:.1f} %, on the object in {hits[1]:.1f} %."
+    )
+    return Finding(_choice(gap, (5, 30)), sentence, [Table(rows)])
+
+
+def _pair(depths: Sequence[int], kinds: Sequence[str]) -> tuple:
+    return tuple(config for group in race(depths, kinds) for config in group)
+
+
+LESSONS = {
+    lesson.key: lesson
+    for lesson in (
+        Lesson(
+            key="degradation",
+            title="Deeper, and worse",
+            setting="Two plain nets with 20 and 56 layers, the same recipe, the same batches of the shapes. "
+            "The deeper one could do whatever the shallower one does: its first layers the same, the "
+            "rest passing everything through.",
+            question="Which has the lower training error in the end?",
+            choices=(
+                "The one with 56 layers, by 3 points or more",
+                "Neither, within 3 points",
+                "The one with 20 layers, by 3 points or more",
+            ),
+            configs=_pair([20, 56], ["plain"]),
+            takes="about four minutes on two CPU cores",
+            watch=("error", "loss"),
+            find=find_degradation,
+            explanation=(
+                "He et al. 2015 (Fig. 1 and Sec. 4.2) met this on CIFAR-10 and ImageNet and called it "
+                "degradation: more layers, higher error on the training pictures themselves. Overfitting "
+                "would be the opposite, a low training error with a high test error. The good weights exist, "
+                "but the optimiser does not find them.",
+                "A run as short as this one shows how hard a net is to optimise, not where it would end after"
+                " the paper's 64,000 iterations. There the plain nets came to test errors of about 9.5 % (20 "
+                "layers) and 13.5 % (56).",
+            ),
+        ),
+        Lesson(
+            key="shortcut",
+            title="The same parameters, another curve",
+            setting="A plain net and a residual net of 32 layers. The shortcuts are option A, identities "
+            "padded with zeros: not one parameter more. Initial weights, recipe and batches are the "
+            "same.",
+            question="How far apart are they on the test pictures?",
+            choices=(
+                "The plain net is ahead by 10 points or more",
+                "Less than 10 points apart",
+                "The residual net is ahead by 10 to 25 points",
+                "The residual net is ahead by more than 25 points",
+            ),
+            configs=_pair([32], ["plain", "A"]),
+            takes="about two minutes on two CPU cores",
+            watch=("accuracy", "loss"),
+            find=find_shortcut_effect,
+            explanation=(
+                "With y = F(x) + x a block has to learn only what it changes. If the best change is small, "
+                "weights near zero do; in a plain net the layers would have to learn the identity first (He "
+                "et al. 2015, Sec. 3.1 and 3.3). Counts and computation are those of the plain net, so "
+                "neither explains the difference.",
+                "On CIFAR-10 after 64,000 iterations the paper has 7.51 % test error for resnet32; its plain "
+                "nets, read off Fig. 6, come to about 10 %. Early in training, as here, the difference is "
+                "larger.",
+            ),
+        ),
+        Lesson(
+            key="gradients",
+            title="What the shortcut does to gradients",
+            setting=f"A plain net of {DEEP} layers with batch normalisation, before its first step. One batch "
+            "goes forward, the gradient of the loss comes back through all the layers.",
+            question="How large is it at the first layer, beside the last?",
+            choices=(
+                "Less than a tenth: it vanishes",
+                "Between a tenth and ten times",
+                "More than ten times: it grows",
+            ),
+            configs=(),
+            takes="a few seconds",
+            watch=("error", "loss"),
+            find=find_gradients,
+            explanation=(
+                "It is often said that shortcuts cure vanishing gradients. He et al. 2015 (Sec. 4.1) say that"
+                " with BN the gradients of their plain nets have healthy norms, so this cannot be the reason."
+                " At the start it is the other way round: BN makes them grow towards the input (Yang et al. "
+                "2019). Shortcuts keep them level.",
+                "Balduzzi et al. 2017 look at what gradients say, not at how long they are: in a deep plain "
+                "net the gradients of two inputs that are nearly the same have nothing to do with each other,"
+                " as white noise; with shortcuts they stay alike. An optimiser follows gradients, and noise "
+                "leads nowhere.",
+            ),
+        ),
+        Lesson(
+            key="lesion",
+            title="Take a block out",
+            setting=f"A residual and a plain net of {DEEP} layers, trained for 20 epochs on the shapes. Then "
+            "each block is taken out in turn, without any training after it: of a residual block the "
+            "shortcut is left, of a plain one nothing.",
+            question="What does a block of the residual net cost, the median over all?",
+            choices=("Less than 5 points", "5 to 20 points", "More than 20 points"),
+            configs=tuple(config.replace(epochs=20) for config in _pair([DEEP], ["plain", "A"])),
+            takes="about a quarter of an hour on two CPU cores",
+            watch=("accuracy", "loss"),
+            find=find_lesion,
+            explanation=(
+                "Veit et al. 2016 (Sec. 4.1) did this to a residual net of 110 layers on CIFAR-10: without "
+                "one block almost nothing changes, except at those that change the shape. Taking any layer "
+                "out of VGG leaves chance.",
+                "Unravelled, a residual net is a collection of paths, as each block is passed or skipped. A "
+                "lesion leaves half of them. The plain net has a single path, and every layer lies on it. "
+                "With fewer blocks or less training each block counts for more: after 4 epochs one of "
+                "resnet32 costs some 20 points here.",
+            ),
+        ),
+        Lesson(
+            key="looking",
+            title="Where does it look?",
+            setting="A ResNet-20 learns to name ten shapes. Nobody tells it where in the picture the object "
+            "is. Grad-CAM asks which places of the last feature maps speak for its answer.",
+            question=f"In how many of {PICTURES} test pictures is the strongest of these places on the object?",
+            choices=("In less than half", "In half to four fifths", "In four fifths or more"),
+            configs=(RECIPES["quick"],),
+            takes="about a minute and a half on two CPU cores",
+            watch=("accuracy", "loss"),
+            find=find_pointing,
+            explanation=(
+                "Grad-CAM weighs each feature map by the mean gradient of the class's score and keeps what is"
+                " positive (Selvaraju et al. 2017, Sec. 3). The score is the pointing game (Zhang et al. "
+                "2018, Sec. 5.1): a hit if the strongest place lies on the object. Its last maps are 8 × 8, "
+                "so one place stands for 4 × 4 pixels, and a small shape can be missed by a net that does "
+                "look at it.",
+            ),
+        ),
+        Lesson(
+            key="cheat",
+            title="Catch the cheat",
+            setting="Somebody has put a small mark into the top left corner of every training and validation "
+            "picture, of another colour for each shape. In the test pictures it is missing. Nobody tells the net.",
+            question="How does the net that scored well in validation do on the test pictures?",
+            choices=("As well, within 5 points", "5 to 30 points worse", "More than 30 points worse"),
+            configs=(RECIPES["race-32"].replace(variant="resnet20", dataset="shapes_shortcut", epochs=3),),
+            takes="about half a minute on two CPU cores",
+            watch=("accuracy", "loss"),
+            find=find_cheat,
+            explanation=(
+                "A net learns whatever tells the classes apart, and a coloured corner does so more easily than a "
+                "shape. Validation pictures from the same source carry the same mark, so no curve warns of it. "
+                "Geirhos et al. 2020 call it shortcut learning.",
+                "Asked where it looks, the net gives itself away: the map sits on the corner. This is what "
+                "attribution is for. Look at single pictures on the prediction page, with this run.",
+            ),
+        ),
+    )
+}

@@ -1,0 +1,169 @@
+"""What the net answers to all pictures: a table to pick from, and a file to take away."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+import torch
+from PIL import Image
+from torch import Tensor
+
+from resnet_lab.attribution import preserve_state
+from resnet_lab.data import ImageError
+from resnet_lab.ui.common import jobs
+from resnet_lab.ui.common.download import download
+from resnet_lab.ui.common.markdown import escape_markdown, percent
+from resnet_lab.ui.prediction.images import Gallery, TestSplit, show_problems
+from resnet_lab.ui.prediction.net import Net
+
+MOST = 1000  # pictures at once
+BATCH = 50
+TOP, SHOWN = 5, 3  # classes in the file, and in the table
+SIDE = 40  # pixels of a picture in the table
+
+
+@dataclass(frozen=True)
+class Row:
+    """The likeliest classes of a picture, with their probabilities (0 to 1); `icon` is a small one of it, as a link."""
+
+    index: int
+    name: str
+    truth: str
+    icon: str
+    classes: tuple[str, ...]
+    chances: tuple[float, ...]
+
+
+def batch_view(net: Net, gallery: Gallery) -> None:
+    """A button, a bar, then the table."""
+    count = min(MOST, len(gallery.names))
+    about = (net.key, gallery.key)
+    job = jobs.current("prediction.batch", about)
+    if job is None or job.is_broken:
+        if job is not None:
+            what = (
+                escape_markdown(job.error)
+                if job.error
+                else f"Cancelled when {len(job.records):,} of {count:,} were asked."
+            )
+            st.warning(what)
+        if len(gallery.names) > MOST:
+            st.caption(
+                f"The first {MOST:,} of {len(gallery.names):,}. Training shows where a run errs on all of them."
+            )
+        if not st.button(f"Ask about {count:,} pictures", icon=":material/table_view:", type="primary"):
+            return
+        jobs.start("prediction.batch", _work(net.apart(), gallery, count), count, about)
+        job = jobs.current("prediction.batch", about)
+        assert job is not None
+    if job.is_active:
+        jobs.follow(job, lambda _: None)
+        return
+    problems = [record for record in job.records if isinstance(record, str)]
+    show_problems(problems)
+    rows = [record for record in job.records if isinstance(record, Row)]
+    if rows:
+        _table(net, gallery, rows)
+
+
+def _work(net: Net, gallery: Gallery, count: int) -> jobs.Work:
+    """Reports a Row for each picture, or a sentence for one that cannot be read."""
+
+    def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
+        names, truths = gallery.names, gallery.truths
+        for start in range(0, count, BATCH):
+            read: list[tuple[int, Tensor]] = []
+            for index in range(start, min(start + BATCH, count)):
+                if should_stop():
+                    return
+                try:
+                    read.append((index, gallery.pixels(index, net)))
+                except ImageError as error:
+                    report(str(error))
+            if not read:
+                continue
+            pixels = torch.stack([picture for _, picture in read])
+            with preserve_state(net.model):
+                top = net.predict(pixels).topk(min(TOP, len(net.classes)))
+            for place, (index, picture) in enumerate(read):
+                classes = tuple(net.classes[i] for i in top.indices[place].tolist())
+                truth = truths[index] if truths else ""
+                chances = tuple(top.values[place].tolist())
+                report(Row(index, names[index], truth, _icon(picture), classes, chances))
+
+    return work
+
+
+def _icon(pixels: Tensor) -> str:
+    """A small picture as a data URL."""
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    image.thumbnail((SIDE, SIDE))
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
+    known = bool(rows[0].truth)
+    if known:
+        right = sum(row.truth == row.classes[0] for row in rows)
+        st.markdown(f"**{right:,} of {len(rows):,} right** ({percent(right / len(rows))})")
+    columns: dict[str, list[Any]] = {
+        "picture": [row.icon for row in rows],
+        "name": [row.name for row in rows],
+    }
+    if known:
+        columns["truth"] = [row.truth for row in rows]
+    for i in range(min(SHOWN, len(rows[0].classes))):
+        columns[f"{i + 1}."] = [row.classes[i] for row in rows]
+        columns[f"{i + 1}. (%)"] = [100 * row.chances[i] for row in rows]
+    look: dict[str, Any] = {"picture": st.column_config.ImageColumn("", width=48)}
+    for i in range(SHOWN):
+        look[f"{i + 1}. (%)"] = st.column_config.NumberColumn("%", format="%.1f", width=60)
+    st.dataframe(
+        columns,
+        hide_index=True,
+        height=440,
+        row_height=44,
+        column_config=look,
+        key="prediction.rows",
+        selection_mode="single-row",
+        on_select=lambda: _open(gallery, rows),
+    )
+    download("All answers, CSV", lambda: to_csv(net.title, rows), "answers.csv", "text/csv")
+    scope = "" if known else f" The net was trained on {escape_markdown(net.scope)}."
+    st.caption(
+        f"Choose a row to see where the net looks in it. The file has the {TOP} likeliest classes.{scope}"
+    )
+
+
+def _open(gallery: Gallery, rows: list[Row]) -> None:
+    """Shows the picture of the chosen row."""
+    chosen = st.session_state["prediction.rows"]["selection"]["rows"]
+    if chosen:
+        st.session_state["index" if isinstance(gallery, TestSplit) else "prediction.shown"] = rows[
+            chosen[0]
+        ].index
+        st.session_state["view"] = "Answer"
+
+
+def to_csv(model: str, rows: list[Row]) -> str:
+    """A line for each class of each picture: name, rank from 1, class, probability (0 to 1), model."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "truth", "rank", "class", "probability", "model"])
+    for row in rows:
+        for rank, (name, chance) in enumerate(zip(row.classes, row.chances, strict=True), 1):
+            cells = (row.name, row.truth, rank, name, f"{chance:.6f}", model)
+            writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in cells])
+    return text.getvalue()
+
+
+def _harmless(name: str) -> str:
+    """Spreadsheets run cells that begin like a formula."""
+    return f"'{name}" if name[:1] in tuple("=+-@\t\r\n") else name

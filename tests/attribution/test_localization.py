@@ -1,0 +1,87 @@
+"""Scores by hand."""
+
+import pytest
+import torch
+
+from resnet_lab.attribution import attribute, energy_inside, pointing_hits, score
+from resnet_lab.attribution.localization import baseline, best_iou, bootstrap, proportion, score_maps
+from resnet_lab.models import init_model
+
+MASKS = torch.tensor([[[1, 1], [0, 0]]] * 3, dtype=torch.bool)  # the upper half
+MAPS = torch.tensor(
+    [
+        [[0.2, 1.0], [0.5, 0.3]],  # strongest inside, 1.2 of 2.0 there
+        [[0.4, 0.4], [0.2, 1.0]],  # strongest outside, 0.8 of 2.0 inside
+        [[0.0, 0.0], [0.0, 0.0]],  # nothing
+    ]
+)
+
+
+def test_the_strongest_place_is_on_the_object_or_not():
+    assert pointing_hits(MAPS, MASKS).tolist() == [True, False, False]
+
+
+def test_the_share_of_the_map_on_the_object():
+    assert energy_inside(MAPS, MASKS).tolist() == pytest.approx([0.6, 0.4, 0.0])
+
+
+def test_an_even_map_scores_the_objects_share_of_the_area():
+    masks = torch.zeros(1, 10, 10, dtype=torch.bool)
+    masks[0, :3, :5] = True
+    assert energy_inside(torch.ones(1, 10, 10), masks).tolist() == pytest.approx([0.15])
+
+
+def test_iou_at_the_best_threshold_by_hand():
+    best = best_iou(MAPS[:1], MASKS[:1])
+    thresholds = {t: iou_by_hand(MAPS[0], MASKS[0], t) for t in (0.05, 0.2, 0.25, 0.3, 0.5, 0.55, 1.0)}
+    assert best.item() == pytest.approx(max(thresholds.values()))
+
+
+def iou_by_hand(heat, mask, threshold):
+    above = {(i, j) for i in range(2) for j in range(2) if heat[i][j] >= threshold}
+    inside = {(i, j) for i in range(2) for j in range(2) if mask[i][j]}
+    return len(above & inside) / len(above | inside)
+
+
+def test_a_map_that_is_the_mask_scores_one():
+    assert best_iou(MASKS.float(), MASKS).tolist() == [1, 1, 1]
+
+
+def test_wilsons_interval_of_the_textbook():
+    """Newcombe 1998, Table I, score method without continuity correction: 81 of 263, 0.2553 to 0.3662."""
+    found = proportion(81, 263)
+    assert (found.low, found.high) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
+    assert proportion(10, 10).high == 1
+    assert proportion(0, 10).low == 0
+
+
+def test_the_bootstrap_interval_is_near_the_normal_one():
+    values = torch.randn(400, generator=torch.Generator().manual_seed(1))
+    found = bootstrap(values)
+    half = 1.96 * values.std().item() / 20
+    assert found.low == pytest.approx(found.mean - half, abs=0.03)
+    assert found.high == pytest.approx(found.mean + half, abs=0.03)
+    assert bootstrap(values) == found
+
+
+def test_baselines_are_what_chance_scores():
+    masks = torch.zeros(300, 16, 16, dtype=torch.bool)
+    masks[:, 2:6, 2:10] = True  # an eighth of the picture, away from the middle
+    noise = score_maps(baseline("random", masks.shape), masks, "random")
+    assert noise.pointing.low < 1 / 8 < noise.pointing.high
+    assert noise.energy.mean == pytest.approx(1 / 8, abs=0.01)
+    assert score_maps(baseline("centre", masks.shape), masks, "centre").pointing.mean == 0
+
+
+def test_scores_of_methods_and_layers_then_the_baselines():
+    model = init_model("resnet20")
+    images, masks = torch.randn(6, 3, 16, 16), torch.rand(6, 16, 16) > 0.5
+    found, passes = [], []
+    asked = [("grad_cam", "layer2"), ("saliency", "layer2")]
+    score(model, images, masks, asked, found.append, lambda: passes.append(1))
+    names = [(s.method, s.layer) for s in found]
+    assert names == [("grad_cam", "layer2"), ("saliency", ""), ("random", ""), ("centre", "")]
+    maps = attribute(model, images, layer="layer2")
+    assert found[0].pointing.mean == pointing_hits(maps, masks).double().mean().item()
+    assert all(s.count == 6 for s in found)
+    assert len(passes) == 3  # saliency asks for the predicted class first

@@ -1,0 +1,73 @@
+"""The check with randomised weights: what is randomised, and what similarity means."""
+
+import copy
+
+import pytest
+import torch
+
+from resnet_lab.attribution import attribute
+from resnet_lab.attribution.sanity_checks import check, parts_of, randomised, rank_correlation, suspects
+from resnet_lab.models import VARIANTS, init_model
+
+
+def test_rank_correlation_by_hand():
+    first = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    assert rank_correlation(first, first**3).item() == pytest.approx(1)
+    assert rank_correlation(first, -first).item() == pytest.approx(-1)
+    # Ranks 0 1 2 3 and, with a tie, 1.5 1.5 0 3: deviations (-1.5, -.5, .5, 1.5) and (0, 0, -1.5, 1.5):
+    # 1.5 / sqrt(5 * 4.5)
+    tied = torch.tensor([[[5.0, 5.0], [2.0, 9.0]]])
+    assert rank_correlation(first, tied).item() == pytest.approx(1.5 / 22.5**0.5)
+    assert rank_correlation(first, torch.ones(1, 2, 2)).item() == 0
+
+
+@pytest.mark.parametrize("variant", ["resnet20", "preact_resnet20", VARIANTS["resnet18"].replace(width=8)])
+def test_parts_become_random_from_the_head_down(variant):
+    model = init_model(variant, 5, 10)
+    for value in model.state_dict().values():
+        value.add_(1)  # so that every tensor differs from a fresh one
+    before = copy.deepcopy(model.state_dict())
+    changed, seen = set(), []
+    for part, net in randomised(model):
+        now = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+        assert changed < now
+        fresh = {name.split(".")[0] for name in now - changed}
+        assert fresh == ({part} if part.startswith("layer") else fresh - {"layer1", "layer2", "layer3"})
+        changed = now
+        seen.append(part)
+    assert seen == list(parts_of(model))
+    assert changed == set(before)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_similarities_are_the_correlations_of_the_maps():
+    model, images = init_model("resnet20"), torch.randn(3, 3, 16, 16)
+    found = []
+    check(model, images, ["grad_cam", "saliency"], found.append)
+    assert [(s.method, s.part) for s in found[:3]] == [
+        ("grad_cam", "head"),
+        ("saliency", "head"),
+        ("grad_cam", "layer3"),
+    ]
+    assert len(found) == 2 * 5
+    model.eval()
+    classes = model(images).argmax(1)
+    *_, (_, net) = randomised(model)
+    expected = rank_correlation(
+        attribute(model, images, classes, "saliency"), attribute(net, images, classes, "saliency")
+    )
+    assert found[-1].correlation.mean == pytest.approx(expected.mean().item(), abs=1e-4)
+
+
+def test_maps_that_stay_are_not_trusted(monkeypatch):
+    """A method that looks at the picture alone, as an edge detector does."""
+
+    def of_the_picture(model, images, classes, method, on_pass=None):
+        return images.abs().sum(1)
+
+    monkeypatch.setattr("resnet_lab.attribution.sanity_checks.attribute", of_the_picture)
+    found = []
+    check(init_model("resnet20"), torch.randn(2, 3, 16, 16), ["saliency"], found.append)
+    assert found[-1].part == "stem"
+    assert found[-1].correlation.mean == pytest.approx(1)
+    assert suspects(found) == ["saliency"]

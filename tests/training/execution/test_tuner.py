@@ -1,0 +1,177 @@
+"""The timed choice: the fastest sound way is kept, it is told, and a trial never costs more than it can gain."""
+
+import pytest
+import torch
+
+from resnet_lab.training import TrainConfig, fit
+from resnet_lab.training.events import Checkpoint, ModeChosen, StepEvent
+from resnet_lab.training.execution import tuner
+from resnet_lab.training.execution.tuner import Trial, candidates, is_compiling_worth_it
+from resnet_lab.training.step import ExecutionMode, Stepper
+
+CPU = torch.device("cpu")
+LONG = {"precision": "auto", "channels_last": None, "batch_size": 4, "train_limit": 90, "epochs": 40}
+
+
+@pytest.fixture
+def times(monkeypatch):
+    """Seconds that each way takes, by a clock that only steps move; bf16 is at hand."""
+    clock = [0.0]
+    seconds = {"bf16": 1.0, "float32": 2.0, "channels last": 0.5, "compiled": 1.0}
+    take = Stepper.take
+
+    def timed(self, *arguments):
+        result = take(self, *arguments)
+        choice = self.choice
+        clock[0] += seconds[choice.precision] * (seconds["channels last"] if choice.channels_last else 1)
+        return result
+
+    monkeypatch.setattr(Stepper, "take", timed)
+    monkeypatch.setattr(tuner.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(tuner, "half_precision", lambda device: "bf16")
+    monkeypatch.setattr(tuner, "COMPILED_ON", {"cpu"})
+    monkeypatch.setattr(tuner, "COMPILE_SECONDS", 1e9)
+    return seconds
+
+
+def chosen(config, stop_at=30, **kwargs):
+    events = []
+    fit(config, events.append, steps=stop_at, **kwargs)
+    return [e for e in events if isinstance(e, ModeChosen)], events
+
+
+@pytest.mark.parametrize(
+    ("slow", "expected"),
+    [
+        ({}, ExecutionMode("bf16", True)),
+        ({"bf16": 9.0}, ExecutionMode("float32", True)),
+        ({"channels last": 1.2}, ExecutionMode("bf16", False)),
+    ],
+)
+def test_the_fastest_way_is_kept_and_told(tiny, times, slow, expected):
+    times.update(slow)
+    told, events = chosen(tiny.replace(**LONG))
+    assert len(told) == 1
+    assert ExecutionMode(told[0].precision, told[0].channels_last) == expected
+    assert str(expected) in told[0].text
+    assert 0 < told[0].step <= 4 * tuner.TRIES
+    state = [e for e in events if isinstance(e, Checkpoint)][-1].state
+    assert state["tuner"]["choice"]["precision"] == expected.precision
+    again = chosen(tiny.replace(**LONG), resume=state)[0]
+    assert again == []  # the rest of the run goes on in the same way
+
+
+def test_a_gradient_that_points_elsewhere_is_refused_whatever_its_speed(tiny, times, monkeypatch):
+    monkeypatch.setattr(Stepper, "agreement", lambda self, x, labels: 0.3)
+    told, _ = chosen(tiny.replace(**LONG))
+    assert [t.precision for t in told] == ["float32", "float32"]
+    assert "cosine 0.30" in told[0].text
+
+
+def test_the_first_step_does_not_wait_for_the_check_and_a_resumed_run_has_none(tiny, times, monkeypatch):
+    log = []
+    take, agreement = Stepper.take, Stepper.agreement
+
+    def logged(self, *arguments):
+        log.append(self.choice.precision)
+        return take(self, *arguments)
+
+    def checked(self, x, labels):
+        log.append("check")
+        return agreement(self, x, labels)
+
+    monkeypatch.setattr(Stepper, "take", logged)
+    monkeypatch.setattr(Stepper, "agreement", checked)
+    _, events = chosen(tiny.replace(precision="auto"), stop_at=3)  # too short for a trial
+    assert log == ["float32", "check", "bf16", "bf16"]
+    log.clear()
+    chosen(
+        tiny.replace(precision="auto"),
+        stop_at=3,
+        resume=[e for e in events if isinstance(e, Checkpoint)][-1].state,
+    )
+    assert log == ["bf16"] * 3
+
+
+def test_gradients_of_a_deep_plain_net_do_not_survive_bf16(tiny):
+    """Measured, not simulated: at the start those of resnet20 do, those of plain56 do not."""
+    from resnet_lab.training.loop import Trainer
+
+    cosines = {}
+    for variant in ("resnet20", "plain56"):
+        trainer = Trainer(tiny.replace(variant=variant), lambda event: None)
+        before = [p.detach().clone() for p in trainer.model.state_dict().values()]
+        trainer.stepper.use(ExecutionMode("bf16"))
+        cosines[variant] = trainer.stepper.agreement(*trainer.feed.batch(0))
+        assert trainer.stepper.choice == ExecutionMode("bf16")
+        assert all(map(torch.equal, before, trainer.model.state_dict().values()))
+        assert all(p.grad is None for p in trainer.model.parameters())
+    assert cosines["resnet20"] > 0.95
+    assert cosines["plain56"] < 0.5
+
+
+def test_a_short_run_is_not_spent_on_trials(tiny, times):
+    told, _ = chosen(tiny.replace(precision="auto", channels_last=None))  # 16 steps
+    assert told == []
+
+
+def test_a_candidate_that_is_far_slower_is_given_up_after_one_step():
+    fast, slow = ExecutionMode("bf16"), ExecutionMode("float32")
+    trial = Trial([fast, slow])
+    for seconds in (3.0, 1.0, 1.1):
+        trial.record(seconds)
+    assert trial.current == slow
+    trial.record(1.6)
+    assert not trial.is_running
+    assert trial.best == fast
+
+
+def test_a_first_step_does_not_count():
+    first, second = ExecutionMode("bf16"), ExecutionMode("float32")
+    trial = Trial([first, second])
+    for seconds in (9.0, 1.0, 1.2, 1.0, 0.9, 0.8):
+        trial.record(seconds)
+    assert trial.best == second
+    assert trial.timed == {first: 1.0, second: 0.8}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"deterministic": True}, ["float32, channels first"]),
+        ({"precision": "bf16", "channels_last": True}, ["bf16, channels last"]),
+        ({"precision": "float32"}, ["float32, channels first", "float32, channels last"]),
+        ({"compile": True, "channels_last": False, "precision": "bf16"}, ["bf16, channels first, compiled"]),
+    ],
+)
+def test_what_the_recipe_fixes_is_not_tried(fields, expected):
+    assert [str(c) for c in candidates(TrainConfig(**fields), CPU)] == expected
+
+
+def test_compiling_must_pay_within_the_run():
+    assert not is_compiling_worth_it(convolutions=20, seconds_left=60)
+    assert is_compiling_worth_it(convolutions=20, seconds_left=3600)
+
+
+def test_where_compiling_fails_the_run_goes_on_without(tiny, times, monkeypatch):
+    def broken(model):
+        def fail(*_):
+            raise RuntimeError("No working C++ compiler found\nand a long trace")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(tuner, "COMPILE_SECONDS", 0.0)
+    told, events = chosen(tiny.replace(**LONG, variant="resnet20"))
+    assert "torch.compile failed (No working C++ compiler found)" in told[-1].text
+    assert not told[-1].compile
+    assert [e for e in events if isinstance(e, StepEvent)][-1].step == 30
+
+
+def test_a_compiled_net_that_is_slower_is_put_back(tiny, times, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    monkeypatch.setattr(tuner, "COMPILE_SECONDS", 0.0)
+    told, _ = chosen(tiny.replace(**LONG))
+    assert len(told) == 1
+    assert "compiled" in told[0].text  # it was measured, and was no faster
+    assert not told[0].compile
