@@ -1,6 +1,6 @@
 """The 2-D loss surface beside the plain loop over its points: points a second, in one process, in turn.
 
-python -m benchmarks.landscape [rounds] [net] [pictures] [grid]
+python -m benchmarks.landscape [rounds] [net] [images] [grid]
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main(rounds: str = "8", net: str = "resnet20", pictures: str = "1000", grid:
     directions = random_direction(model, 1), random_direction(model, 2)
     places = Grid(int(grid)).places()
     print(
-        f"{device_name(device)}, torch {torch.__version__}; {net}, {pictures} pictures, {grid} × {grid} points; "
+        f"{device_name(device)}, torch {torch.__version__}; {net}, {pictures} images, {grid} × {grid} points; "
         f"{rounds} rounds of {POINTS} points in turn, median (fastest–slowest)\n"
     )
     ways = {

@@ -1,6 +1,6 @@
 """Each block taken out in turn beside the plain loop, and what a click costs: in one process, in turn.
 
-python -m benchmarks.lesion [rounds] [net] [pictures]
+python -m benchmarks.lesion [rounds] [net] [images]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from resnet_lab.data import load_dataset, normalize
 from resnet_lab.models import ResNet, init_model
 from resnet_lab.training.execution.device import device_name, pick_device, synchronize
 
-SIZES = (50, 250)  # pictures that pass at once in the plain loop; 50 is what the lab takes on a CPU
+SIZES = (50, 250)  # images that pass at once in the plain loop; 50 is what the lab takes on a CPU
 
 
 def main(rounds: str = "3", net: str = "resnet56", pictures: str = "1000") -> None:
@@ -29,7 +29,7 @@ def main(rounds: str = "3", net: str = "resnet56", pictures: str = "1000") -> No
     model = _with_statistics(net, images[:200].cpu()).to(device)
     print(
         f"{device_name(device)}, torch {torch.__version__}, {torch.get_num_threads()} threads, float32; {net}, "
-        f"{pictures} pictures; {rounds} rounds in turn, median (fastest–slowest)\n"
+        f"{pictures} images; {rounds} rounds in turn, median (fastest–slowest)\n"
     )
     prepared = Prepared(model, images, data.labels)
     names = [place.name for place in prepared.places]
@@ -60,7 +60,7 @@ def main(rounds: str = "3", net: str = "resnet56", pictures: str = "1000") -> No
 
 
 def _with_statistics(net: str, images: Tensor) -> ResNet:
-    """Weights do not matter for the time, but running statistics of the pictures keep values finite."""
+    """Weights do not matter for the time, but running statistics of the images keep values finite."""
     model = init_model(net, 0).train()
     with torch.no_grad():
         model(images)

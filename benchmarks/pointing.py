@@ -1,6 +1,6 @@
 """How well each method's maps hit the object, on a run that was trained on the shapes.
 
-python -m benchmarks.pointing RUN [pictures]
+python -m benchmarks.pointing RUN [images]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(run: str, pictures: str = "200") -> None:
     stages = stage_names(net.model)
     asked = [(m, s) for m, about in METHODS.items() for s in (stages if about.has_layer else ("",))]
     accuracy = (net.model(images).argmax(1) == data.labels).float().mean().item()
-    print(f"{run}: {accuracy:.1%} of these {len(images)} test pictures right; mean and 95 % interval\n")
+    print(f"{run}: {accuracy:.1%} of these {len(images)} test images right; mean and 95 % interval\n")
     print(
         "| method | stage | pointing game | energy inside | IoU at the best threshold |\n|---|---|---|---|---|"
     )

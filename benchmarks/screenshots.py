@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/guide.md from the app itself, with real runs.
+"""Takes the images of docs/guide.md from the app itself, with real runs.
 
 python -m benchmarks.screenshots runs data
 
@@ -89,8 +89,8 @@ VIEWS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "trust": ("prediction?run={shapes}&source=Test&index=3&view=Trust", _job("Check with random weights")),
     "scores": ("prediction?run={shapes}&source=Test&view=Scores", _job("Score")),
     "all-pictures": (
-        "prediction?run={shapes}&source=Test&view=All+pictures",
-        _job("Ask about 1,000 pictures"),
+        "prediction?run={shapes}&source=Test&view=All+images",
+        _job("Ask about 1,000 images"),
     ),
     "upload": ("prediction?run={shapes}", _upload),
     "runs": ("runs", _nothing),
@@ -116,7 +116,7 @@ def main(runs: str, data: str) -> None:
                 page = browser.new_page(viewport=VIEWPORT, color_scheme=scheme)
                 page.goto(f"{address}/{path.format(**names)}")
                 page.wait_for_selector(READY)
-                page.wait_for_timeout(1500)  # charts and pictures arrive after the script is done
+                page.wait_for_timeout(1500)  # charts and images arrive after the script is done
                 act(page)
                 page.wait_for_timeout(1500)
                 page.screenshot(path=ROOT / "docs" / "images" / f"{name}-{scheme}.png")

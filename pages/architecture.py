@@ -25,9 +25,9 @@ with st.spinner("Reading the net"):
     try:
         table = layer_table(spec, (3, size, size))
         st.session_state["architecture.read"] = (spec, size)
-    except ValueError as error:  # nothing is left of a picture, or a norm has but one value
+    except ValueError as error:  # nothing is left of an image, or a norm has but one value
         spec, size = st.session_state.get("architecture.read", (VARIANTS["resnet50"], 224))
-        st.error(escape_markdown(f"{error}. Below is {spec.name} with pictures of {size} × {size}."))
+        st.error(escape_markdown(f"{error}. Below is {spec.name} with images of {size} × {size}."))
         table = layer_table(spec, (3, size, size))
 
 show.totals(table)

@@ -30,7 +30,7 @@ ELSEWHERE = {  # page → what can be done there
     "architecture": "Read any net layer by layer",
     "training": "Train one and watch it learn",
     "comparison": "Race residual against plain",
-    "prediction": "Ask a net about a picture",
+    "prediction": "Ask a net about an image",
 }
 
 

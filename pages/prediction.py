@@ -1,4 +1,4 @@
-"""Ask a net about pictures, see where it looks, and whether that is true."""
+"""Ask a net about images, see where it looks, and whether that is true."""
 
 import streamlit as st
 
@@ -18,7 +18,7 @@ from resnet_lab.ui.prediction.sanity_checks import trust_view  # noqa: E402
 from resnet_lab.ui.prediction.test_time import crops_view  # noqa: E402
 
 OF_ONE = {"Answer": show_answer, "Stages": grid_view, "Crops": crops_view, "Two nets": two_nets_view}
-OF_ALL = {"Scores": score_view, "All pictures": batch_view}
+OF_ALL = {"Scores": score_view, "All images": batch_view}
 
 controls, results = st.columns([1, 2.6], gap="medium")
 with controls:
@@ -40,7 +40,7 @@ with results:
             navigation.page_path("training"), label="Train a first net", icon=":material/show_chart:"
         )
     elif net and gallery is None:
-        st.info("Upload pictures, or choose another source, on the left.", icon=":material/arrow_back:")
+        st.info("Upload images, or choose another source, on the left.", icon=":material/arrow_back:")
     elif net and gallery and view in OF_ALL:
         OF_ALL[view](net, gallery)
     elif net and gallery and picture:

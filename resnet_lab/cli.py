@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     summary = commands.add_parser("summary", help="print the layer table of a net")
     summary.add_argument("net", metavar="variant", help=NETS)
-    summary.add_argument("--size", type=int, help="side of the picture in pixels")
+    summary.add_argument("--size", type=int, help="side of the image in pixels")
     summary.add_argument("--depth", default="layers", choices=get_args(Depth))
     summary.add_argument("--format", default="table", choices=FORMATS)
     summary.set_defaults(command=_summary)
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a net as ONNX, PyTorch source, safetensors or JSON")
     export.add_argument("net", help=f"a trained run, or {NETS}")
     export.add_argument("--format", default="onnx", choices=list(EXPORTS))
-    export.add_argument("--size", type=int, help="side of the picture in pixels")
+    export.add_argument("--size", type=int, help="side of the image in pixels")
     export.add_argument("--seed", type=int, default=0, help="of freshly drawn weights (default: 0)")
     export.add_argument("--output", type=Path, help="default: the net's name, in this folder")
     export.set_defaults(command=_export)
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--config", type=Path, help="a recipe as JSON, in place of --recipe")
     train.add_argument("--name", default="", help="what the app calls the run")
     _add_fields(train, TrainConfig, "augmentation")
-    _add_fields(train.add_argument_group("augmentation, of training pictures"), Augmentation)
+    _add_fields(train.add_argument_group("augmentation, of training images"), Augmentation)
     train.set_defaults(command=_train)
 
     resume = commands.add_parser("resume", help="go on with a stopped run from its last checkpoint")
@@ -120,7 +120,7 @@ def _add_questions(commands: argparse._SubParsersAction) -> None:
     )
     test.set_defaults(command=_evaluate)
 
-    predict = commands.add_parser("predict", help="ask a trained run about pictures")
+    predict = commands.add_parser("predict", help="ask a trained run about images")
     predict.add_argument("run")
     predict.add_argument("images", nargs="+", type=Path)
     predict.add_argument("--top", type=int, default=5)
@@ -281,7 +281,7 @@ class _Progress:
                 )
             case TestEvent():
                 self._keep(
-                    f"test: {event.loss:.3f} / {event.accuracy:.2%} on {event.samples:,} pictures, "
+                    f"test: {event.loss:.3f} / {event.accuracy:.2%} on {event.samples:,} images, "
                     f"best weights, of step {event.step:,}"
                 )
 
@@ -304,7 +304,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     net.model.to(device)
     result = evaluate(net, data.to(device))
     print(
-        f"loss {result.loss:.4f} nats, accuracy {result.accuracy:.2%} on {result.samples:,} pictures ({net.weights})"
+        f"loss {result.loss:.4f} nats, accuracy {result.accuracy:.2%} on {result.samples:,} images ({net.weights})"
     )
     return 0
 

@@ -49,7 +49,7 @@ def add_compare(commands: argparse._SubParsersAction) -> None:
     racing.add_argument("--seeds", type=int, default=1, help="how many (default: 1)")
     racing.add_argument("--dataset", default="shapes")
     racing.add_argument("--epochs", type=int, help="default: as on the page")
-    racing.add_argument("--train-limit", type=int, help="pictures for training; default: all")
+    racing.add_argument("--train-limit", type=int, help="images for training; default: all")
     _output(racing)
     racing.set_defaults(command=_race)
 
@@ -107,7 +107,7 @@ def _gradients(options: argparse.Namespace) -> int:
 
 def _surface(options: argparse.Namespace) -> int:
     if options.points < 2 or options.radius <= 0 or options.pictures < 1:
-        raise ValueError("a surface needs two points a side or more, a radius above 0 and a picture or more")
+        raise ValueError("a surface needs two points a side or more, a radius above 0 and an image or more")
     grid = Grid(options.points, options.radius)
     return _write(options.output, surface_report(_find(options.runs), grid, options.pictures, options.seed))
 
@@ -141,7 +141,7 @@ def _teller(config: TrainConfig) -> Callable[[Event], None]:
             case EpochEvent():
                 print(f"{name}: epoch {event.epoch}, validation {event.val_accuracy:.1%}", flush=True)
             case TestEvent():
-                print(f"{name}: test {event.accuracy:.2%} on {event.samples:,} pictures", flush=True)
+                print(f"{name}: test {event.accuracy:.2%} on {event.samples:,} images", flush=True)
 
     return tell
 

@@ -121,13 +121,13 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
 
     assert main(["evaluate", run.id, "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert f"accuracy {run.status.test_accuracy:.2%} on 2,000 pictures (best weights, of step 8)" in said
+    assert f"accuracy {run.status.test_accuracy:.2%} on 2,000 images (best weights, of step 8)" in said
     assert main(["evaluate", run.id, "--device", "cpu", "--weights", "last"]) == 0
     assert "(last weights, of step 8)" in capsys.readouterr().out
 
     picture, broken = tmp_path / "a.png", tmp_path / "b.png"
     Image.new("RGB", (50, 40), "red").save(picture)
-    broken.write_text("no picture")
+    broken.write_text("no image")
     assert main(["predict", run.id, str(picture), str(broken), "--top", "3"]) == 1
     captured = capsys.readouterr()
     assert captured.out.count("%") == 3

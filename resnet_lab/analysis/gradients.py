@@ -14,7 +14,7 @@ from resnet_lab.data import Dataset, normalize
 from resnet_lab.models import ModelSpec, ResNet, init_model
 
 BATCH = 128
-LINES, POINTS = 4, 32  # straight lines between pictures, and inputs on each
+LINES, POINTS = 4, 32  # straight lines between images, and inputs on each
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> list[LayerG
 def initial_gradients(
     spec: ModelSpec, data: Dataset, seed: int = 0, batch: int = BATCH
 ) -> list[LayerGradient]:
-    """`gradient_norms` of a freshly drawn net on the first `batch` pictures of `data`."""
+    """`gradient_norms` of a freshly drawn net on the first `batch` images of `data`."""
     model = init_model(spec, seed, data.num_classes).to(data.images.device)
     images = normalize(data.images[:batch], data.mean, data.std)
     return gradient_norms(model, images, data.labels[:batch])
@@ -61,7 +61,7 @@ class BlockCorrelation:
 def gradient_correlation(model: ResNet, ends: Tensor, points: int = POINTS) -> list[BlockCorrelation]:
     """How alike gradients are for neighbouring inputs, at the input of each block in forward order.
 
-    `ends` float (2 L, 3, H, W), normalised: line l runs from picture l to picture L + l. All L · `points` inputs are
+    `ends` float (2 L, 3, H, W), normalised: line l runs from image l to image L + l. All L · `points` inputs are
     one batch, in train mode. The gradient is that of one fixed direction in the logits. Where it is like white noise
     along the line (Balduzzi et al. 2017, "The Shattered Gradients Problem", Sec. 2), the correlation is 0; where it
     changes smoothly, near 1. It depends on the spacing of the points: values of one call can be compared.
@@ -101,7 +101,7 @@ def neighbour_correlation(gradients: Tensor) -> float:
 def initial_correlation(
     spec: ModelSpec, data: Dataset, seed: int = 0, lines: int = LINES, points: int = POINTS
 ) -> list[BlockCorrelation]:
-    """`gradient_correlation` of a freshly drawn net on lines between the first pictures of `data`."""
+    """`gradient_correlation` of a freshly drawn net on lines between the first images of `data`."""
     model = init_model(spec, seed, data.num_classes).to(data.images.device)
     return gradient_correlation(model, normalize(data.images[: 2 * lines], data.mean, data.std), points)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from resnet_lab.models import ResNet
 from resnet_lab.models.blocks import Block, PadShortcut, PreActivationBlock
 
-CPU_PIXELS = 50 * 32 * 32  # that pass at once: 250 pictures no longer fit the caches, and take twice as long
+CPU_PIXELS = 50 * 32 * 32  # that pass at once: 250 images no longer fit the caches, and take twice as long
 GPU_PIXELS = 500 * 32 * 32
 BUDGET = 2**28  # bytes of kept block inputs
 
@@ -30,7 +30,7 @@ class BlockPlace:
 
 @dataclass(frozen=True)
 class Lesion:
-    """Accuracy (0 to 1) of a net without the blocks `removed`, over `samples` pictures."""
+    """Accuracy (0 to 1) of a net without the blocks `removed`, over `samples` images."""
 
     removed: tuple[str, ...]
     accuracy: float
@@ -113,7 +113,7 @@ def _operated(net: ResNet, removed: Collection[str], swapped: Sequence[tuple[str
 
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Part of the pictures, float (N, 3, H, W), normalised, that `model` names rightly, 0 to 1."""
+    """Part of the images, float (N, 3, H, W), normalised, that `model` names rightly, 0 to 1."""
     logits = torch.cat([model(x) for x in _batches(images)])
     return _right(logits, labels)
 
@@ -131,17 +131,17 @@ def _right(logits: Tensor, labels: Tensor) -> float:
 
 
 def _at_once(images: Tensor) -> int:
-    """How many pictures pass at once."""
+    """How many images pass at once."""
     pixels = CPU_PIXELS if images.device.type == "cpu" else GPU_PIXELS
     return max(1, pixels // images[0, 0].numel())
 
 
 class Prepared:
-    """A net and the pictures, float (N, 3, H, W), normalised, that it is judged by; both on one device.
+    """A net and the images, float (N, 3, H, W), normalised, that it is judged by; both on one device.
 
     What enters a block does not depend on the blocks behind it. So the inputs of every m-th block are kept from one
     pass, and a lesion is computed from the last of them on that lies before it; m is the smallest for which they
-    take `budget` bytes at most (1,000 pictures of 32 × 32 in resnet56: 1.1 GB for all blocks, so m = 5). The net is
+    take `budget` bytes at most (1,000 images of 32 × 32 in resnet56: 1.1 GB for all blocks, so m = 5). The net is
     copied, and nothing is changed in it: several threads may ask at once.
     """
 
@@ -176,7 +176,7 @@ class Prepared:
         return torch.cat(found)
 
     def accuracy(self, removed: Collection[str] = (), swapped: Sequence[tuple[str, str]] = ()) -> float:
-        """Part of the pictures that this net names rightly, 0 to 1; raises as `logits` does."""
+        """Part of the images that this net names rightly, 0 to 1; raises as `logits` does."""
         return _right(self.logits(removed, swapped), self.labels)
 
     @property
@@ -184,7 +184,7 @@ class Prepared:
         return sum(x.nbytes for kept in self._kept for x in kept.values())
 
     def _choose(self, image: Tensor, budget: int) -> tuple[int, ...]:
-        """The blocks whose inputs are kept, `budget` bytes a picture; before the first there is the picture itself."""
+        """The blocks whose inputs are kept, `budget` bytes an image; before the first there is the image itself."""
         count = len(self._blocks)
         sizes = [x.nbytes for x in self._inputs(image, range(count)).values()]
         steps = (range(every, count, every) for every in range(1, count + 1))

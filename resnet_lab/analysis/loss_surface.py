@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from resnet_lab.models import ResNet
 from resnet_lab.models.blocks import Block, PreActivationBlock
 
-CHUNK = 125  # pictures that pass at once: few enough for the caches of a CPU
+CHUNK = 125  # images that pass at once: few enough for the caches of a CPU
 TOLERANCE = 0.01  # relative, of a loss in half precision
 Direction = dict[str, Tensor]
 

@@ -14,7 +14,7 @@ from resnet_lab.models import ResNet
 
 @dataclass(frozen=True)
 class Response:
-    """Standard deviation of one layer's output over all pictures, channels and places; `name` is its convolution."""
+    """Standard deviation of one layer's output over all images, channels and places; `name` is its convolution."""
 
     name: str
     std: float

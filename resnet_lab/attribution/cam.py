@@ -61,7 +61,7 @@ def cams(
     asked = logits.argmax(1, keepdim=True) if classes is None else classes
     maps: list[list[Tensor]] = [[] for _ in layers]
     for k in range(asked.shape[1]):
-        score = logits.gather(1, asked[:, k : k + 1]).sum()  # a picture's logits depend on that picture alone
+        score = logits.gather(1, asked[:, k : k + 1]).sum()  # an image's logits depend on that image alone
         gradients = torch.autograd.grad(score, features, retain_graph=k + 1 < asked.shape[1])
         for place, feature, gradient in zip(maps, features, gradients, strict=True):
             place.append(combine(feature.detach(), gradient))

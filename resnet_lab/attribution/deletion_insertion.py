@@ -12,13 +12,13 @@ from torchvision.transforms.functional import gaussian_blur
 from resnet_lab.attribution.preserve_state import preserve_state
 
 STEPS = 32
-BLUR = 8  # the blur's standard deviation is the side divided by this: of a picture, only its colours are left
-BATCH = 50  # pictures at once
+BLUR = 8  # the blur's standard deviation is the side divided by this: of an image, only its colours are left
+BATCH = 50  # images at once
 
 
 @dataclass(frozen=True)
 class Fading:
-    """Probability of the class, float32 (N, steps + 1), as 0 to all of a picture's pixels are changed.
+    """Probability of the class, float32 (N, steps + 1), as 0 to all of an image's pixels are changed.
 
     `deletion` takes them away, `insertion` brings them in; the most important ones first.
     """
@@ -49,15 +49,15 @@ def fade(
 
     `images` float (N, 3, H, W), normalised; `maps` (N, H, W), the larger the more important, equal ones in reading
     order; `classes` int64 (N,); all on one device. Deleted pixels become the data's mean colour (0, normalised);
-    inserted ones come into the blurred picture, as hard edges on grey would look like things themselves.
-    `on_pass` is called before each pass of the net (2 (steps + 1) times for each 50 pictures); what it raises ends
+    inserted ones come into the blurred image, as hard edges on grey would look like things themselves.
+    `on_pass` is called before each pass of the net (2 (steps + 1) times for each 50 images); what it raises ends
     the work. Returns on the CPU.
     """
     sigma = images.shape[-1] / BLUR
     kernel = 2 * round(2 * sigma) + 1
     parts = []
     for x, heat, target in zip(images.split(BATCH), maps.split(BATCH), classes.split(BATCH), strict=True):
-        limit = 2 * (min(x.shape[-2:]) // 2) - 1  # a reflected edge is at most as wide as the picture
+        limit = 2 * (min(x.shape[-2:]) // 2) - 1  # a reflected edge is at most as wide as the image
         blurred = gaussian_blur(x, [min(kernel, limit)] * 2, [sigma] * 2)
         parts.append(
             (

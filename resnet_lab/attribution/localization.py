@@ -13,7 +13,7 @@ from resnet_lab.attribution.methods import METHODS, attribute
 
 THRESHOLDS = 20  # at which the overlap with the mask is asked
 RESAMPLES = 1000
-BATCH = 50  # pictures at once
+BATCH = 50  # images at once
 BASELINES = ("random", "centre")
 
 
@@ -38,7 +38,7 @@ def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
 
 
 def best_iou(maps: Tensor, masks: Tensor) -> Tensor:
-    """Intersection over union of mask and map at the one threshold that is best for all pictures together.
+    """Intersection over union of mask and map at the one threshold that is best for all images together.
 
     `maps` float (N, H, W) in [0, 1], `masks` bool (N, H, W). Returns float (N,).
     """
@@ -68,7 +68,7 @@ def proportion(hits: int, count: int) -> Estimate:
 
 
 def bootstrap(values: Tensor, seed: int = 0) -> Estimate:
-    """Of the mean of `values` (N,), from resampled pictures (Efron and Tibshirani 1993, Sec. 13.3)."""
+    """Of the mean of `values` (N,), from resampled images (Efron and Tibshirani 1993, Sec. 13.3)."""
     generator = torch.Generator().manual_seed(seed)
     draws = torch.randint(len(values), (RESAMPLES, len(values)), generator=generator)
     low, high = values[draws].mean(1).quantile(torch.tensor([0.025, 0.975])).tolist()
@@ -77,7 +77,7 @@ def bootstrap(values: Tensor, seed: int = 0) -> Estimate:
 
 @dataclass(frozen=True)
 class Score:
-    """How well the maps of one method hit the object, over `count` pictures; `layer` is "" where there is none."""
+    """How well the maps of one method hit the object, over `count` images; `layer` is "" where there is none."""
 
     method: str
     layer: str
@@ -101,7 +101,7 @@ def score_maps(maps: Tensor, masks: Tensor, method: str, layer: str = "") -> Sco
 
 
 def baseline(name: str, shape: Sequence[int]) -> Tensor:
-    """What a method must beat, (N, H, W): "random" noise, or a bump in the "centre" of each picture."""
+    """What a method must beat, (N, H, W): "random" noise, or a bump in the "centre" of each image."""
     count, height, width = shape
     if name == "random":
         return torch.rand(count, height, width, generator=torch.Generator().manual_seed(0))

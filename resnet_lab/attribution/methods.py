@@ -1,4 +1,4 @@
-"""Heat maps over pictures: one line of `METHODS` a method. Class activation maps are our own, the rest is Captum's."""
+"""Heat maps over images: one line of `METHODS` a method. Class activation maps are our own, the rest is Captum's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resnet_lab.attribution.preserve_state import preserve_state
 Compute = Callable[[nn.Module, Tensor, Tensor, Layer], Tensor]
 OnPass = Callable[[], None]
 NOISY = 24  # samples of SmoothGrad
-NOISE = 0.15  # its standard deviation, as a part of the picture's range (Smilkov et al. 2017, Sec. 3.1)
+NOISE = 0.15  # its standard deviation, as a part of the image's range (Smilkov et al. 2017, Sec. 3.1)
 STEPS = 32  # of the path of Integrated Gradients
 PATCHES = 16  # strides of the occluding patch along a side; it is two strides wide, so it has one place less
 
@@ -36,7 +36,7 @@ def attribute(
     layer: Layer = None,
     on_pass: OnPass | None = None,
 ) -> Tensor:
-    """Where each picture speaks for its class: 1 at the strongest place, 0 where it does not.
+    """Where each image speaks for its class: 1 at the strongest place, 0 where it does not.
 
     `images`: float (N, 3, H, W), normalised, on the model's device. `target`: a class for all, classes int64
     (N,), or None for the predicted ones. `layer` is what Grad-CAM and its kin read: a stage ("layer3"), any module
@@ -75,7 +75,7 @@ def class_maps(
 ) -> Tensor:
     """Maps of several classes at several layers: one forward pass, and one backward pass a class for all layers.
 
-    `images` as in `attribute`; `classes` int64 (K,), the same for all pictures, or (N, K). `method` is a class
+    `images` as in `attribute`; `classes` int64 (K,), the same for all images, or (N, K). `method` is a class
     activation map (one with a `combine`). Returns float32 (N, K, layers, H, W), each map as `attribute` gives it.
 
     Raises:
@@ -96,7 +96,7 @@ def class_maps(
 
 @contextmanager
 def _lent(model: nn.Module, images: Tensor, on_pass: OnPass | None) -> Iterator[Tensor]:
-    """The model, preserve_state, and pictures that can enter a backward pass."""
+    """The model, preserve_state, and images that can enter a backward pass."""
     if images.ndim != 4 or not images.is_floating_point() or not images.numel():
         raise ValueError(
             f"images are {images.dtype} {tuple(images.shape)}; they must be float (N, 3, H, W), none of these 0"
@@ -151,7 +151,7 @@ def guided_grad_cam(model: nn.Module, images: Tensor, classes: Tensor, layer: La
 
 
 def smooth_grad(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Tensor:
-    """The mean saliency over noisy copies of the picture (Smilkov et al. 2017, Sec. 3); (N, 1, H, W).
+    """The mean saliency over noisy copies of the image (Smilkov et al. 2017, Sec. 3); (N, 1, H, W).
 
     With a generator of its own: Captum's NoiseTunnel draws from the process's, on which runs beside it may depend.
     """
@@ -165,7 +165,7 @@ def smooth_grad(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> 
 
 
 def integrated_gradients(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Tensor:
-    """The gradient along the path from the mean picture (all zeros, normalised) to this one, times the difference
+    """The gradient along the path from the mean image (all zeros, normalised) to this one, times the difference
     (Sundararajan et al. 2017, Sec. 3), summed over channels; (N, 1, H, W). A map's sum is close to the difference of
     the scores at both ends.
     """
@@ -179,7 +179,7 @@ def integrated_gradients(model: nn.Module, images: Tensor, classes: Tensor, _: L
 def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Tensor:
     """How much the score falls when a patch turns mean grey (Zeiler and Fergus 2014, Sec. 4.2); (N, 1, H, W).
 
-    Each side has its own stride, so that an oblong picture takes no more passes than a square one.
+    Each side has its own stride, so that an oblong image takes no more passes than a square one.
     """
     strides = [math.ceil(side / PATCHES) for side in images.shape[-2:]]
     window = [min(2 * stride, side) for stride, side in zip(strides, images.shape[-2:], strict=True)]
@@ -194,7 +194,7 @@ def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: Layer) -> Te
 class Method:
     """A way to make maps: by `compute`, or, for class activation maps, by how they `combine` features and gradients.
 
-    `passes` is how often the net is run for it, at most, whatever the number and the size of the pictures, besides
+    `passes` is how often the net is run for it, at most, whatever the number and the size of the images, besides
     the one that finds the predicted class; if it `has_gradient`, a backward pass comes after most of them.
     """
 
@@ -238,12 +238,10 @@ METHODS: dict[str, Method] = {
 
 
 def _checked(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
-    """One class a picture, int64 (N,)."""
+    """One class an image, int64 (N,)."""
     classes = torch.as_tensor(target, device=images.device)
     if classes.is_floating_point() or classes.shape not in ((), (len(images),)):
-        raise ValueError(
-            f"target is {target!r}; it may be a class, or one for each of {len(images)} pictures"
-        )
+        raise ValueError(f"target is {target!r}; it may be a class, or one for each of {len(images)} images")
     # Asked here, because on a GPU an index out of range ends the process's use of it.
     head = getattr(model, "fc", None)
     last = head.out_features - 1 if isinstance(head, nn.Linear) else None

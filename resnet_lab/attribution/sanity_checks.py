@@ -16,7 +16,7 @@ from resnet_lab.attribution.preserve_state import preserve_state
 from resnet_lab.models import ResNet, init_model
 
 TRUSTED = 0.5  # a map that correlates more than this with the one of a random net says little of the net
-BATCH = 50  # pictures at once
+BATCH = 50  # images at once
 SEED = 1_000_003  # not a run's own, whose first weights it would draw again
 
 
@@ -24,7 +24,7 @@ SEED = 1_000_003  # not a run's own, whose first weights it would draw again
 class Similarity:
     """How much the maps of a method stay the same when the net's parts from the head down to `part` are random.
 
-    `correlation` is Spearman's, of the pixels of a picture's two maps, mean over pictures.
+    `correlation` is Spearman's, of the pixels of an image's two maps, mean over images.
     """
 
     method: str

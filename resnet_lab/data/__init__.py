@@ -1,4 +1,4 @@
-"""Pictures: where they come from, and what is done to them on the way into a net."""
+"""Images: where they come from, and what is done to them on the way into a net."""
 
 from resnet_lab.data.augment import Augmentation, augment, center_crop, normalize, rescale
 from resnet_lab.data.base import Dataset, DatasetError, DatasetInfo, split_validation

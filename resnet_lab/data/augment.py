@@ -18,7 +18,7 @@ RGB = tuple[float, float, float]
 
 @record
 class Augmentation(Record):
-    """What may happen to a training picture.
+    """What may happen to a training image.
 
     The defaults are those of the CIFAR nets: "4 pixels are padded on each side, and a 32 × 32 crop is randomly
     sampled from the padded image or its horizontal flip" (He et al. 2016, arXiv:1512.03385, section 4.2).
@@ -35,7 +35,7 @@ class Augmentation(Record):
             "Of black on each side, before a crop at random.", title="Pad and crop", unit="px", ge=0, le=1024
         ),
     ] = 4
-    flip: Annotated[bool, about("Half of the pictures, at random.", title="Horizontal flip")] = True
+    flip: Annotated[bool, about("Half of the images, at random.", title="Horizontal flip")] = True
     colour_jitter: Annotated[
         float,
         about(
@@ -47,15 +47,15 @@ class Augmentation(Record):
     scale_jitter: Annotated[
         tuple[Scale, Scale] | None,
         about(
-            "Each picture by its own factor between the two, before the crop; 1 to 1.875 with a crop of 224 on "
-            "256-pixel pictures is the paper's short side from 256 to 480 (section 3.4).",
+            "Each image by its own factor between the two, before the crop; 1 to 1.875 with a crop of 224 on "
+            "256-pixel images is the paper's short side from 256 to 480 (section 3.4).",
             title="Enlarge",
         ),
     ] = None
     crop_size: Annotated[
         int | None,
         about(
-            "Training: anywhere. Validation and test: the middle. None keeps the pictures' own size.",
+            "Training: anywhere. Validation and test: the middle. None keeps the images' own size.",
             title="Cut to",
             unit="px",
             ge=8,
@@ -71,7 +71,7 @@ class Augmentation(Record):
 
 
 class Draws:
-    """Random numbers for a batch of `total` pictures, cut down to the `count` from `first` on.
+    """Random numbers for a batch of `total` images, cut down to the `count` from `first` on.
 
     Each process of a distributed run holds some rows of the batch, and draws for them what one process with
     the whole batch would.
@@ -93,13 +93,13 @@ class Draws:
 
 
 def augment(images: Tensor, augmentation: Augmentation, draws: Draws | torch.Generator) -> Tensor:
-    """Crop, flip and jitter a batch uint8 (N, 3, H, W), each picture by itself.
+    """Crop, flip and jitter a batch uint8 (N, 3, H, W), each image by itself.
 
     Returns values 0..255 of the same size, or cut to `crop_size`: uint8, or float32 where colour or scale was
     jittered. All randomness comes from the generator, which must be on the images' device.
 
     Raises:
-        ValueError: `crop_size` is larger than the padded pictures.
+        ValueError: `crop_size` is larger than the padded images.
     """
     if isinstance(draws, torch.Generator):
         draws = Draws(draws, len(images))
@@ -107,7 +107,7 @@ def augment(images: Tensor, augmentation: Augmentation, draws: Draws | torch.Gen
     side, padding = augmentation.crop_size, augmentation.crop_padding
     size = (height, width) if side is None else (side, side)
     if min(height, width) + 2 * padding < max(size) and side is not None:
-        raise ValueError(f"crop_size is {side}; the pictures have {height} × {width} pixels")
+        raise ValueError(f"crop_size is {side}; the images have {height} × {width} pixels")
     if augmentation.scale_jitter is not None:
         images = _scaled_crop(images, augmentation.scale_jitter, padding, size, draws)
     elif padding or size != (height, width):
@@ -121,7 +121,7 @@ def augment(images: Tensor, augmentation: Augmentation, draws: Draws | torch.Gen
 
 
 def center_crop(images: Tensor, side: int) -> Tensor:
-    """The middle (N, C, side, side) of (N, C, H, W); pictures smaller than that stay as they are."""
+    """The middle (N, C, side, side) of (N, C, H, W); images smaller than that stay as they are."""
     height, width = images.shape[-2:]
     top, left = max(height - side, 0) // 2, max(width - side, 0) // 2
     return images[..., top : top + side, left : left + side]
@@ -150,9 +150,9 @@ def _constants(mean: RGB, std: RGB, device: torch.device) -> tuple[Tensor, Tenso
 def _scaled_crop(
     images: Tensor, scales: tuple[float, float], padding: int, size: tuple[int, int], draws: Draws
 ) -> Tensor:
-    """Each picture enlarged by its own factor, and a window of `size` cut out: in one interpolation.
+    """Each image enlarged by its own factor, and a window of `size` cut out: in one interpolation.
 
-    The window covers size / factor of the picture's own pixels, wherever it comes to lie.
+    The window covers size / factor of the image's own pixels, wherever it comes to lie.
     """
     sides = torch.tensor(images.shape[-2:], device=images.device)  # height, width
     factor = scales[0] + draws.uniform(1) * (scales[1] - scales[0])  # (N, 1)

@@ -15,16 +15,16 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set before any picture is loaded."""
+    """What is known of a data set before any image is loaded."""
 
     name: str
     title: str
     classes: tuple[str, ...]
-    image_size: int  # side in pixels; 0 where only a look at the pictures would tell (folders)
+    image_size: int  # side in pixels; 0 where only a look at the images would tell (folders)
     train_count: int
     test_count: int
     download_mb: int  # megabytes over the network on first use; 0 for built-in sets and folders
-    mean: tuple[float, float, float]  # of the training pictures, red green blue, 0..1
+    mean: tuple[float, float, float]  # of the training images, red green blue, 0..1
     std: tuple[float, float, float]
     note: str
 
@@ -35,7 +35,7 @@ class Dataset:
 
     `images` uint8 (N, 3, H, W); `labels` int64 (N,), an index into `classes`; `masks` bool (N, H, W), true on
     the object, where it is known. `mean` and `std` are those of the training split, per channel, for pixels
-    in 0..1. `notes` say in whole sentences what was done to the pictures on the way.
+    in 0..1. `notes` say in whole sentences what was done to the images on the way.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Dataset:
         return len(self.classes)
 
     def subset(self, indices: Tensor) -> "Dataset":
-        """The pictures at `indices`, int64 (M,), in that order; classes stay, even those left empty."""
+        """The images at `indices`, int64 (M,), in that order; classes stay, even those left empty."""
         masks = None if self.masks is None else self.masks[indices]
         return replace(self, images=self.images[indices], labels=self.labels[indices], masks=masks)
 
@@ -70,7 +70,7 @@ def balanced_order(labels: Tensor, seed: int) -> Tensor:
     """A shuffled order, int64 (N,), in which every prefix holds the classes as evenly as it can."""
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     of_class = labels.cpu()[shuffled]
-    turn = torch.empty_like(shuffled)  # the how-manieth of its class each picture is
+    turn = torch.empty_like(shuffled)  # the how-manieth of its class each image is
     for label in of_class.unique():
         members = (of_class == label).nonzero().flatten()
         turn[members] = torch.arange(len(members))
@@ -78,10 +78,10 @@ def balanced_order(labels: Tensor, seed: int) -> Tensor:
 
 
 def split_validation(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Split (train, validation) so that each class gives `fraction` of its pictures, at least one.
+    """Split (train, validation) so that each class gives `fraction` of its images, at least one.
 
     The same seed gives the same split. Raises DatasetError if the fraction is not between 0 and 1 or a class
-    has fewer than two pictures.
+    has fewer than two images.
     """
     if not 0 < fraction < 1:
         raise DatasetError(
@@ -94,8 +94,8 @@ def split_validation(dataset: Dataset, fraction: float, seed: int) -> tuple[Data
         members = (labels == label).nonzero().flatten()
         if len(members) < 2:
             raise DatasetError(
-                f"Class '{dataset.classes[int(label)]}' has only one picture, so none can be held back for "
-                "validation; add pictures to it."
+                f"Class '{dataset.classes[int(label)]}' has only one image, so none can be held back for "
+                "validation; add images to it."
             )
         count = min(max(round(len(members) * fraction), 1), len(members) - 1)
         held_out[members[torch.randperm(len(members), generator=generator)[:count]]] = True

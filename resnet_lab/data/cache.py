@@ -34,7 +34,7 @@ def load_or_build(path: Path, keys: set[str], build: Callable[[], Record]) -> tu
         _write(path, record)
     except OSError as error:
         reason = error.strerror or str(error)
-        return record, (f"The prepared pictures could not be kept in {path.parent} ({reason}).",)
+        return record, (f"The prepared images could not be kept in {path.parent} ({reason}).",)
     return record, ()
 
 

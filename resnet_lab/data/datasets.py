@@ -18,7 +18,7 @@ from resnet_lab.data.folder import folder_info, load_folder
 SPLITS = ("train", "test")
 MIN_SIZE, MAX_SIZE = 16, 512
 
-# Two sequences of drawings; (seed, index) decides the picture, so the splits have none in common.
+# Two sequences of drawings; (seed, index) decides the image, so the splits have none in common.
 SHAPE_SEEDS = {"train": 1, "test": 2}
 SHAPES_MEAN, SHAPES_STD = (0.494, 0.502, 0.498), (0.257, 0.257, 0.256)
 
@@ -56,13 +56,13 @@ DATASETS: dict[str, DatasetInfo] = {
         DatasetInfo("shapes", "Shapes", shapes.SHAPES, 32, 8000, 2000, 0, SHAPES_MEAN, SHAPES_STD,
                     "Ten shapes drawn by code, each with the mask of its object; nothing to download."),
         DatasetInfo("shapes_shortcut", "Shapes with a shortcut", shapes.SHAPES, 32, 8000, 2000, 0, SHAPES_MEAN,
-                    SHAPES_STD, "Shapes with a mark that gives the class away, in the training pictures only."),
+                    SHAPES_STD, "Shapes with a mark that gives the class away, in the training images only."),
         DatasetInfo("cifar10", "CIFAR-10", CIFAR10_CLASSES, 32, 50_000, 10_000, 170, (0.4914, 0.4822, 0.4465),
                     (0.2470, 0.2435, 0.2616), "Small photos of ten kinds of things (Krizhevsky 2009)."),
         DatasetInfo("cifar100", "CIFAR-100", CIFAR100_CLASSES, 32, 50_000, 10_000, 169, (0.5071, 0.4865, 0.4409),
                     (0.2673, 0.2564, 0.2762), "Small photos of a hundred kinds of things (Krizhevsky 2009)."),
         DatasetInfo("fashion_mnist", "Fashion-MNIST", FASHION_CLASSES, 32, 60_000, 10_000, 31, _grey(0.2190),
-                    _grey(0.3318), "Grey pictures of clothes, padded to 32 × 32 (Xiao et al. 2017)."),
+                    _grey(0.3318), "Grey images of clothes, padded to 32 × 32 (Xiao et al. 2017)."),
         DatasetInfo("mnist", "MNIST", DIGITS, 32, 60_000, 10_000, 12, _grey(0.1001), _grey(0.2752),
                     "Handwritten digits, padded to 32 × 32 (LeCun et al. 1998)."),
     )
@@ -112,7 +112,7 @@ def load_dataset(
 
     What takes time, a download, drawing or decoding, is done once and cached under `root` (see `data_root`);
     `progress` is told of it, and may raise to cancel it. `image_size` asks for another side than the data
-    set's own. `limit` takes at most so many pictures, always the same, as many of each class as can be. A
+    set's own. `limit` takes at most so many images, always the same, as many of each class as can be. A
     folder without train/ and test/ gives a fifth of each class to the test split.
 
     Raises DatasetError: one sentence on what is wrong with the data or the request, and what to do.
@@ -120,10 +120,10 @@ def load_dataset(
     if split not in SPLITS:
         raise DatasetError(f"There is no split '{split}'; it is train or test.")
     if limit is not None and limit < 1:
-        raise DatasetError(f"The number of pictures is limited to {limit}; it must be 1 or more.")
+        raise DatasetError(f"The number of images is limited to {limit}; it must be 1 or more.")
     if image_size is not None and not MIN_SIZE <= image_size <= MAX_SIZE:
         raise DatasetError(
-            f"The picture size is {image_size}; it must lie between {MIN_SIZE} and {MAX_SIZE}."
+            f"The image size is {image_size}; it must lie between {MIN_SIZE} and {MAX_SIZE}."
         )
     place = data_root(root)
     if (folder := folder_of(name, root)) is not None:
@@ -160,7 +160,7 @@ def _load_shapes(
         images, masks, labels = shapes.draw_shapes(seed, count, size, shortcut, progress)
         return {"images": images, "masks": masks, "labels": labels}
 
-    # Label and index go round together, so the first `count` pictures are balanced as they are.
+    # Label and index go round together, so the first `count` images are balanced as they are.
     path = cache_path(root, f"shapes-{split}", shapes.GENERATOR_VERSION, seed, count, size, shortcut)
     record, notes = load_or_build(path, {"images", "masks", "labels"}, build)
     images: Tensor = record["images"]
@@ -187,7 +187,7 @@ def _load_torchvision(
         images, labels = images[chosen], labels[chosen]
     if images.shape[-1] != size:
         images = _resize(images, size)
-        notes += (f"The pictures were resized from {info.image_size} to {size} pixels a side.",)
+        notes += (f"The images were resized from {info.image_size} to {size} pixels a side.",)
     return Dataset(info.name, split, images, labels, info.classes, info.mean, info.std, notes=notes)
 
 

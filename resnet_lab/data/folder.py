@@ -1,4 +1,4 @@
-"""A data set from a folder of pictures, one sub-folder a class."""
+"""A data set from a folder of images, one sub-folder a class."""
 
 import contextlib
 import hashlib
@@ -19,14 +19,14 @@ from resnet_lab.data.preprocess import ImageError, decoded_image, image_to_tenso
 from resnet_lab.data.scan import ImageFile, name_counts
 
 DECODER_VERSION = 2  # part of the cache's key: to be raised when `read_image` gives other pixels than before
-FALLBACK_SIZE = 64  # where the pictures have no common small size
+FALLBACK_SIZE = 64  # where the images have no common small size
 LARGEST_KEPT_SIZE = 224
-SIZE_SAMPLE, STATISTICS_SAMPLE = 64, 1000  # pictures looked at for the size, and for mean and std
+SIZE_SAMPLE, STATISTICS_SAMPLE = 64, 1000  # images looked at for the size, and for mean and std
 MEMORY_LIMIT_GB = 8
 MUCH_CUT = 0.25  # of an image's area; how many lose more than this by the centre crop is said
-CHUNK = 64  # pictures per task of the thread pool
+CHUNK = 64  # images per task of the thread pool
 
-PLACEHOLDER_MEAN, PLACEHOLDER_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # until pictures are decoded
+PLACEHOLDER_MEAN, PLACEHOLDER_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # until images are decoded
 
 
 def folder_info(folder: Path) -> DatasetInfo:
@@ -44,7 +44,7 @@ def folder_info(folder: Path) -> DatasetInfo:
         download_mb=0,
         mean=PLACEHOLDER_MEAN,
         std=PLACEHOLDER_STD,
-        note=" ".join(listing.notes) or f"Pictures from {printable(str(folder))}.",
+        note=" ".join(listing.notes) or f"Images from {printable(str(folder))}.",
     )
 
 
@@ -77,7 +77,7 @@ def load_folder(
     path = cache_path(root, "folder-statistics", *_key(listing, "train", sample, size))
     statistics, _ = load_or_build(path, {"mean", "std"}, measure)
     if image_size is None and common is None:
-        notes += (f"The pictures have no common size up to {LARGEST_KEPT_SIZE}; {size} × {size} was chosen.",)
+        notes += (f"The images have no common size up to {LARGEST_KEPT_SIZE}; {size} × {size} was chosen.",)
     return Dataset(
         name=f"folder:{folder}",
         split=split,
@@ -107,7 +107,7 @@ def _require_readable_test(listing: Listing) -> None:
         files[listing.classes[label]].append(file)
     for name, of_class in files.items():
         if reason := why_unreadable(of_class):
-            raise DatasetError(f"None of the {len(of_class):,} test pictures of '{name}' is readable: {reason}")
+            raise DatasetError(f"None of the {len(of_class):,} test images of '{name}' is readable: {reason}")
 
 
 def _require_each_class(listing: Listing, split: str, record: Record) -> None:
@@ -115,7 +115,7 @@ def _require_each_class(listing: Listing, split: str, record: Record) -> None:
     kept = record["labels"].bincount(minlength=len(listing.classes))
     for name, good, bad in zip(listing.classes, kept.tolist(), record["unreadable"].tolist(), strict=True):
         if bad and not good:
-            what = f"{bad:,} {'test' if split == 'test' else 'training'} pictures of '{name}'"
+            what = f"{bad:,} {'test' if split == 'test' else 'training'} images of '{name}'"
             raise DatasetError(f"None of the {what} is readable: {record['reason']}")
 
 
@@ -181,7 +181,7 @@ def _decode(listing: Listing, split: str, count: int, size: int, progress: Progr
                 rows.readable[row] = False
     if not rows.readable.any():
         folder = printable(str(listing.folder))
-        raise DatasetError(f"None of the {count:,} pictures in {folder} is readable: {reason}")
+        raise DatasetError(f"None of the {count:,} images in {folder} is readable: {reason}")
     return {
         "images": rows.images if rows.readable.all() else rows.images[rows.readable],
         "labels": listing.labels[split][:count][rows.readable],
@@ -208,7 +208,7 @@ def _in_threads(
             problems.update(task.result())
             if progress:
                 pictures = min(done * CHUNK, count)
-                progress(pictures / count, f"Reading pictures: {pictures:,} of {count:,}")
+                progress(pictures / count, f"Reading images: {pictures:,} of {count:,}")
     finally:
         pool.shutdown(cancel_futures=True)  # when `progress` raises to cancel, the rest is dropped
     return problems
@@ -218,8 +218,8 @@ def _require_memory(count: int, size: int) -> None:
     gigabytes = count * 3 * size * size / 1e9
     if gigabytes > MEMORY_LIMIT_GB:
         raise DatasetError(
-            f"{count:,} pictures of {size} × {size} would take {gigabytes:.0f} GB of memory; choose a smaller "
-            "picture size or fewer pictures."
+            f"{count:,} images of {size} × {size} would take {gigabytes:.0f} GB of memory; choose a smaller "
+            "image size or fewer images."
         )
 
 
@@ -232,16 +232,16 @@ def _statistics(images: Tensor) -> Record:
 def _decoding_notes(classes: tuple[str, ...], record: Record, size: int) -> tuple[str, ...]:
     count, cut, notes = len(record["labels"]), record["lost"][record["lost"] > 0], []
     if record["resized"]:
-        notes.append(f"{record['resized']:,} of {count:,} pictures were resized to {size} × {size}.")
+        notes.append(f"{record['resized']:,} of {count:,} images were resized to {size} × {size}.")
     if len(cut):
         many = int((cut > MUCH_CUT).sum())
         notes.append(
-            f"{len(cut):,} of {count:,} pictures lost their sides to the centre crop, at most {cut.max():.0%} of the "
+            f"{len(cut):,} of {count:,} images lost their sides to the centre crop, at most {cut.max():.0%} of the "
             f"area{f'; {many:,} of them lost more than {MUCH_CUT:.0%}' if many else ''}."
         )
     unreadable = dict(zip(classes, record["unreadable"].tolist(), strict=True))
     if total := sum(unreadable.values()):
         notes.append(
-            f"{total:,} of {count + total:,} pictures were unreadable and left out: {name_counts(unreadable)}."
+            f"{total:,} of {count + total:,} images were unreadable and left out: {name_counts(unreadable)}."
         )
     return tuple(notes)

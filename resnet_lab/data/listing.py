@@ -149,7 +149,7 @@ def _read_parts(
         counts = {name: len(files) for name, files in labelled["val"].full.items()}
         notes.append(
             f"{count_were(sum(counts.values()))} left out with {labelled['val'].place}, as {scan.place} is the test part and "
-            f"validation takes a share of the training pictures: {name_counts(counts)}."
+            f"validation takes a share of the training images: {name_counts(counts)}."
         )
     return train, scan.full, notes
 
@@ -160,11 +160,11 @@ def _require_classes(scan: Scan) -> Files:
     if not full:
         where = f" {count_were(scan.loose)} found, but in no class folder." if scan.loose else ""
         raise DatasetError(
-            f"No pictures were found in {scan.place}; put them into one sub-folder for each class.{where}"
+            f"No images were found in {scan.place}; put them into one sub-folder for each class.{where}"
         )
     if len(full) == 1:
         raise DatasetError(
-            f"{scan.place} holds pictures of one class only, '{next(iter(full))}'; a net needs at least two to "
+            f"{scan.place} holds images of one class only, '{next(iter(full))}'; a net needs at least two to "
             "choose from, so add a folder for another, or name that folder itself if it holds the classes."
         )
     return full
@@ -175,7 +175,7 @@ def _require_same_classes(folder: Path, train: set[str], test: set[str]) -> None
         if extra:
             names = ", ".join(f"'{name}'" for name in sorted(extra)[:3])
             raise DatasetError(
-                f"In {printable(str(folder))}, {has} has pictures of {names} and {lacks} has none; give both the same "
+                f"In {printable(str(folder))}, {has} has images of {names} and {lacks} has none; give both the same "
                 "classes."
             )
 
@@ -187,26 +187,26 @@ def _require_readable(folder: Path, train: Files, test: Files, unreadable: Mappi
     count, reason = sum(len(train[name]) for name in unreadable), next(iter(unreadable.values()))
     left = [name for name in train if name not in unreadable]
     if not left:
-        raise DatasetError(f"None of the {count:,} pictures in {printable(str(folder))} is readable: {reason}")
+        raise DatasetError(f"None of the {count:,} images in {printable(str(folder))} is readable: {reason}")
     if len(left) == 1:
         raise DatasetError(
             f"{printable(str(folder))} is left with one class, '{left[0]}', and a net needs at least two: none of the "
-            f"pictures of {name_counts({name: len(train[name]) for name in unreadable})} is readable: {reason}"
+            f"images of {name_counts({name: len(train[name]) for name in unreadable})} is readable: {reason}"
         )
     return [
-        f"Class '{name}' was left out{f', and {len(test[name]):,} pictures to test with' if name in test else ''}: "
-        f"none of its {len(train[name]):,} pictures to train on is readable: {reason}"
+        f"Class '{name}' was left out{f', and {len(test[name]):,} images to test with' if name in test else ''}: "
+        f"none of its {len(train[name]):,} images to train on is readable: {reason}"
         for name, reason in unreadable.items()
     ]
 
 
 def _divide(by_class: Files) -> tuple[Files, Files]:
-    """Split (train, test) by a hash of the file names: adding a picture moves few others."""
+    """Split (train, test) by a hash of the file names: adding an image moves few others."""
     train, test = {}, {}
     for name, files in by_class.items():
         if len(files) < 2:
             raise DatasetError(
-                f"Class '{name}' has only one picture; it needs two, one of them to test with."
+                f"Class '{name}' has only one image; it needs two, one of them to test with."
             )
         ordered = sorted(files, key=lambda file: hashlib.sha256(os.fsencode(file.name)).digest())
         count = max(1, round(len(files) * TEST_FRACTION))

@@ -1,4 +1,4 @@
-"""Pictures from outside: whatever a person uploads, made RGB and then a tensor, or refused in one sentence."""
+"""Images from outside: whatever a person uploads, made RGB and then a tensor, or refused in one sentence."""
 
 import contextlib
 import io
@@ -38,7 +38,7 @@ class ImageError(ValueError):
 
 
 def read_image(file: bytes | BinaryIO | Path, name: str, max_pixels: int = 50_000_000) -> Image.Image:
-    """Read a picture as upright 8-bit RGB.
+    """Read an image as upright 8-bit RGB.
 
     JPEG, PNG, WebP, BMP, GIF (first frame), TIFF and PPM, in any mode: CMYK and palettes are converted,
     transparency is laid over white, EXIF rotation is applied. A large JPEG comes back reduced by 2, 4 or 8.
@@ -47,7 +47,7 @@ def read_image(file: bytes | BinaryIO | Path, name: str, max_pixels: int = 50_00
     value, where NaN counts as the least. `name` is what the reader calls the file.
 
     Raises:
-        ImageError: the file is no ordinary one (a pipe, a device), is empty, larger than 300 MB, no picture,
+        ImageError: the file is no ordinary one (a pipe, a device), is empty, larger than 300 MB, no image,
             damaged, or has more than `max_pixels` pixels, which is known from its header, before any memory
             is spent on it.
     """
@@ -59,7 +59,7 @@ def read_image(file: bytes | BinaryIO | Path, name: str, max_pixels: int = 50_00
 def decoded_image(
     file: bytes | BinaryIO | Path, name: str, max_pixels: int = 50_000_000
 ) -> Iterator[Image.Image]:
-    """`read_image` for many threads: while the body uses a large picture, no other thread decodes one.
+    """`read_image` for many threads: while the body uses a large image, no other thread decodes one.
 
     Raises:
         ImageError: as `read_image`.
@@ -84,16 +84,16 @@ def read_size(path: Path, name: str, max_pixels: int = 50_000_000) -> tuple[int,
 
 
 def image_to_tensor(image: Image.Image, size: int, *, crop: bool = True) -> Tensor:
-    """Scale an RGB picture to uint8 (3, size, size), bicubic with antialiasing.
+    """Scale an RGB image to uint8 (3, size, size), bicubic with antialiasing.
 
-    With `crop` the short side becomes `size` and the middle is cut out; without, the whole picture is
+    With `crop` the short side becomes `size` and the middle is cut out; without, the whole image is
     squeezed into the square.
     """
     if image.size != (size, size):
         width, height = image.size
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
-        # Cutting out before scaling gives the same pixels, and a 1 × 1,000,000 picture costs nothing.
+        # Cutting out before scaling gives the same pixels, and a 1 × 1,000,000 image costs nothing.
         box = (left, top, left + side, top + side) if crop else (0, 0, width, height)
         image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()  # (H, W, 3) -> (3, H, W)
@@ -115,7 +115,7 @@ def _opened(file: bytes | BinaryIO | Path, name: str) -> Iterator[BinaryIO]:
         raise ImageError(f"{name} could not be opened ({reason}); check that it is there.") from error
     with stream:
         if not is_ordinary:
-            raise ImageError(f"{name} is no ordinary file but a pipe, device or folder; choose a picture.")
+            raise ImageError(f"{name} is no ordinary file but a pipe, device or folder; choose an image.")
         if not size:
             raise ImageError(f"{name} is empty (0 bytes); save or upload it again.")
         if size > MAX_BYTES:
@@ -132,7 +132,7 @@ def _read_header(stream: BinaryIO, name: str, max_pixels: int) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large: {too_large}") from error
     except UnidentifiedImageError as error:
-        message = f"{name} is not a picture we can read; use JPEG, PNG, WebP, BMP, GIF, TIFF or PPM."
+        message = f"{name} is not an image we can read; use JPEG, PNG, WebP, BMP, GIF, TIFF or PPM."
         raise ImageError(message) from error
     except Exception as error:  # a header that names a format and then breaks its rules
         raise ImageError(f"{name} has a damaged header; save or upload it again.") from error
@@ -147,7 +147,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
         if image.format in ("JPEG", "MPO") and min(image.size) > 2 * DRAFT_SIDE:
             image.draft(None, (DRAFT_SIDE, DRAFT_SIDE))
         image.load()
-        with contextlib.suppress(Exception):  # a picture with broken EXIF data is still a picture
+        with contextlib.suppress(Exception):  # an image with broken EXIF data is still an image
             ImageOps.exif_transpose(image, in_place=True)
         rgb = _to_rgb(image)
     except Exception as error:  # Pillow's decoders fail in many ways; each means the bytes are bad

@@ -48,7 +48,7 @@ class Scan:
 
     def notes(self) -> Iterator[str]:
         for name in sorted(self.files.keys() - self.full.keys()):
-            yield f"Class '{name}' was left out: {printable(str(self.folders[0]))}/{name} has no pictures."
+            yield f"Class '{name}' was left out: {printable(str(self.folders[0]))}/{name} has no images."
         if self.loose:
             yield f"{count_were(self.loose)} left out for lying in {self.place} itself, in no class folder."
         if self.hidden:
@@ -67,7 +67,7 @@ def name_counts(counts: Mapping[str, int]) -> str:
     return text + (f" and {rest:,} more classes" if rest > 0 else "")
 
 
-def count_were(count: int, thing: str = "picture") -> str:
+def count_were(count: int, thing: str = "image") -> str:
     return f"1 {thing} was" if count == 1 else f"{count:,} {thing}s were"
 
 

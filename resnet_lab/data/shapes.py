@@ -14,7 +14,7 @@ SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "cre
 GENERATOR_VERSION = 2
 
 SUPERSAMPLING = 4  # shapes are drawn four times too large and averaged down, which smooths their edges
-SMALLEST, LARGEST = 0.45, 0.85  # diameter of the object, as a part of the picture's side
+SMALLEST, LARGEST = 0.45, 0.85  # diameter of the object, as a part of the image's side
 MOST_TURN = math.pi / 4  # to either side, in radians
 LEAST_CONTRAST = 110.0  # Euclidean RGB distance (0..441) between the object and each background corner
 
@@ -69,9 +69,9 @@ OUTLINES: dict[str, list[tuple[float, float]]] = {
 def draw_shape(
     seed: int, index: int, size: int = 32, shortcut: bool = False
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Draw picture `index` of the endless sequence `seed`; no other picture has any influence on it.
+    """Draw image `index` of the endless sequence `seed`; no other image has any influence on it.
 
-    Returns the picture, uint8 (size, size, 3); the mask of its object, bool (size, size), true where at
+    Returns the image, uint8 (size, size, 3); the mask of its object, bool (size, size), true where at
     least half of the pixel is covered; and the label, `index % 10`. With `shortcut`, a square of an eighth
     of the side in the top left corner has a colour that gives the class away.
     """
@@ -102,7 +102,7 @@ def draw_shapes(
     shortcut: bool = False,
     progress: Callable[[float, str], None] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw pictures 0 … count-1 of a sequence.
+    """Draw images 0 … count-1 of a sequence.
 
     Returns images uint8 (count, 3, size, size), masks bool (count, size, size), labels int64 (count,).
     """
@@ -140,7 +140,7 @@ def _add_clutter(rng: np.random.Generator, canvas: Image.Image) -> None:
 
 
 def _place(rng: np.random.Generator, outline: np.ndarray, side: int) -> list[tuple[float, float]]:
-    """Scale, turn and move a unit outline so that all of it lies inside the picture."""
+    """Scale, turn and move a unit outline so that all of it lies inside the image."""
     radius = rng.uniform(SMALLEST, LARGEST) * side / 2
     angle = rng.uniform(-MOST_TURN, MOST_TURN)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])

@@ -1,4 +1,4 @@
-"""Pictures out of what a person uploads: single files, folders and zip archives, read in memory alone."""
+"""Images out of what a person uploads: single files, folders and zip archives, read in memory alone."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["MEGABYTE", "SUFFIXES", "Limits", "Uploads", "collect"]
 MEGABYTE = 10**6
 LONGEST = 200  # characters of a name or a reason that is shown
 KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others are unpacked without a bound
-Entry = tuple[str, int, Callable[[], bytes]]  # a picture's name, its bytes by the header, and how to read it
+Entry = tuple[str, int, Callable[[], bytes]]  # an image's name, its bytes by the header, and how to read it
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one upload may hold: pictures, bytes of one of them, bytes of all of them, unpacked."""
+    """What one upload may hold: images, bytes of one of them, bytes of all of them, unpacked."""
 
     pictures: int = 1000
     bytes_each: int = 50 * MEGABYTE
@@ -30,16 +30,16 @@ class Limits:
 
 @dataclass
 class Uploads:
-    """The pictures' names, which all differ, with their bytes; and a sentence for each thing that was left out."""
+    """The images' names, which all differ, with their bytes; and a sentence for each thing that was left out."""
 
     pictures: list[tuple[str, bytes]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
 def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Uploads:
-    """Name and content of each picture in `files`, which may be archives; whether it can be read is not asked yet.
+    """Name and content of each image in `files`, which may be archives; whether it can be read is not asked yet.
 
-    Nothing is written to disk. Pictures beyond the limits, entries whose path leads out of their archive, and what
+    Nothing is written to disk. Images beyond the limits, entries whose path leads out of their archive, and what
     cannot be unpacked are left out; hidden files and folders that systems put there are left out without a word.
     """
     found, taken, spent, over = Uploads(), set[str](), 0, 0
@@ -56,7 +56,7 @@ def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Up
         found.pictures.append((_unused(name, taken), content))
     if over:
         found.problems.append(
-            f"{over:,} pictures were left out: at most {limits.pictures:,} are read at once, and "
+            f"{over:,} images were left out: at most {limits.pictures:,} are read at once, and "
             f"{limits.bytes_all // MEGABYTE:,} MB; upload the rest by itself."
         )
     return found
@@ -90,7 +90,7 @@ def _broken(name: str, error: Exception) -> str:
 def _unpacked(
     archive: str, packed: zipfile.ZipFile, limits: Limits, problems: list[str]
 ) -> Iterator[Entry]:
-    """The archive's pictures, none of them read yet."""
+    """The archive's images, none of them read yet."""
     others = 0
     for entry in packed.infolist():
         path = PurePosixPath(_real_name(entry).replace("\\", "/"))
@@ -113,7 +113,7 @@ def _unpacked(
         else:
             yield name, entry.file_size, partial(_read, packed, entry)
     if others:
-        what = "1 file that is no picture was" if others == 1 else f"{others:,} files that are no pictures were"
+        what = "1 file that is no image was" if others == 1 else f"{others:,} files that are no images were"
         problems.append(f"{archive}: {what} left out.")
 
 

@@ -42,7 +42,7 @@ class Start:
 
 
 def measuring_start(depth: int, seed: int) -> Iterator[Start]:
-    """After each of `STARTS` measurements on the first pictures of `shapes`: what is known by then, norms first."""
+    """After each of `STARTS` measurements on the first images of `shapes`: what is known by then, norms first."""
     data = load_dataset("shapes", limit=BATCH)
     found = Start((), ())
     nets = [
@@ -85,18 +85,18 @@ def gradients_report(start: Start, dark: bool = False) -> list[Part]:
         Table(rows),
         Chart(
             norms,
-            f"Norm of each convolution's gradient before the first step, {BATCH} pictures. Left is the input.",
+            f"Norm of each convolution's gradient before the first step, {BATCH} images. Left is the input.",
         ),
         Chart(
             alike,
-            f"Correlation of gradients at neighbouring points of {LINES} lines from picture to picture, "
+            f"Correlation of gradients at neighbouring points of {LINES} lines from image to image, "
             f"{POINTS} points each, at each block's input. 0: as white noise; 1: all alike.",
         ),
     ]
 
 
 def responses_of(run: Run, pictures: int) -> tuple[list[float], list[str]]:
-    """Standard deviations of a trained run's layers on test pictures, and the layers' names.
+    """Standard deviations of a trained run's layers on test images, and the layers' names.
 
     Raises:
         RunError, ValueError: its checkpoint or data cannot be had.
@@ -114,7 +114,7 @@ def responses_report(runs: Sequence[Run], pictures: int = 500) -> list[Part]:
         for i, (run, name) in enumerate(zip(runs, distinct_names(runs), strict=True))
     ]
     caption = (
-        f"Standard deviation after each convolution's BN, before ReLU and addition, {pictures} test pictures."
+        f"Standard deviation after each convolution's BN, before ReLU and addition, {pictures} test images."
     )
     return [Chart(responses_figure(lines), caption), Chart(responses_figure(lines, ordered=True), caption)]
 
@@ -154,7 +154,9 @@ def lesions_figure(nets: Sequence[Lesions], pictures: int, dark: bool = False) -
     """All nets' blocks beside each other."""
     places = [record.removed[0] for record in max(nets, key=lambda n: len(n.found)).found]
     figure = each_figure([r for n in nets for r in n.found], places, {n.name: n.whole for n in nets}, dark)
-    caption = f"Accuracy on {pictures} test pictures without each block alone. Hatched: blocks that change the shape."
+    caption = (
+        f"Accuracy on {pictures} test images without each block alone. Hatched: blocks that change the shape."
+    )
     return Chart(figure, caption)
 
 
@@ -186,7 +188,7 @@ def surface_report(runs: Sequence[Run], grid: Grid, pictures: int = 500, seed: i
         samples += [Sample(name, plain, p.a, p.b, p.loss, p.accuracy) for p in points]
     limits = loss_range(samples)
     caption = (
-        f"Mean loss on {pictures} training pictures, logarithmic, one scale; the cross is the net itself. Two "
+        f"Mean loss on {pictures} training images, logarithmic, one scale; the cross is the net itself. Two "
         f"random directions (seed {seed}), each filter as long as the net's own (Li et al. 2018, Sec. 4); BN's"
         " parameters and running statistics stay as trained."
     )

@@ -1,1 +1,1 @@
-"""Pure functions: records → plotly figures and pictures. Knows no models."""
+"""Pure functions: records → plotly figures and images. Knows no models."""

@@ -25,8 +25,8 @@ Shares = NDArray[np.float64]
 def confusion_figure(confusion: Counts, classes: tuple[str, ...], dark: bool = False) -> go.Figure:
     """Counts int64 (classes, classes) as a heat map: rows are the truth, columns the answer.
 
-    A mistake's colour is its share of the true class's pictures, on a scale that ends at the largest such
-    share; right answers, which are hundreds of times as many, stay grey. Every cell with pictures is a point
+    A mistake's colour is its share of the true class's images, on a scale that ends at the largest such
+    share; right answers, which are hundreds of times as many, stay grey. Every cell with images is a point
     with customdata (row, column, …) too, since Plotly selects points but no cells of a heat map.
     """
     count = len(classes)
@@ -93,7 +93,7 @@ def _add_colours(figure: go.Figure, confusion: Counts, share: Shares, cell: floa
 def _add_cells(
     figure: go.Figure, confusion: Counts, share: Shares, classes: tuple[str, ...], cell: float, dark: bool
 ) -> None:
-    """An invisible square on each cell that has pictures; a rim shows the one that is chosen."""
+    """An invisible square on each cell that has images; a rim shows the one that is chosen."""
     names = [_short(name, NAME_LENGTH) for name in classes]
     rows, columns = (places.tolist() for places in np.nonzero(confusion))
     figure.add_scatter(
@@ -126,7 +126,7 @@ def _add_cells(
 
 
 def _pictures(count: int) -> str:
-    return f"{count:,} picture" + ("" if count == 1 else "s")
+    return f"{count:,} image" + ("" if count == 1 else "s")
 
 
 def _short(name: str, length: int) -> str:

@@ -1,4 +1,4 @@
-"""Heat maps as pictures: arrays in, RGB arrays out."""
+"""Heat maps as images: arrays in, RGB arrays out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 LONGEST = 4  # of the short side; the ends of longer images are not shown
 DIMMED = 0.65  # part of mid grey where the net does not see
 
-# Brightness rises evenly in all of them, so they read the same without colour vision. Laid over a picture, Inferno,
+# Brightness rises evenly in all of them, so they read the same without colour vision. Laid over an image, Inferno,
 # from black to pale yellow, leaves lit what the net looks at.
 COLOURS = {
     "Inferno": [hex_to_rgb(colour) for colour in sequential.Inferno],
@@ -108,7 +108,7 @@ def enlarge_heat(heat: Heat, height: int, width: int) -> Heat:
 
 
 def _shrunk(mask: Mask, pixels: int) -> Mask:
-    """`mask` less a rim of `pixels`; what lies outside the picture counts as part of it."""
+    """`mask` less a rim of `pixels`; what lies outside the image counts as part of it."""
     for _ in range(pixels):
         padded = np.pad(mask, 1, constant_values=True)
         mask = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]

@@ -19,7 +19,7 @@ VALUES = {  # the types that formulas are known for: what they compute, and a no
     "Conv2d": ("y = W * x", ""),
     "Linear": (r"y = W\,x", ""),
     "BatchNorm2d": (NORMED, "μ and σ² are the mean and the variance of a channel; γ and β are learned."),
-    "GroupNorm": (NORMED, "μ and σ² are those of a group of channels in one picture; γ and β are learned."),
+    "GroupNorm": (NORMED, "μ and σ² are those of a group of channels in one image; γ and β are learned."),
     "ReLU": (r"y = \max(0, x)", ""),
     "relu": (r"y = \max(0, x)", ""),
     "MaxPool2d": (r"y = \max_{\text{window}}\,x", ""),
@@ -182,7 +182,7 @@ def _receptive_field(row: LayerRow, table: LayerTable, block: _Block | None) -> 
     steps = _field_of_sum(block) if block and row.is_function else _field_of_window(row, table)
     steps = steps or _merged([_step(FIELD, "<r_out>", {"r_out": r}, r) for r in row.receptive_field])
     if any(r > side for r, side in zip(row.receptive_field, table.input_size[1:], strict=False)):
-        more = f"The field is larger than the picture ({say_shape(table.input_size[1:])}): padding included."
+        more = f"The field is larger than the image ({say_shape(table.input_size[1:])}): padding included."
         steps = [replace(step, note=f"{step.note} {more}".strip()) for step in steps]
     return steps
 
@@ -215,7 +215,7 @@ def _field_of_window(row: LayerRow, table: LayerTable) -> list[Step]:
 
 def _source(row: LayerRow, table: LayerTable) -> LayerRow | None:
     """The row that should make this row's input: the one before; of a shortcut, the one before its block."""
-    picture = LayerRow("the picture", "", (), table.input_size, 0, 0, 0)
+    picture = LayerRow("the image", "", (), table.input_size, 0, 0, 0)
     rows = [replace(picture, receptive_field=(1, 1), field_stride=(1, 1)), *table.rows]
     i = rows.index(row) if row in rows else 0
     if row.is_shortcut and not rows[i - 1].is_shortcut:
@@ -231,7 +231,7 @@ def _memory(row: LayerRow) -> Step:
     formula, numbers = r"\text{values} \cdot 4", rf"{_n(row.kept_values)} \cdot 4"
     if row.kept_bytes:
         formula, numbers = rf"{formula} + \text{{bytes of indices}}", f"{numbers} + {_n(row.kept_bytes)}"
-    note = "Bytes that one picture keeps for the backward pass, in float32."
+    note = "Bytes that one image keeps for the backward pass, in float32."
     if row.kept_values < math.prod(row.output_shape):
         note += " The output itself is not kept."
     return Step("Activation memory", formula, f"{numbers} = {_n(row.activation_bytes())}", note)

@@ -102,5 +102,5 @@ def init_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None 
 
 
 def default_input_size(variant: str | ModelSpec) -> int:
-    """The side of the pictures that the paper used this net on: 32 for CIFAR nets, else 224."""
+    """The side of the images that the paper used this net on: 32 for CIFAR nets, else 224."""
     return 32 if get_spec(variant).stem in ("cifar", "tutorial") else 224

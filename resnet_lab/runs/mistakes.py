@@ -1,4 +1,4 @@
-"""What a trained net answers to the test pictures, and where it is wrong."""
+"""What a trained net answers to the test images, and where it is wrong."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from resnet_lab.runs.model import load_run_model
 from resnet_lab.runs.run import Run
 
 BATCH = 256
-BATCH_PIXELS = 2**20  # large pictures go in smaller batches, for the memory and for a progress that moves
+BATCH_PIXELS = 2**20  # large images go in smaller batches, for the memory and for a progress that moves
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """A net's answer to each of N test pictures.
+    """A net's answer to each of N test images.
 
     `labels` and `predictions`, int64 (N,), are indices into `classes`; `confidences`, float32 (N,), are the
     probabilities, 0 to 1, of the answers given; `images` are uint8 (N, 3, H, W). `weights` says of what step they are.
@@ -39,19 +39,19 @@ class Answers:
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
-        """Pictures of each class (rows) that were taken for each class (columns), (classes, classes)."""
+        """Images of each class (rows) that were taken for each class (columns), (classes, classes)."""
         count = len(self.classes)
         pairs = np.bincount(self.labels * count + self.predictions, minlength=count * count)
         return pairs.reshape(count, count)
 
     @property
     def right(self) -> int:
-        """The number of pictures answered with their own class."""
+        """The number of images answered with their own class."""
         return int((self.labels == self.predictions).sum())
 
 
 def answer_test_set(run: Run, progress: Progress = lambda done, text: None) -> Answers:
-    """Asks the best net of `run` about every test picture of its data, on the CPU.
+    """Asks the best net of `run` about every test image of its data, on the CPU.
 
     `progress` is told of it before each batch, and may raise to cancel.
 
@@ -68,7 +68,7 @@ def answer_test_set(run: Run, progress: Progress = lambda done, text: None) -> A
     size = max(1, min(BATCH, BATCH_PIXELS // net.image_size**2))
     best = []
     for i in range(0, len(data), size):
-        progress(i / len(data), f"{i:,} of {len(data):,} pictures")
+        progress(i / len(data), f"{i:,} of {len(data):,} images")
         best.append(net.predict(data.images[i : i + size]).max(1))
     return Answers(
         classes=data.classes,
@@ -81,12 +81,12 @@ def answer_test_set(run: Run, progress: Progress = lambda done, text: None) -> A
 
 
 def cell(answers: Answers, truth: int, predicted: int, limit: int) -> NDArray[np.int64]:
-    """Up to `limit` pictures of class `truth` that were taken for `predicted`, most confident first."""
+    """Up to `limit` images of class `truth` that were taken for `predicted`, most confident first."""
     return _most_confident(answers, (answers.labels == truth) & (answers.predictions == predicted), limit)
 
 
 def worst(answers: Answers, limit: int) -> NDArray[np.int64]:
-    """Up to `limit` pictures with a wrong answer, most confident first."""
+    """Up to `limit` images with a wrong answer, most confident first."""
     return _most_confident(answers, answers.labels != answers.predictions, limit)
 
 

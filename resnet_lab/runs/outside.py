@@ -29,7 +29,7 @@ def load_outside(
     Checkpoints of this lab, and what it exports of a run as safetensors or ONNX, bring all they need. Of a bare state
     dict `spec` says which net it is; its number of classes is taken from the file, and a single output is read as a
     sigmoid. `info` is the data that it was trained on, for class names and normalisation; without, classes have
-    numbers, and pictures are 224 × 224 with ImageNet's normalisation. `beside` is what another file says of the net, as
+    numbers, and images are 224 × 224 with ImageNet's normalisation. `beside` is what another file says of the net, as
     an exported source does; what the file says itself goes before it.
 
     Raises:

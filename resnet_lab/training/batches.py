@@ -1,4 +1,4 @@
-"""Batches of a run: which pictures, in what order, how augmented; all of it a function of (seed, step)."""
+"""Batches of a run: which images, in what order, how augmented; all of it a function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BatchSource:
         self._order_of = -1  # the epoch whose order is at hand
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Pictures float32 (B, 3, H, W) and labels (B,) of this process in step `step`."""
+        """Images float32 (B, 3, H, W) and labels (B,) of this process in step `step`."""
         size = self.config.batch_size
         begin = (step % self.steps_per_epoch) * size
         indices = self._order(step // self.steps_per_epoch)[begin + self.first : begin + self.end]
@@ -50,7 +50,7 @@ class BatchSource:
 def _check_batch(size: int, count: int, processes: int) -> None:
     if size > count:
         raise TrainingError(
-            f"The batch size is {size:,} and the training set has {count:,} pictures; "
+            f"The batch size is {size:,} and the training set has {count:,} images; "
             f"choose a batch size of at most {count:,}."
         )
     if size % processes:

@@ -64,7 +64,7 @@ class BestWeights:
 
 
 def fingerprint(data: Dataset) -> int:
-    """A checksum of all labels and of up to 64 pictures spread over the set."""
+    """A checksum of all labels and of up to 64 images spread over the set."""
     some = data.images[:: max(len(data) // 64, 1)].cpu().contiguous().numpy().tobytes()
     return zlib.crc32(some, zlib.crc32(data.labels.cpu().numpy().tobytes()))
 
@@ -91,9 +91,9 @@ def differences(state: dict[str, Any], spec: str, config: TrainConfig, train: Da
         was = TrainConfig.from_record(read_json(state["config"], TrainConfig.what))
         found += _fields("", was.to_dict(), config.to_dict(), FREE)
     if not found and state.get("train_size", len(train)) != len(train):
-        found.append(f"{state['train_size']:,} training pictures (here {len(train):,})")
+        found.append(f"{state['train_size']:,} training images (here {len(train):,})")
     if not found and state.get("fingerprint", fingerprint(train)) != fingerprint(train):
-        found.append("other training pictures")
+        found.append("other training images")
     return found
 
 

@@ -58,13 +58,11 @@ class TrainConfig(Record):
     ] = "shapes"
     image_size: Annotated[
         int | None,
-        about("None keeps the data set's own.", title="Picture side", unit="px", ge=MIN_SIZE, le=MAX_SIZE),
+        about("None keeps the data set's own.", title="Image side", unit="px", ge=MIN_SIZE, le=MAX_SIZE),
     ] = None
     train_limit: Annotated[
         int | None,
-        about(
-            "A balanced choice of the training pictures.", title="Use only", unit="pictures", ge=2, le=10**9
-        ),
+        about("A balanced choice of the training images.", title="Use only", unit="images", ge=2, le=10**9),
     ] = None
     epochs: Annotated[int, about(ge=1, le=100_000)] = 5
     batch_size: Annotated[int, about("The last, smaller batch of an epoch is left out.", ge=2, le=65_536)] = (
@@ -73,7 +71,7 @@ class TrainConfig(Record):
     micro_batch: Annotated[
         int | None,
         about(
-            "So many pictures pass through the net at once; gradients add up to those of the batch. BN sees these. "
+            "So many images pass through the net at once; gradients add up to those of the batch. BN sees these. "
             "None for the whole batch.",
             title="Micro-batch",
             ge=1,
@@ -165,12 +163,12 @@ class TrainConfig(Record):
         ),
     ] = 1.0
     augmentation: Annotated[
-        Augmentation, nested(Augmentation), about("On the device, training pictures only.")
+        Augmentation, nested(Augmentation), about("On the device, training images only.")
     ] = dataclasses.field(default_factory=Augmentation)
     test_scales: Annotated[
         tuple[Annotated[int, about(ge=8, le=1024)], ...],
         about(
-            "Test pictures are resized to each, whole; probabilities are averaged over them (He et al. 2015, Sec. "
+            "Test images are resized to each, whole; probabilities are averaged over them (He et al. 2015, Sec. "
             "3.4). Empty for the one centre crop.",
             title="Test at several sides",
             unit="px",

@@ -21,7 +21,7 @@ Sight = EvalTransform  # its name before there was a Classifier
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cross-entropy (nats) and accuracy (0 to 1) over `samples` pictures."""
+    """Mean cross-entropy (nats) and accuracy (0 to 1) over `samples` images."""
 
     loss: float
     accuracy: float
@@ -40,7 +40,7 @@ def evaluate(
     """Puts the model into eval mode and runs all of `data` through it; both are on the same device.
 
     A bare `ResNet` is fed by the mean and deviation of `data`, and shown them by `sight`; a classifier knows its own.
-    In a distributed run each process takes every size-th picture; their sums are those of the whole set.
+    In a distributed run each process takes every size-th image; their sums are those of the whole set.
 
     Raises:
         Interrupted: `should_stop` turned true (never in a distributed run, whose processes go on together).

@@ -123,7 +123,7 @@ class ModeChosen(Event):
 
 @record
 class EpochEvent(Event):
-    """One epoch done: means over its training steps (augmented pictures), and the validation set."""
+    """One epoch done: means over its training steps (augmented images), and the validation set."""
 
     kind: ClassVar[str] = "epoch"
     epoch: int

@@ -256,7 +256,7 @@ class Trainer:
 
     def _shrunk(self, micro_batch: int) -> None:
         text = (
-            f"The memory did not hold {self.config.batch_size // self.world.size:,} pictures at once: from here on "
+            f"The memory did not hold {self.config.batch_size // self.world.size:,} images at once: from here on "
             f"they pass in micro-batches of up to {micro_batch:,}, and BN sees those."
         )
         self.emit(MicroBatchReduced(self.step, text, micro_batch))

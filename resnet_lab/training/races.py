@@ -43,7 +43,7 @@ def race(
 def race_recipe(deepest: int, dataset: str) -> TrainConfig:
     """The settings that showed the difference best on `shapes` (docs/performance.md)."""
     base = RECIPES["race-56" if deepest > DEEP else "race-32"].replace(dataset=dataset)
-    return base if dataset == "shapes" else base.replace(epochs=4)  # five times as many pictures
+    return base if dataset == "shapes" else base.replace(epochs=4)  # five times as many images
 
 
 def differences(configs: Sequence[TrainConfig]) -> list[str]:

@@ -10,7 +10,7 @@ _AS_DRAWN = Augmentation(crop_padding=0, flip=False)
 _PAPER = TrainConfig(
     "resnet20",
     "cifar10",
-    epochs=182,  # of 351 steps: 45,000 pictures in batches of 128, for 64k steps
+    epochs=182,  # of 351 steps: 45,000 images in batches of 128, for 64k steps
     lr=0.1,
     nesterov=False,
     schedule="multistep",

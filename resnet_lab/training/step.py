@@ -49,7 +49,7 @@ class ExecutionMode:
 
 
 class Stepper:
-    """Takes optimizer steps. `micro_batch` is how many pictures pass through the net at once.
+    """Takes optimizer steps. `micro_batch` is how many images pass through the net at once.
 
     Gradients of micro-batches add up to that of the whole batch, as each counts by its share; only BN sees
     smaller batches. When the device runs out of memory, the step is taken again in micro-batches of half the
@@ -101,7 +101,7 @@ class Stepper:
 
         Raises:
             Interrupted: `should_stop` turned true; weights and statistics are as before.
-            TrainingError: not even one picture at a time fits into the memory.
+            TrainingError: not even one image at a time fits into the memory.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
@@ -177,8 +177,8 @@ class Stepper:
                 if self.micro_batch > 1 or self.fits:
                     raise
                 raise TrainingError(
-                    "The memory holds one picture at a time, and a norm has no variance over the one value per channel "
-                    "that is left of it; choose a smaller net, larger pictures or a lower precision."
+                    "The memory holds one image at a time, and a norm has no variance over the one value per channel "
+                    "that is left of it; choose a smaller net, larger images or a lower precision."
                 ) from None
 
     def _accumulate(
@@ -224,8 +224,8 @@ class Stepper:
             torch.cuda.empty_cache()
         if self.micro_batch == 1:
             raise TrainingError(
-                "Not even one picture at a time fits into the memory of this device; choose a smaller net, "
-                "smaller pictures or a lower precision."
+                "Not even one image at a time fits into the memory of this device; choose a smaller net, "
+                "smaller images or a lower precision."
             )
         self.micro_batch = math.ceil(min(self.micro_batch, batch) / 2)
         self.fits = False

@@ -48,7 +48,7 @@ def test_norms_equal_a_step_written_out_and_leave_the_net_alone(data):
 
 
 def test_the_norm_of_one_convolution_by_hand():
-    """A net of one weight: logits (w, 0), one picture of class 1. d loss / d w = softmax = 1 / (1 + e^-w)."""
+    """A net of one weight: logits (w, 0), one image of class 1. d loss / d w = softmax = 1 / (1 + e^-w)."""
     spec = ModelSpec("one", (3, 3), (1,), width=1, stem="cifar", norm="none", num_classes=2, shortcut="pad")
     model = init_model(spec)
     with torch.no_grad():

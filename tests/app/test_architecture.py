@@ -225,11 +225,11 @@ def test_pictures_that_a_net_cannot_take_cost_one_sentence(open_page):
     at = open_page("architecture", spec=spec_to_link(spec), size="1")
     assert not at.exception
     assert "fails at" in at.error[0].value
-    assert "Below is resnet50 with pictures of 224 × 224" in at.error[0].value
+    assert "Below is resnet50 with images of 224 × 224" in at.error[0].value
     at.number_input(key="size").set_value(64).run()
     assert not at.error
     at.number_input(key="size").set_value(1).run()
-    assert "Below is grouped with pictures of 64 × 64" in at.error[0].value
+    assert "Below is grouped with images of 64 × 64" in at.error[0].value
 
 
 def test_a_spec_file_fills_the_form(open_page):

@@ -20,7 +20,7 @@ PICTURES = 100
 
 @pytest.fixture
 def runs(monkeypatch, saved):
-    """resnet20 and plain20 with running statistics of the pictures, and a residual net of another depth."""
+    """resnet20 and plain20 with running statistics of the images, and a residual net of another depth."""
     monkeypatch.setattr(module, "PICTURES", PICTURES)
     return [saved(name, PICTURES) for name in ("resnet20", "plain20", "resnet32")]
 

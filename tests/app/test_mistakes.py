@@ -1,4 +1,4 @@
-"""Where it errs: nothing is computed before it is asked for, and a cell shows its pictures."""
+"""Where it errs: nothing is computed before it is asked for, and a cell shows its images."""
 
 import dataclasses
 import shutil
@@ -30,7 +30,7 @@ def trained(tmp_path_factory, shapes_cache):
 
 @pytest.fixture
 def run(trained, monkeypatch):
-    """A copy of that run, and a test split of 200 pictures."""
+    """A copy of that run, and a test split of 200 images."""
     monkeypatch.setattr(mistakes, "load_dataset", partial(load_dataset, limit=200))
     store = RunStore()
     shutil.copytree(trained.path, store.root / trained.id)

@@ -22,7 +22,7 @@ VIEWS = {
     "training": [{}, {"dataset": "folder"}],
     "comparison": [{"why": w} for w in ("Curves", "Depth", "Responses", "Lesion", "Surface")],
     "prediction": [
-        {"view": v} for v in ("Answer", "Stages", "Crops", "Two nets", "Trust", "Scores", "All pictures")
+        {"view": v} for v in ("Answer", "Stages", "Crops", "Two nets", "Trust", "Scores", "All images")
     ]
     + [{"run": "file"}, {"run": "resnet50"}, {"source": "Folder"}, {"source": "Test"}, {"source": "Camera"}],
     "runs": [{}],
@@ -126,10 +126,10 @@ def test_no_two_pages_have_a_key_in_common(open_page, saved):
 def test_two_uploads_after_the_layer_table(open_page, saved):
     saved("resnet20")
     at = go(open_page("architecture", variant="resnet110"), "prediction")
-    upload(at, "Pictures", "a.png", "b.png")
+    upload(at, "Images", "a.png", "b.png")
     assert at.selectbox(key="prediction.shown").options == ["a.png", "b.png"]
     go(at, "architecture")
-    upload(go(at, "prediction"), "Pictures", "c.png", "d.png", "e.png")
+    upload(go(at, "prediction"), "Images", "c.png", "d.png", "e.png")
 
 
 @pytest.mark.parametrize("source", ["Folder", "Test", "Camera", "Upload"])

@@ -1,4 +1,4 @@
-"""The prediction page: what it answers to good pictures, and what it says about bad ones."""
+"""The prediction page: what it answers to good images, and what it says about bad ones."""
 
 import io
 import struct
@@ -72,7 +72,7 @@ def captions(at):
 
 
 def address(at, position):
-    """Of the picture in that position; it is made from a hash of the content."""
+    """Of the image in that position; it is made from a hash of the content."""
     return at.image[position].proto.imgs[0].url
 
 
@@ -104,11 +104,11 @@ def test_an_uploaded_picture_gets_five_classes_and_a_map(open_page, lab):
     assert set(classes) < set(net.classes)
     assert at.markdown[0].value.startswith(f"noise.png: the net says **{classes[0]}**, {chances[0]:.1%}")
     assert "It was trained on Shapes (10 classes: circle" in plain_words(at.markdown)[0]
-    assert captions(at) == ["What the net sees, 32 × 32", "Grad-CAM", "Grad-CAM over the picture"]
+    assert captions(at) == ["What the net sees, 32 × 32", "Grad-CAM", "Grad-CAM over the image"]
 
 
 def test_the_map_is_laid_over_the_picture_as_it_was_uploaded(open_page, lab):
-    """A bright square in the middle of a wide picture, of which the net sees the middle third."""
+    """A bright square in the middle of a wide image, of which the net sees the middle third."""
     pixels = np.zeros((60, 180, 3), np.uint8)
     pixels[20:40, 80:100] = 255
     net = run_net(lab)
@@ -123,7 +123,7 @@ def test_the_map_is_laid_over_the_picture_as_it_was_uploaded(open_page, lab):
     assert within[0, 0, 0] == 0
     assert (shown[:, :480] == 83).all()  # black, dimmed
     at = upload(open_page("prediction"), ("wide.png", picture(size=(180, 60))))
-    assert "Dimmed: the 67% of the picture around the middle square" in at.caption[-1].value
+    assert "Dimmed: the 67% of the image around the middle square" in at.caption[-1].value
     at = open_page("prediction", source="Test")
     assert "Dimmed" not in at.caption[-1].value
 
@@ -193,7 +193,7 @@ def test_the_object_can_be_outlined(open_page, lab):
 
 
 BAD = {
-    "letter.png": (b"Dear picture", "not a picture"),
+    "letter.png": (b"Dear image", "not an image"),
     "empty.png": (b"", "empty"),
     "cut.jpg": (picture("JPEG")[:2000], "cut short or damaged"),
     "huge.png": (enormous_png(), "too large"),
@@ -240,7 +240,7 @@ def test_a_link_restores_the_view(open_page, lab):
     assert at.selectbox(key="net").value == lab.id
     assert at.number_input(key="index").value == 7
     assert at.session_state["stage"] == "layer1"
-    assert "test picture 7" in at.markdown[0].value
+    assert "test image 7" in at.markdown[0].value
 
 
 def test_a_link_to_a_deleted_run_says_so_and_shows_another(open_page, lab):

@@ -27,7 +27,7 @@ from resnet_lab.ui.prediction import images as pictures_module
 from resnet_lab.ui.prediction import net as nets_module
 from resnet_lab.ui.prediction.batch import Row, to_csv
 
-COUNT = 40  # test pictures
+COUNT = 40  # test images
 APP = Path(__file__).parents[2] / "app.py"
 
 
@@ -92,7 +92,7 @@ def test_all_stages_of_the_likeliest_classes(open_page, run, data):
         f"**{data.classes[i]}**, {chance:.1%}"
         for i, chance in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
-    # Where the map is zero the overlay is the picture, darkened; where it is 1 it is not. The links are made from
+    # Where the map is zero the overlay is the image, darkened; where it is 1 it is not. The links are made from
     # the content, so different maps have different ones.
     maps = class_maps(
         net.model, normalize(data.images[3:4], net.mean, net.std), top.indices, ["layer1", "layer3"]
@@ -171,7 +171,7 @@ def test_maps_are_checked_with_random_weights(open_page, run):
     found = job(at, "sanity").records
     assert len(found) == 3 * 5
     assert {record.part for record in found} == {"head", "layer3", "layer2", "layer1", "stem"}
-    assert "mean over 20 pictures" in words(at.caption)
+    assert "mean over 20 images" in words(at.caption)
 
 
 def test_scores_are_those_of_the_headless_function(open_page, run, data):
@@ -193,11 +193,11 @@ def test_scores_are_those_of_the_headless_function(open_page, run, data):
 def test_scores_need_masks(open_page, run):
     at = open_page("prediction", view="Scores")
     upload(at, ("a.png", picture()))
-    assert "need pictures whose object is known" in words(at.info)
+    assert "need images whose object is known" in words(at.info)
 
 
 def test_all_pictures_in_a_table(open_page, run, data):
-    at = press(open_page("prediction", source="Test", view="All pictures"), f"Ask about {COUNT} pictures")
+    at = press(open_page("prediction", source="Test", view="All images"), f"Ask about {COUNT} images")
     job(at, "batch").wait()
     at.run()
     assert not at.exception
@@ -226,14 +226,14 @@ def test_cells_that_begin_like_a_formula_are_made_text_in_all_columns():
 
 
 def test_a_cancelled_batch_says_so_and_can_be_asked_again(open_page, run, monkeypatch):
-    at = open_page("prediction", source="Test", view="All pictures")
-    press(at, f"Ask about {COUNT} pictures")
+    at = open_page("prediction", source="Test", view="All images")
+    press(at, f"Ask about {COUNT} images")
     job(at, "batch").wait()
     job(at, "batch").cancel()
     at.run()
     assert not at.exception
     assert f"Cancelled when {COUNT} of {COUNT} were asked" in words(at.warning)
-    press(at, f"Ask about {COUNT} pictures")
+    press(at, f"Ask about {COUNT} images")
     job(at, "batch").wait()
     assert at.run().dataframe
 
@@ -257,16 +257,16 @@ def test_the_server_lets_in_what_the_boxes_offer():
 
 def test_an_archive_of_good_and_bad_pictures(open_page, run):
     packed = archive(
-        **{"a/猫.png": picture(1), "../out.png": picture(2), "b.png": b"no picture", "c.txt": b"x"}
+        **{"a/猫.png": picture(1), "../out.png": picture(2), "b.png": b"no image", "c.txt": b"x"}
     )
-    at = open_page("prediction", view="All pictures")
+    at = open_page("prediction", view="All images")
     upload(at, ("pack.zip", packed), ("猫.png", picture(3)), kind="application/zip")
     assert not at.exception
     said = words(at.error)
     assert "../out.png leads out of the archive" in said
-    assert "b.png is not a picture" in said
-    assert "1 file that is no picture was left out" in said
-    press(at, "Ask about 2 pictures")
+    assert "b.png is not an image" in said
+    assert "1 file that is no image was left out" in said
+    press(at, "Ask about 2 images")
     job(at, "batch").wait()
     at.run()
     assert list(at.dataframe[0].value["name"]) == ["a/猫.png", "猫.png"]
@@ -274,17 +274,17 @@ def test_an_archive_of_good_and_bad_pictures(open_page, run):
 
 def test_pictures_that_cannot_be_read_are_said_in_the_table_too(open_page, run, monkeypatch):
     monkeypatch.setattr(pictures_module, "TRIED", 0)
-    at = upload(open_page("prediction", view="All pictures"), ("bad.png", b"x"), ("good.png", picture()))
-    press(at, "Ask about 2 pictures")
+    at = upload(open_page("prediction", view="All images"), ("bad.png", b"x"), ("good.png", picture()))
+    press(at, "Ask about 2 images")
     job(at, "batch").wait()
     at.run()
     assert not at.exception
-    assert "bad.png is not a picture" in words(at.error)
+    assert "bad.png is not an image" in words(at.error)
     assert list(at.dataframe[0].value["name"]) == ["good.png"]
 
 
 def with_file(at, *files):
-    """A net from these files, and a picture for it."""
+    """A net from these files, and an image for it."""
     at.file_uploader(key="weights_files").set_value([(name, data, "") for name, data in files]).run()
     return at
 
@@ -293,7 +293,7 @@ def test_a_checkpoint_from_elsewhere_brings_its_net(open_page, run):
     data = (run.path / "best.pt").read_bytes()
     at = with_file(open_page("prediction", run="file"), ("mine.pt", data))
     assert not at.exception
-    pictures = next(u for u in at.file_uploader if u.label == "Pictures")
+    pictures = next(u for u in at.file_uploader if u.label == "Images")
     pictures.set_value([("a.png", picture(size=(32, 32)), "image/png")]).run()
     expected = load_run_model(run).predict(
         torch.from_numpy(np.array(Image.open(io.BytesIO(picture(size=(32, 32)))))).permute(2, 0, 1)[None]
@@ -388,7 +388,7 @@ def test_an_exported_net_needs_no_choice_and_says_what_it_was_trained_on(open_pa
         [("net.py", exports["python"]), ("net.pt", file.getvalue())],
     ):
         at = with_file(open_page("prediction", run="file"), *files)
-        pictures = next(u for u in at.file_uploader if u.label == "Pictures")
+        pictures = next(u for u in at.file_uploader if u.label == "Images")
         pictures.set_value([("a.png", picture(), "image/png")]).run()
         assert not at.exception
         assert set(at.dataframe[0].value["class"]) < set(net.classes)
@@ -399,7 +399,7 @@ def test_an_exported_net_needs_no_choice_and_says_what_it_was_trained_on(open_pa
 def test_a_single_output_is_a_sigmoid_of_two_classes_that_can_both_be_explained(open_page):
     at = with_file(open_page("prediction", run="file"), ("w.pt", state_dict(classes=1)))
     at.selectbox(key="which_net").set_value("resnet20").run()
-    pictures = next(u for u in at.file_uploader if u.label == "Pictures")
+    pictures = next(u for u in at.file_uploader if u.label == "Images")
     pictures.set_value([("a.png", picture(), "image/png")]).run()
     shown = at.dataframe[0].value
     assert set(shown["class"]) == {"class 0", "class 1"}
@@ -458,7 +458,7 @@ def test_a_bare_state_dict_with_its_spec(open_page):
     at = with_file(open_page("prediction", run="file"), ("w.pt", state_dict(classes=4)), ("s.json", spec))
     assert not at.exception
     assert not at.error
-    pictures = next(u for u in at.file_uploader if u.label == "Pictures")
+    pictures = next(u for u in at.file_uploader if u.label == "Images")
     pictures.set_value([("a.png", picture(), "image/png")]).run()
     assert set(at.dataframe[0].value["class"]) == {f"class {i}" for i in range(4)}
 

@@ -62,7 +62,7 @@ LINKS = {  # names in the links of each page, of before too, and some of what th
     },
     "prediction": {
         "run": ["RUN", "resnet18", "file", "gone"], "source": ["Test", "Folder", "Camera"], "index": ["3", "39"],
-        "view": ["Stages", "Crops", "Two nets", "Trust", "Scores", "All pictures"], "method": ["occlusion", "saliency"],
+        "view": ["Stages", "Crops", "Two nets", "Trust", "Scores", "All images"], "method": ["occlusion", "saliency"],
         "stage": ["1", "layer4"], "layer": ["layer3.0", "layer9"], "signed": ["true"], "colours": ["Grey"],
         "outline": ["true"], "grid_method": ["layer_cam"], "weights": ["IMAGENET1K_V1"],
     },
@@ -115,7 +115,7 @@ class World:
         )
         images = {"a.png": png(), "猫 *b*.jpg": png((300, 20), "JPEG"), "thin.gif": png((1, 400), "GIF")}
         return images | {
-            "cut.jpg": png((90, 90), "JPEG")[:700], "empty.png": b"", "text.png": b"Dear picture",
+            "cut.jpg": png((90, 90), "JPEG")[:700], "empty.png": b"", "text.png": b"Dear image",
             "more.zip": zipped(**images), "bad.zip": zipped(**{"../x.png": b"", "y.png": b"no"}),
             "cut.zip": b"PK\x03\x04", "junk.safetensors": b"\x08" + b"\0" * 7 + b"{}", "empty.th": b"",
             "spec.json": spec, "recipe.json": recipe, "list.json": b"[1]", "deep.json": b"[" * 10_000,

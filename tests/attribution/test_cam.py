@@ -37,7 +37,7 @@ def test_layer_cam_by_hand():
 
 
 def net(variant, side=64, classes=10):
-    """Random weights with running statistics of the pictures, so that values neither vanish nor explode."""
+    """Random weights with running statistics of the images, so that values neither vanish nor explode."""
     model = init_model(variant, 0, classes).train()
     images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -26,7 +26,7 @@ def test_the_strongest_pixels_change_first_by_hand():
     assert found.deletion_area.tolist() == pytest.approx([some * 0.25 / 2], abs=1e-5)
     bad = fade(Counts(), picture, 1 - good, torch.tensor([0]), steps=4)
     assert bad.deletion[0].tolist() == pytest.approx([some] * 4 + [0], abs=1e-5)
-    # Inserted into the blurred picture, which has a few such pixels in the corner.
+    # Inserted into the blurred image, which has a few such pixels in the corner.
     assert found.insertion[0, 0] < some / 2
     assert found.insertion[0, 1:].tolist() == pytest.approx([some] * 4, abs=1e-5)
     assert bad.insertion[0, :4].tolist() == pytest.approx([found.insertion[0, 0].item()] * 4, abs=1e-5)

@@ -66,7 +66,7 @@ def test_the_bootstrap_interval_is_near_the_normal_one():
 
 def test_baselines_are_what_chance_scores():
     masks = torch.zeros(300, 16, 16, dtype=torch.bool)
-    masks[:, 2:6, 2:10] = True  # an eighth of the picture, away from the middle
+    masks[:, 2:6, 2:10] = True  # an eighth of the image, away from the middle
     noise = score_maps(baseline("random", masks.shape), masks, "random")
     assert noise.pointing.low < 1 / 8 < noise.pointing.high
     assert noise.energy.mean == pytest.approx(1 / 8, abs=0.01)

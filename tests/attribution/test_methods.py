@@ -24,7 +24,7 @@ from resnet_lab.models import VARIANTS, ModelSpec, create_model
 
 
 class Tiny(nn.Module):
-    """Two feature maps, the red and the green channel of the picture; the classes weigh their means."""
+    """Two feature maps, the red and the green channel of the image; the classes weigh their means."""
 
     def __init__(self):
         super().__init__()
@@ -163,7 +163,7 @@ def test_torchvisions_net_works_too():
         ({"method": "magic"}, "method is 'magic'; it may be grad_cam, grad_cam_plus_plus, layer_cam, guided"),
         ({"target": 10}, "target is 10; it may be 0 to 9"),
         ({"target": -1}, "target is -1"),
-        ({"target": torch.tensor([1, 2])}, "one for each of 4 pictures"),
+        ({"target": torch.tensor([1, 2])}, "one for each of 4 images"),
         ({"images": torch.zeros(4, 3, 32, 32, dtype=torch.uint8)}, "they must be float"),
         ({"images": torch.zeros(3, 32, 32)}, "they must be float"),
         ({"images": torch.zeros(0, 3, 32, 32)}, "none of these 0"),
@@ -294,7 +294,7 @@ def test_the_lock_is_per_model():
 
 
 class Linear(nn.Module):
-    """Score of class 0: the sum of pictures times weights, plus one."""
+    """Score of class 0: the sum of images times weights, plus one."""
 
     def __init__(self, weights):
         super().__init__()
@@ -359,7 +359,7 @@ def test_occlusion_of_a_linear_net_by_hand():
 
 @pytest.mark.parametrize("size", [(40, 7), (7, 40), (3, 5), (1, 6), (1, 1), (33, 17)])
 def test_occlusion_of_oblong_and_tiny_pictures_by_hand(size):
-    """The mean fall over the patches that hide a pixel, each side walked by itself, for two pictures at once."""
+    """The mean fall over the patches that hide a pixel, each side walked by itself, for two images at once."""
     torch.manual_seed(0)
     model, pictures = Linear(torch.randn(3, *size)), torch.randn(2, 3, *size)
     product = (

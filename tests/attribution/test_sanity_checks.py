@@ -60,7 +60,7 @@ def test_similarities_are_the_correlations_of_the_maps():
 
 
 def test_maps_that_stay_are_not_trusted(monkeypatch):
-    """A method that looks at the picture alone, as an edge detector does."""
+    """A method that looks at the image alone, as an edge detector does."""
 
     def of_the_picture(model, images, classes, method, on_pass=None):
         return images.abs().sum(1)

@@ -64,7 +64,7 @@ def press(button):
 
 
 def touch(page, title, choose, folder):
-    """One of the page's widgets; `folder` holds a file that is no picture."""
+    """One of the page's widgets; `folder` holds a file that is no image."""
     if title == "Home" and (begin := page.get_by_role("button", name="Begin")).count():
         press(begin.nth(choose.randrange(begin.count())))
     elif title == "Prediction" and choose.random() < 0.3 and page.get_by_test_id("stFileUploader").count():
@@ -80,7 +80,7 @@ def touch(page, title, choose, folder):
 def test_each_page_after_each_other(runs, server, visit, page, tmp_path):
     choose, folder = random.Random(0), tmp_path / "folder"
     folder.mkdir()
-    (folder / "letter.png").write_bytes(b"Dear picture")
+    (folder / "letter.png").write_bytes(b"Dear image")
     first, *way = every_pair(list(TITLES))
     visit(server)
     settled(page, first)

@@ -30,7 +30,7 @@ def is_served(address):
 
 
 def visit_and_leave(browser, address, pictures=0):
-    """A session of its own; returns the addresses of the pictures that it showed."""
+    """A session of its own; returns the addresses of the images that it showed."""
     context = browser.new_context()
     context.set_default_timeout(60_000)
     page = context.new_page()

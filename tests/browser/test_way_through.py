@@ -94,7 +94,7 @@ def test_predict_an_uploaded_picture(server, visit, page, tmp_path):
     page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(
         [
             {"name": "shape.png", "mimeType": "image/png", "buffer": data.getvalue()},
-            {"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear picture"},
+            {"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear image"},
         ]
     )
     expect(page.get_by_test_id("stAlert").filter(has_text="letter.png")).to_be_visible()
@@ -107,12 +107,12 @@ def test_from_all_pictures_and_from_a_mistake_to_where_the_net_looks(server, vis
         TrainConfig("resnet20", train_limit=160, epochs=1, batch_size=16)
     )
     execute(run)
-    visit(f"{server}/prediction?run={run.id}&source=Test&view=All+pictures")
-    page.get_by_role("button", name="Ask about 1,000 pictures").click()
+    visit(f"{server}/prediction?run={run.id}&source=Test&view=All+images")
+    page.get_by_role("button", name="Ask about 1,000 images").click()
     expect(page.get_by_text("of 1,000 right")).to_be_visible()
     box = page.get_by_test_id("stDataFrame").bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 36 + 44 * 4 + 20)  # the fifth row
-    expect(page.get_by_text("test picture 4 shows")).to_be_visible()
+    expect(page.get_by_text("test image 4 shows")).to_be_visible()
     visit(f"{server}/training?run={run.id}")
     page.get_by_text("Where it errs").click()
     page.get_by_role("button", name="Show the confusion matrix").click()

@@ -1,4 +1,4 @@
-"""Batch augmentation against one picture at a time, and normalisation against torchvision."""
+"""Batch augmentation against one image at a time, and normalisation against torchvision."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def generator(seed=3):
 
 
 def one_by_one(images, padding, draws):
-    """What the paper says, picture by picture, with the same draws from the same generator."""
+    """What the paper says, image by image, with the same draws from the same generator."""
     count, _, height, width = images.shape
     top = torch.randint(2 * padding + 1, (count,), generator=draws)
     left = torch.randint(2 * padding + 1, (count,), generator=draws)
@@ -104,7 +104,7 @@ def test_scale_jitter_keeps_the_size_and_enlarges():
 
 
 def test_scale_jitter_is_enlarging_and_then_cutting():
-    """Against torch's own interpolation, for windows that begin at whole pixels of the enlarged picture."""
+    """Against torch's own interpolation, for windows that begin at whole pixels of the enlarged image."""
     corners = torch.tensor([[0, 0], [7, 24], [13, 2]])  # top, left among 25 × 25
 
     class Known(Draws):
@@ -135,7 +135,7 @@ def test_a_crop_smaller_than_the_picture():
     draws = generator()
     top, left = (torch.randint(9, (8,), generator=draws) for _ in range(2))
     assert all(torch.equal(result[i], images[i, :, top[i] : top[i] + 24, left[i] : left[i] + 24]) for i in range(8))
-    with pytest.raises(ValueError, match=r"crop_size is 40; the pictures have 32 × 32"):
+    with pytest.raises(ValueError, match=r"crop_size is 40; the images have 32 × 32"):
         augment(images, Augmentation(0, crop_size=40), generator())
 
 

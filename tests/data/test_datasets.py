@@ -247,8 +247,8 @@ def test_the_validation_split_takes_its_share_of_each_class(fraction, held):
     train, validation = split_validation(data, fraction, seed=1)
     assert validation.labels.bincount().tolist() == held
     together = torch.cat([train.images, validation.images])[:, 0, 0, 0]
-    assert sorted(together.tolist()) == list(range(60))  # each picture once
-    for part in (train, validation):  # labels and masks went with their pictures
+    assert sorted(together.tolist()) == list(range(60))  # each image once
+    for part in (train, validation):  # labels and masks went with their images
         assert torch.equal(part.labels, data.labels[part.images[:, 0, 0, 0].long()])
         assert torch.equal(part.masks, part.images[:, 0] > 5)
 

@@ -1,4 +1,4 @@
-"""Folders of pictures, in order and in every disorder."""
+"""Folders of images, in order and in every disorder."""
 
 import os
 
@@ -79,7 +79,7 @@ def test_the_second_load_decodes_nothing_and_a_change_is_noticed(pictures, monke
 
 def test_a_folder_without_parts_is_divided_80_to_20(tmp_path):
     folder = fill(tmp_path / "flat", count=10)
-    for name in COLOURS:  # tell the pictures apart
+    for name in COLOURS:  # tell the images apart
         for i in range(10):
             Image.new("RGB", (32, 32), (i, i, i)).save(folder / name / f"{i}.png")
     train, test = load(folder), load(folder, "test")
@@ -95,22 +95,22 @@ def test_mixed_sizes_are_brought_to_64_and_counted(pictures):
     Image.new("RGB", (90, 70), (255, 0, 0)).save(pictures / "train" / "red" / "0.png")
     data = load(pictures)
     assert data.images.shape[-1] == 64
-    assert any("15 of 15 pictures were resized to 64 × 64" in note for note in data.notes)
+    assert any("15 of 15 images were resized to 64 × 64" in note for note in data.notes)
     assert any("no common size" in note for note in data.notes)
     asked = load(pictures, image_size=32)
     assert asked.notes == (
-        "1 of 15 pictures were resized to 32 × 32.",
-        "1 of 15 pictures lost their sides to the centre crop, at most 22% of the area.",  # 70 of 90 columns stay
+        "1 of 15 images were resized to 32 × 32.",
+        "1 of 15 images lost their sides to the centre crop, at most 22% of the area.",  # 70 of 90 columns stay
     )
 
 
 def test_unreadable_pictures_are_left_out_and_counted(pictures):
-    (pictures / "train" / "red" / "0.png").write_bytes(b"no picture")
+    (pictures / "train" / "red" / "0.png").write_bytes(b"no image")
     (pictures / "train" / "blue" / "3.png").write_bytes(b"")
     data = load(pictures)
     assert len(data) == 13
     assert data.labels.bincount().tolist() == [4, 5, 4]
-    assert data.notes == ("2 of 15 pictures were unreadable and left out: 'blue' 1, 'red' 1.",)
+    assert data.notes == ("2 of 15 images were unreadable and left out: 'blue' 1, 'red' 1.",)
     assert load(pictures).notes == data.notes  # from the cache as well
 
 
@@ -136,7 +136,7 @@ def test_pictures_that_lose_much_to_the_crop_are_counted(pictures):
         Image.new("RGB", (width, 32)).save(pictures / "train" / "red" / f"{i}.png")
     note = load(pictures, image_size=32).notes[-1]
     assert note == (
-        "3 of 15 pictures lost their sides to the centre crop, at most 50% of the area; 2 of them lost more than 25%."
+        "3 of 15 images lost their sides to the centre crop, at most 50% of the area; 2 of them lost more than 25%."
     )
 
 
@@ -149,8 +149,8 @@ def test_a_class_that_cannot_be_read_is_left_out_of_both_splits(pictures):
         expected = torch.tensor([COLOURS[data.classes[i]] for i in data.labels], dtype=torch.uint8)
         assert torch.equal(data.images[:, :, 7, 7], expected)
         assert data.notes[0].startswith(
-            "Class 'blue' was left out, and 2 pictures to test with: none of its 5 pictures to train on is readable: "
-            "0.png is not a picture"
+            "Class 'blue' was left out, and 2 images to test with: none of its 5 images to train on is readable: "
+            "0.png is not an image"
         )
     assert [len(data) for data in splits] == [10, 4]
 
@@ -169,21 +169,21 @@ def test_a_class_that_is_damaged_behind_its_headers_is_refused(pictures):
         path.write_bytes(path.read_bytes()[:50])
     for _ in range(2):  # also when it comes from the cache
         message = refused(pictures)
-        assert "None of the 5 training pictures of 'red' is readable" in message
+        assert "None of the 5 training images of 'red' is readable" in message
         assert "cut short or damaged" in message
 
 
 def test_a_class_with_nothing_to_test_with_is_refused_before_training(pictures):
     for path in (pictures / "test" / "red").iterdir():
         path.write_bytes(b"")
-    assert "None of the 2 test pictures of 'red' is readable" in refused(pictures)
+    assert "None of the 2 test images of 'red' is readable" in refused(pictures)
 
 
 def test_a_limit_takes_other_pictures_of_the_class_for_unreadable_ones(tmp_path):
     folder = fill(tmp_path / "flat" / "train", count=20).parent
     fill(folder / "test")
     for i in range(0, 20, 3):
-        (folder / "train" / "red" / f"{i}.png").write_bytes(b"no picture")
+        (folder / "train" / "red" / f"{i}.png").write_bytes(b"no image")
     data = load(folder, limit=24)
     assert data.labels.bincount().tolist() == [8, 8, 8]
     assert torch.equal(data.images, load(folder, limit=24, image_size=32).images)
@@ -201,7 +201,7 @@ def test_what_is_no_ordinary_file_is_left_out_without_waiting_for_it(pictures):
         file.truncate(3 << 30)
     data = load(pictures)
     assert len(data) == 15
-    assert data.notes == ("5 of 20 pictures were unreadable and left out: 'red' 5.",)
+    assert data.notes == ("5 of 20 images were unreadable and left out: 'red' 5.",)
 
 
 def test_names_that_are_not_utf8_are_read_shown_and_cached(pictures):
@@ -213,7 +213,7 @@ def test_names_that_are_not_utf8_are_read_shown_and_cached(pictures):
     data = load(pictures)
     assert data.classes == (r"b\xfc", "green", "red")
     assert data.labels.bincount().tolist() == [4, 5, 5]
-    assert data.notes == (r"1 of 15 pictures were unreadable and left out: 'b\xfc' 1.",)
+    assert data.notes == (r"1 of 15 images were unreadable and left out: 'b\xfc' 1.",)
     assert torch.equal(load(pictures).images, data.images)
 
 
@@ -242,7 +242,7 @@ def test_exif_rotation_and_odd_modes_are_handled(pictures):
 def test_progress_ends_at_one_and_may_cancel(pictures):
     calls = []
     load(pictures, progress=lambda part, text: calls.append((part, text)))
-    assert calls == [(1.0, "Reading pictures: 15 of 15")]
+    assert calls == [(1.0, "Reading images: 15 of 15")]
 
     def cancel(part, text):
         raise InterruptedError("the reader pressed Cancel")
@@ -278,9 +278,9 @@ def test_paths_that_are_none_are_refused_in_one_sentence(tmp_path, path):
 
 def test_empty_folders_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "No pictures were found" in refused(tmp_path / "empty")
+    assert "No images were found" in refused(tmp_path / "empty")
     (tmp_path / "empty" / "cats").mkdir()
-    assert "No pictures were found" in refused(tmp_path / "empty")
+    assert "No images were found" in refused(tmp_path / "empty")
 
 
 def test_pictures_without_class_folders_are_refused(tmp_path):
@@ -294,21 +294,21 @@ def test_one_class_is_refused(tmp_path):
 
 
 def test_a_class_of_one_picture_cannot_be_divided(tmp_path):
-    assert "has only one picture" in refused(fill(tmp_path / "single", count=1))
+    assert "has only one image" in refused(fill(tmp_path / "single", count=1))
 
 
 def test_other_classes_to_test_than_to_train_are_refused(pictures):
     (pictures / "test" / "red").rename(pictures / "test" / "rot")
     message = refused(pictures)
-    assert "train has pictures of 'red' and test has none" in message
+    assert "train has images of 'red' and test has none" in message
     fill(pictures / "test", classes=["red"], count=1)
-    assert "test has pictures of 'rot' and train has none" in refused(pictures)
+    assert "test has images of 'rot' and train has none" in refused(pictures)
 
 
 def test_a_folder_of_rubbish_is_refused(pictures):
     for path in (pictures / "train").rglob("*.png"):
         path.write_bytes(b"rubbish")
-    assert "None of the 15 pictures" in refused(pictures)
+    assert "None of the 15 images" in refused(pictures)
 
 
 def test_more_than_memory_holds_is_refused(pictures, monkeypatch):

@@ -102,7 +102,7 @@ def test_with_val_and_test_it_is_said_which_is_left_out(tmp_path):
     listing = list_folder(tmp_path)
     assert {Path(file.path).parts[-3] for file in listing.files["test"]} == {"test"}
     (note,) = listing.notes
-    assert note.startswith(f"4 pictures were left out with {tmp_path}/val, as {tmp_path}/test is the test part")
+    assert note.startswith(f"4 images were left out with {tmp_path}/val, as {tmp_path}/test is the test part")
     assert note.endswith(": 'a' 3, 'b' 1.")
 
 
@@ -125,7 +125,7 @@ def test_a_test_part_without_classes_does_not_stop_training(tmp_path, unlabelled
     listing = list_folder(tmp_path)
     assert {split: len(files) for split, files in listing.files.items()} == {"train": 16, "test": 4}
     assert all("/train/" in file.path for file in listing.files["test"])
-    assert "5 pictures were left out for lying in" in listing.notes[0]
+    assert "5 images were left out for lying in" in listing.notes[0]
     assert "20% of each class" in listing.notes[1]
 
 
@@ -133,12 +133,12 @@ def test_without_classes_in_test_val_takes_its_place(tmp_path):
     put(tmp_path, *numbered("train/a", "train/b", "val/a", "val/b", "test"))
     listing = list_folder(tmp_path)
     assert {Path(file.path).parts[-3] for file in listing.files["test"]} == {"val"}
-    assert "5 pictures were left out" in listing.notes[0]
+    assert "5 images were left out" in listing.notes[0]
 
 
 def test_parts_without_classes_are_not_taken_for_classes(tmp_path):
     put(tmp_path, *numbered("train", "test"))
-    with pytest.raises(DatasetError, match="5 pictures were found, but in no class folder"):
+    with pytest.raises(DatasetError, match="5 images were found, but in no class folder"):
         list_folder(tmp_path)
 
 
@@ -155,10 +155,10 @@ def test_all_that_is_left_out_is_said_with_number_and_class(tmp_path):
     for name in ("train/b/1.heic", "train/b/2.HEIC", "train/a/page.html", "train/a/labels.txt", "train/a/Thumbs.db"):
         (tmp_path / name).write_bytes(b"x")
     notes = "\n".join(list_folder(tmp_path).notes)
-    assert f"1 picture was left out for lying in {tmp_path} itself" in notes
-    assert f"2 pictures were left out for lying in {tmp_path}/train itself" in notes
-    assert "2 pictures were left out for lying beside the parts: 'extra' 2." in notes
-    assert "3 pictures were left out for hidden names: 'a' 2, '.cache' 1." in notes
+    assert f"1 image was left out for lying in {tmp_path} itself" in notes
+    assert f"2 images were left out for lying in {tmp_path}/train itself" in notes
+    assert "2 images were left out for lying beside the parts: 'extra' 2." in notes
+    assert "3 images were left out for hidden names: 'a' 2, '.cache' 1." in notes
     assert "3 files were left out for being of another kind (.heic, .html): 'b' 2, 'a' 1." in notes
     assert len(notes.splitlines()) == 5
 

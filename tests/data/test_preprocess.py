@@ -1,4 +1,4 @@
-"""Every kind of picture that a person may upload, good and bad."""
+"""Every kind of image that a person may upload, good and bad."""
 
 import io
 import os
@@ -136,7 +136,7 @@ def header_only_png(side):
 
 BAD = {
     "empty.png": (b"", "0 bytes"),
-    "letter.jpg": (b"Dear Sir, this is no picture.", "not a picture we can read"),
+    "letter.jpg": (b"Dear Sir, this is no image.", "not an image we can read"),
     "short.png": (encoded(gradient(600, 400))[:500], "cut short or damaged"),
     "short.jpg": (encoded(gradient(600, 400), "JPEG")[:3000], "cut short or damaged"),
     "short.webp": (encoded(gradient(600, 400), "WEBP")[:300], "damaged"),

@@ -99,13 +99,13 @@ def test_names_that_are_no_names_do_no_harm(name):
 def test_ten_thousand_files_are_cut_to_the_limit_and_it_says_so():
     found = collect([("many.zip", archive([(f"{i}.png", b"x") for i in range(10_000)]))])
     assert len(found.pictures) == 1000
-    assert "9,000 pictures were left out: at most 1,000" in found.problems[0]
+    assert "9,000 images were left out: at most 1,000" in found.problems[0]
 
 
 def test_too_many_bytes_are_cut_too():
     found = collect([(f"{i}.png", b"x" * 100) for i in range(5)], Limits(bytes_all=250))
     assert names(found) == ["0.png", "1.png"]
-    assert "3 pictures were left out" in found.problems[0]
+    assert "3 images were left out" in found.problems[0]
 
 
 def test_names_in_other_scripts_arrive_as_they_were():
@@ -124,7 +124,7 @@ def test_what_systems_add_is_left_out_silently_and_other_files_are_counted():
     entries = [("__MACOSX/._a.png", b""), (".DS_Store", b""), ("a.png", b"A"), ("notes.txt", b"t"), ("b.csv", b"")]
     found = collect([("m.zip", archive(entries))])
     assert names(found) == ["a.png"]
-    assert found.problems == ["m.zip: 2 files that are no pictures were left out."]
+    assert found.problems == ["m.zip: 2 files that are no images were left out."]
 
 
 def test_a_damaged_or_encrypted_archive_is_one_sentence():
@@ -167,7 +167,7 @@ def test_entries_that_fail_count_towards_the_limit_too():
     found = collect([("bad.zip", good.replace(crc, b"1234"))], Limits(bytes_all=10_000))
     assert found.pictures == []
     assert sum("cannot be unpacked" in problem for problem in found.problems) == 10
-    assert "40 pictures were left out" in found.problems[-1]
+    assert "40 images were left out" in found.problems[-1]
 
 
 ARCHIVES = [

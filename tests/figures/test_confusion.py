@@ -46,8 +46,8 @@ def test_hover_says_who_was_taken_for_whom():
     found = points(confusion_figure(MATRIX, CLASSES))
     cells = {(row, column): rest for row, column, *rest in found.customdata}
     assert set(cells) == {(0, 0), (0, 1), (1, 1), (1, 2), (2, 0)}  # empty cells cannot be chosen
-    assert cells[1, 2] == ["bird", "cat", "50 pictures", "50.0%"]
-    assert cells[2, 0] == ["cat", "ant", "1 picture", "100.0%"]
+    assert cells[1, 2] == ["bird", "cat", "50 images", "50.0%"]
+    assert cells[2, 0] == ["cat", "ant", "1 image", "100.0%"]
     assert [(y, x) for x, y in zip(found.x, found.y, strict=True)] == list(cells)
 
 

@@ -1,4 +1,4 @@
-"""Heat maps as pictures."""
+"""Heat maps as images."""
 
 import numpy as np
 import pytest

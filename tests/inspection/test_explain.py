@@ -257,7 +257,7 @@ def test_global_pool_by_hand():
     assert step_of(explanation, "Values").numbers == r"\frac{1}{7 \cdot 7} \sum x"
     field = step_of(explanation, "Receptive field")
     assert field.numbers == r"427 + (7 - 1) \cdot 32 = 619"
-    assert "larger than the picture (224 × 224): padding included" in field.note
+    assert "larger than the image (224 × 224): padding included" in field.note
 
 
 BN, RELU = r"\text{BN}", r"\text{ReLU}"

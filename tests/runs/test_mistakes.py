@@ -1,4 +1,4 @@
-"""Answers to the test pictures: counted rightly, in the right order, and never against other classes."""
+"""Answers to the test images: counted rightly, in the right order, and never against other classes."""
 
 import dataclasses
 from functools import partial
@@ -45,7 +45,7 @@ def run(tmp_path_factory, shapes_cache):
 
 @pytest.fixture
 def few(monkeypatch):
-    """A test split of 200 pictures."""
+    """A test split of 200 images."""
     monkeypatch.setattr(module, "load_dataset", partial(load_dataset, limit=200))
 
 
@@ -108,7 +108,7 @@ def test_progress_counts_to_the_end_and_may_cancel(run, few):
     heard = []
     answer_test_set(run, lambda done, text: heard.append((done, text)))
     assert [done for done, _ in heard] == sorted({done for done, _ in heard})
-    assert heard[0] == (0.0, "0 of 200 pictures")
+    assert heard[0] == (0.0, "0 of 200 images")
 
     def refuse(done, text):
         raise KeyboardInterrupt

@@ -17,8 +17,8 @@ from resnet_lab.training.events import Checkpoint, EpochEvent, MicroBatchReduced
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad")
-EPOCH = 5  # steps: 90 of 100 pictures in batches of 16
-FEW = 300  # test pictures
+EPOCH = 5  # steps: 90 of 100 images in batches of 16
+FEW = 300  # test images
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def copied(state):
 
 
 def by_hand(config, weights):
-    """Loss and accuracy on the test pictures, by a bare net with these weights."""
+    """Loss and accuracy on the test images, by a bare net with these weights."""
     data = load_dataset("shapes", split="test", limit=FEW)
     model = create_model(SMALL, num_classes=10)
     model.load_state_dict(weights)
@@ -150,7 +150,7 @@ def test_a_state_without_a_validated_epoch_has_no_best(config):
 
 @pytest.fixture
 def run(store, config, best_in_the_middle):
-    """Its best weights are not its last, it looks at the middle of the pictures, and trained in half precision."""
+    """Its best weights are not its last, it looks at the middle of the images, and trained in half precision."""
     crop = Augmentation(0, False, crop_size=20)
     run = store.create(config.replace(augmentation=crop, precision="bf16", deterministic=False))
     execute(run)

@@ -41,7 +41,7 @@ def stop_after(events, step):
 def test_a_run_tells_everything(tiny):
     result, events = record(tiny)
     started = events.of(Started)[0]
-    assert (started.train_size, started.val_size) == (140, 20)  # of 16 pictures a class, 1.6 → 2 are held out
+    assert (started.train_size, started.val_size) == (140, 20)  # of 16 images a class, 1.6 → 2 are held out
     assert started.total_steps == 2 * (140 // 16)
     assert [e.step for e in events.of(StepEvent)] == list(range(1, 17))
     assert [e.epoch for e in events.of(EpochEvent)] == [1, 2]
@@ -155,7 +155,7 @@ def test_resume_says_what_differs(tiny, changes, said):
             lambda d: replace(d, classes=("disc", *d.classes[1:])),
             "10 classes .here without 'circle'; here with 'disc'",
         ),
-        (lambda d: replace(d, images=d.images.flip(3)), "other training pictures"),
+        (lambda d: replace(d, images=d.images.flip(3)), "other training images"),
     ],
 )
 def test_resume_looks_at_the_data_themselves(tiny, monkeypatch, change, said):

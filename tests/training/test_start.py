@@ -50,7 +50,7 @@ def test_weights_of_another_net_are_refused(torch_home, tmp_path):
 
 
 def test_a_frozen_backbone_does_not_move_and_the_head_does(torch_home, tiny):
-    """Weights, and BN's statistics too; the pictures are normalised as ImageNet's were."""
+    """Weights, and BN's statistics too; the images are normalised as ImageNet's were."""
     events = []
     frozen = tiny.replace(
         variant="resnet18", weights="imagenet", backbone_lr=0.0, epochs=1, train_limit=60, lr=0.1

@@ -43,7 +43,7 @@ def test_accumulated_steps_are_those_of_the_whole_batch(tiny, micro_batch):
 
 
 class Memory:
-    """A device that holds `room` pictures in a training step."""
+    """A device that holds `room` images in a training step."""
 
     def __init__(self, room):
         self.room = room
@@ -121,14 +121,14 @@ def test_a_resumed_run_goes_on_at_the_smaller_size(tiny, memory):
 
 def test_where_not_even_one_picture_fits_there_is_advice(tiny, memory):
     memory(room=0)
-    with pytest.raises(TrainingError, match=r"Not even one picture at a time fits .* choose a smaller net"):
+    with pytest.raises(TrainingError, match=r"Not even one image at a time fits .* choose a smaller net"):
         run(tiny.replace(variant=NO_NORM))
 
 
 def test_where_one_picture_fits_and_a_norm_wants_two_there_is_advice(tiny, memory):
-    """resnet18 leaves 1 × 1 of a picture of 32 × 32."""
+    """resnet18 leaves 1 × 1 of an image of 32 × 32."""
     memory(room=1)
-    with pytest.raises(TrainingError, match=r"one picture at a time, and a norm has no variance"):
+    with pytest.raises(TrainingError, match=r"one image at a time, and a norm has no variance"):
         run(tiny.replace(variant="resnet18", batch_size=2, train_limit=20))
 
 
@@ -149,7 +149,7 @@ def test_the_cpu_says_it_in_words():
 
 
 class Pair(World):
-    """Two processes, of which the other one holds four pictures at once."""
+    """Two processes, of which the other one holds four images at once."""
 
     def wrap(self, model):
         return model

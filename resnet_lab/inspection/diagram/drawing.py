@@ -1,4 +1,4 @@
-"""A net as one picture: every block in a chain above, one block of each stage opened below.
+"""A net as one image: every block in a chain above, one block of each stage opened below.
 
 Blocks and layers carry their path (`data-path`), a folded stage "fold:<stage>": a page can make them choosable.
 """
@@ -29,7 +29,7 @@ from resnet_lab.models import ModelSpec
 WIDTH = 980.0
 GAP = 8.0  # between columns
 STEM, HEAD = 112.0, 100.0  # widths; the stages share the rest
-STAGE = 170.0  # least width of a stage: with more than four, the picture becomes wider
+STAGE = 170.0  # least width of a stage: with more than four, the image becomes wider
 AXIS = 100.0  # height at which the chain runs
 UNIT = 27.0  # least width of a block in the chain
 LINE = 46.0  # height of a line of blocks in the strip of an unfolded stage
@@ -57,7 +57,7 @@ class View:
 
 
 def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, view: View = View()) -> str:
-    """The net as an SVG picture, 980 units wide (up to four stages), that scales with the page.
+    """The net as an SVG image, 980 units wide (up to four stages), that scales with the page.
 
     `table` is the layer table of `spec`.
     """

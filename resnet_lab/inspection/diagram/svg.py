@@ -116,7 +116,7 @@ def plus(x: float, y: float, radius: float, ink: Ink, target: Target = Target())
 
 
 def document(width: float, height: float, label: str, parts: list[str], chosen: tuple[str, ...] = ()) -> str:
-    """The picture; it scales with the page, up to a fifth more than its own width.
+    """The image; it scales with the page, up to a fifth more than its own width.
 
     The shapes whose path is in `chosen` have a strong edge.
     """

@@ -50,7 +50,7 @@ class Export:
 EXPORTS = {
     "onnx": Export(
         "ONNX", ".onnx", "application/octet-stream",
-        "Graph and weights, for normalised pictures; Netron draws it with its skip edges, onnxruntime runs it.",
+        "Graph and weights, for normalised images; Netron draws it with its skip edges, onnxruntime runs it.",
         of_model=to_onnx,
     ),
     "python": Export(

@@ -3,7 +3,7 @@
 HEADER = '''
 """{name}: a {kind} net of {table.named_layers:,} layers.
 
-{table.total_params:,} parameters; {table.total_macs:,} multiply-accumulates (MACs) for one picture of {facts.picture}.
+{table.total_params:,} parameters; {table.total_macs:,} multiply-accumulates (MACs) for one image of {facts.picture}.
 
 {papers}
 
@@ -55,7 +55,7 @@ class {facts.block}(nn.Module):
 
 NET = '''
 class {facts.net}(nn.Module):
-    """Stem, stages and head. The shapes are for B pictures of {facts.picture}; other sizes work too."""
+    """Stem, stages and head. The shapes are for B images of {facts.picture}; other sizes work too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,9 +80,9 @@ class {facts.net}(nn.Module):
 if __name__ == "__main__":
     model = {facts.net}().eval()
     print(f"{{sum(p.numel() for p in model.parameters()):,}} parameters")
-    picture = torch.randn(1, {table.input_size[0]}, {table.input_size[1]}, {table.input_size[2]})
+    image = torch.randn(1, {table.input_size[0]}, {table.input_size[1]}, {table.input_size[2]})
     with torch.no_grad():
-        logits = model(picture)
+        logits = model(image)
     print("logits:", tuple(logits.shape))  # (1, {spec.num_classes})
 '''
 

@@ -55,7 +55,7 @@ class StepMemory:
 def estimate_step(
     table: LayerTable, batch: int, precision: str = "float32", optimizer: str = "sgd"
 ) -> StepMemory:
-    """What a step of `batch` pictures needs; weights, gradients and optimizer stay float32 under autocast.
+    """What a step of `batch` images needs; weights, gradients and optimizer stay float32 under autocast.
 
     Raises:
         ValueError: for a batch outside 1 to 4,096, an unknown precision or optimizer.
@@ -164,5 +164,5 @@ def shortage(
         return ""
     return (
         f"a step needs about {need / 1e9:,.1f} GB and this {'GPU' if on_gpu else 'machine'} has "
-        f"{free / 1e9:,.1f} GB free; choose a smaller batch or smaller pictures"
+        f"{free / 1e9:,.1f} GB free; choose a smaller batch or smaller images"
     )

@@ -46,7 +46,7 @@ def macs_of(module: nn.Module, inputs: int, outputs: int) -> int:
 
 
 def window_of(module: nn.Module, sides: int) -> dict[str, Any]:
-    """Kernel, stride, padding, dilation and groups, for layers that have them; `sides` is 2 for pictures."""
+    """Kernel, stride, padding, dilation and groups, for layers that have them; `sides` is 2 for images."""
     if isinstance(module, PadShortcut):
         return {"stride": (module.stride,) * sides}
     kernel = getattr(module, "kernel_size", None)

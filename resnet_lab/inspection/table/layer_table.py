@@ -18,7 +18,7 @@ MAX_SIDE = 1024  # pixels
 
 
 def layer_table(model: str | ModelSpec | nn.Module, input_size: Shape = (3, 224, 224)) -> LayerTable:
-    """The layers of `model` in execution order, for one picture of `input_size` (C, H, W).
+    """The layers of `model` in execution order, for one image of `input_size` (C, H, W).
 
     Nothing is computed and no weight is made or copied: the net runs once on the meta device. Of a name or
     a spec, only blocks that differ are run, and the rows of their likes follow; a module of anyone's runs

@@ -10,7 +10,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One call of one layer, for one picture. Shapes are without the batch.
+    """One call of one layer, for one image. Shapes are without the batch.
 
     A layer that is never called has no shapes. `params` and `weight_bytes` are 0 where the parameters were
     counted in an earlier row. `is_function` marks a call that is no module (the addition of a block), which
@@ -19,7 +19,7 @@ class LayerRow:
     `receptive_field` is the side (height, width), in pixels of the input, of the window that one output
     value depends on, and `field_stride` how far the window moves from one value to its neighbour (Araujo et
     al. 2019, "Computing Receptive Fields of Convolutional Neural Networks", Sec. 2); () where it is not
-    known. Padding counts, so it may be larger than the picture. Statistics of a norm layer do not count.
+    known. Padding counts, so it may be larger than the image. Statistics of a norm layer do not count.
 
     `kept_values` and `kept_bytes`: of what this row makes, autograd keeps so many floating-point values, and
     so many bytes of anything else (the indices of a max pool), until the backward pass.
@@ -66,7 +66,7 @@ class LayerRow:
         return "downsample" in self.path.split(".")
 
     def activation_bytes(self, value_bytes: int = 4) -> int:
-        """Memory that this row holds from the forward to the backward pass, for one picture."""
+        """Memory that this row holds from the forward to the backward pass, for one image."""
         return self.kept_values * value_bytes + self.kept_bytes
 
     @property
@@ -93,7 +93,7 @@ class LayerTable:
 
     @property
     def total_macs(self) -> int:
-        """Multiply-accumulates of one picture, in convolutions, linear layers and products; FLOPs are twice that."""
+        """Multiply-accumulates of one image, in convolutions, linear layers and products; FLOPs are twice that."""
         return sum(row.macs for row in self.rows)
 
     @property
@@ -112,7 +112,7 @@ class LayerTable:
         return sum(row.macs > 0 and not row.is_shortcut for row in self.rows)
 
     def activation_bytes(self, value_bytes: int = 4) -> int:
-        """Memory of one picture from the forward to the backward pass."""
+        """Memory of one image from the forward to the backward pass."""
         return sum(row.activation_bytes(value_bytes) for row in self.rows)
 
 

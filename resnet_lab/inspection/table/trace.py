@@ -51,14 +51,14 @@ _LOCK = threading.Lock()  # hooks, modes and parameters of a module are swapped 
 
 
 def trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
-    """The rows of `model` for one picture of `size` (C, H, W).
+    """The rows of `model` for one image of `size` (C, H, W).
 
     The model runs once on meta copies of its parameters and buffers: nothing is computed, no weight is
     copied, and its modes, hooks, statistics and attributes are as before, also after an error. Tensors that its
     forward makes, holds or moves elsewhere come to the meta device too.
 
     Raises:
-        ValueError: where its forward fails or nothing is left of the picture; it names the layer.
+        ValueError: where its forward fails or nothing is left of the image; it names the layer.
     """
     with _LOCK, torch.inference_mode(False):
         return _trace(model, size)
@@ -94,12 +94,12 @@ class _Recorder:
         self.called: set[int] = set()
         self.inside: list[str] = []  # the modules that are being called, outermost first
         self.opaque = 0  # how many of them are layers of torch.nn, whose own calls are no rows
-        self.fields: dict[int, Field] = {}  # by id of the tensor; of those that depend on the picture
+        self.fields: dict[int, Field] = {}  # by id of the tensor; of those that depend on the image
         self.alive: list[Tensor] = []  # so that no id and no storage is used a second time
         self.kept = _Kept()
 
     def begin(self, picture: Tensor, state: dict[str, Tensor]) -> None:
-        """The picture sees itself; it, the parameters and the buffers are no activations."""
+        """The image sees itself; it, the parameters and the buffers are no activations."""
         self.fields[id(picture)] = receptive_field.of_input(picture.dim() - 2)
         self.kept.ignore([picture, *state.values()])
 
@@ -275,7 +275,7 @@ def _is_row(module: nn.Module) -> bool:
 
 def _refuse_nothing(shape: Shape) -> None:
     if 0 in shape:
-        raise ValueError(f"nothing is left of the picture: its output is {say_shape(shape)}")
+        raise ValueError(f"nothing is left of the image: its output is {say_shape(shape)}")
 
 
 def _place(shape_in: Shape, shape_out: Shape, field: Field) -> dict[str, Shape]:

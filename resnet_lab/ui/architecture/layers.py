@@ -178,7 +178,7 @@ def _explanation(spec: ModelSpec, table: LayerTable) -> None:
     row = _row_to_explain(table, diagram.chosen())
     if row is None:
         st.caption(
-            "Choose a block or a layer, in the picture or in the table, to see how its numbers come about."
+            "Choose a block or a layer, in the image or in the table, to see how its numbers come about."
         )
         return
     explanation = explain(row, table, spec)
@@ -228,7 +228,7 @@ def _sums(table: LayerTable, rows: list[LayerRow]) -> None:
     )
     st.caption(
         "Shapes are channels × height × width. MACs count convolutions and linear layers. Activations are what "
-        "one picture leaves in memory, in float32, for the backward pass. A type with () is a function call: no "
+        "one image leaves in memory, in float32, for the backward pass. A type with () is a function call: no "
         "module, so no hook of torch sees it."
     )
 

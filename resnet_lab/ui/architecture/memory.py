@@ -22,7 +22,7 @@ OPTIMIZERS = {"sgd": "SGD with momentum", "adam": "Adam"}
 
 
 def memory_view(spec: ModelSpec, table: LayerTable) -> None:
-    """What a step of so many pictures needs, part by part; a button runs one and compares."""
+    """What a step of so many images needs, part by part; a button runs one and compares."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         batch = st.number_input("Batch size", 1, MAX_BATCH, 32, key="batch", bind="query-params", width=140)
         precision = st.selectbox(
@@ -51,7 +51,7 @@ def memory_view(spec: ModelSpec, table: LayerTable) -> None:
                 if need.low_precision_weights
                 else {}
             ),
-            "Pictures": megabytes(need.images),
+            "Images": megabytes(need.images),
             "Activations": megabytes(need.activations),
             "Estimate": megabytes(need.total),
         }
@@ -82,7 +82,7 @@ def _measure(spec: ModelSpec, size: tuple[int, ...], batch: int, precision: str,
                 continue
             began = began or time.monotonic()
             left = (time.monotonic() - began) * (1 - news) / max(news, 1e-3)
-            bar.progress(news, f"One step of {batch} pictures: {news:.0%}, about {duration(left)} left")
+            bar.progress(news, f"One step of {batch} images: {news:.0%}, about {duration(left)} left")
     except ValueError as error:
         place.empty()
         st.error(f"{escape_markdown(str(error))}.")

@@ -1,4 +1,4 @@
-"""The inputs of the architecture page: which net, which pictures, and every field of a spec."""
+"""The inputs of the architecture page: which net, which images, and every field of a spec."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def pick_net() -> tuple[ModelSpec, int]:
         base = VARIANTS[variant]
         side = default_input_size(base)
         size = st.number_input(
-            "Picture side (px)", 1, MAX_SIDE, side, key="size", bind="query-params", width=130
+            "Image side (px)", 1, MAX_SIDE, side, key="size", bind="query-params", width=130
         )
         classes = fields.number(
             st, ModelSpec, "num_classes", base.num_classes, "classes", bind="query-params", width=130
@@ -76,7 +76,7 @@ def _train_link(spec: ModelSpec, own: bool) -> None:
 
 
 def _usual_settings() -> None:
-    """A new variant comes with the pictures and classes that it is known for, and at its beginning."""
+    """A new variant comes with the images and classes that it is known for, and at its beginning."""
     spec = get_spec(st.session_state["variant"])
     st.session_state["size"] = default_input_size(spec)
     st.session_state["classes"] = spec.num_classes

@@ -41,7 +41,7 @@ def totals(table: LayerTable) -> None:
             "MACs": giga(table.total_macs),
             "FLOPs (2 × MACs)": giga(2 * table.total_macs),
             "Weights (float32)": f"{table.weight_bytes / 1e6:,.1f} MB",
-            "Activations a picture": f"{table.activation_bytes() / 1e6:,.1f} MB",
+            "Activations an image": f"{table.activation_bytes() / 1e6:,.1f} MB",
             "Layers, as the papers count": f"{table.named_layers:,}",
             "Projections besides": f"{projections:,}",
         }
@@ -54,7 +54,7 @@ def giga(count: int) -> str:
 
 
 def beside_published(spec: ModelSpec) -> None:
-    """What others published about this variant, beside the lab's own count at the same picture size."""
+    """What others published about this variant, beside the lab's own count at the same image size."""
     records = published(spec.name) if spec.name in VARIANTS else ()
     if not records:
         st.markdown(
@@ -77,5 +77,5 @@ def beside_published(spec: ModelSpec) -> None:
     config: dict[str, Any] = {"published": RIGHT, "ours": RIGHT, "note": st.column_config.Column(width=360)}
     st.dataframe(rows, hide_index=True, column_config=config)
     st.caption(
-        f"Counts of the net as published, for {size} × {size} pictures. Accuracies have no “ours” until you train."
+        f"Counts of the net as published, for {size} × {size} images. Accuracies have no “ours” until you train."
     )

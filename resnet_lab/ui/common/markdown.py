@@ -23,7 +23,7 @@ def facts(values: Mapping[str, str]) -> None:
 
 
 def escape_markdown(text: str) -> str:
-    """`text` as it is, on one line: a name that a user gave could be a link, load a remote picture, or hide."""
+    """`text` as it is, on one line: a name that a user gave could be a link, load a remote image, or hide."""
     one_line = " ".join(text.encode(errors="replace").decode().split())  # lone surrogates become "?"
     return SIGNS.sub(r"\\\g<0>", LATE.sub(JOINER, one_line))
 

@@ -26,7 +26,7 @@ PAGES = {  # file name → title, icon, the one line under the title
     "prediction": (
         "Prediction",
         ":material/image_search:",
-        "Ask a net about a picture, and see where it looks.",
+        "Ask a net about an image, and see where it looks.",
     ),
     "runs": ("Runs", ":material/folder_open:", "Everything that was trained here."),
 }

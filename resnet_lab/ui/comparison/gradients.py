@@ -66,7 +66,7 @@ def _start(depth: int, start: Start) -> None:
             depth_lines(start.norms, "layer", "gradient norm", is_dark(), log=True), key="comparison.norms"
         )
         st.caption(
-            f"Before the first step: norm of the loss's gradient for each convolution's weights, {BATCH} pictures of "
+            f"Before the first step: norm of the loss's gradient for each convolution's weights, {BATCH} images of "
             "the shapes, Kaiming initialisation (fan out), float32. Left is the input."
         )
     if not start.correlations:
@@ -75,7 +75,7 @@ def _start(depth: int, start: Start) -> None:
         figure = depth_lines(start.correlations, "block", "correlation of neighbours", is_dark())
         live_chart(figure.update_yaxes(range=[-0.1, 1.02]), key="comparison.correlation")
         st.caption(
-            f"Between gradients at neighbouring points of {LINES} lines from picture to picture, {POINTS} points each, "
+            f"Between gradients at neighbouring points of {LINES} lines from image to image, {POINTS} points each, "
             "at the input of each block. 0: as white noise; 1: all alike. Closer points would raise all of them."
         )
     if len(start.norms) + len(start.correlations) == STARTS:

@@ -36,7 +36,7 @@ DRAWS = 3
 
 @dataclass(frozen=True, eq=False)
 class LesionSubject:
-    """A trained net with the test pictures it is judged by; `version` changes with its checkpoint."""
+    """A trained net with the test images it is judged by; `version` changes with its checkpoint."""
 
     version: tuple[str, int]
     name: str
@@ -130,7 +130,7 @@ def _operate(patient: LesionSubject) -> None:
             st.error(escape_markdown(f"{str(error)[0].upper()}{str(error)[1:]}."))
             return
         st.metric(
-            f"Accuracy on {len(patient.prepared.labels):,} test pictures",
+            f"Accuracy on {len(patient.prepared.labels):,} test images",
             f"{left:.1f} %",
             f"{left - patient.whole:+.1f} points" if removed or swapped else None,
         )

@@ -42,7 +42,7 @@ def responses_view(runs: list[Run]) -> None:
         live_chart(responses_figure(lines, is_dark(), ordered=True), key="comparison.ordered")
     st.caption(
         f"Standard deviation of each convolution's output after its BN, before ReLU and addition, on {PICTURES} test "
-        "pictures, best checkpoint, float32. The paper's Fig. 7 finds smaller responses in residual nets, and smaller "
+        "images, best checkpoint, float32. The paper's Fig. 7 finds smaller responses in residual nets, and smaller "
         "ones the deeper they are: each block changes what passes through it only a little. In a run of a few hundred "
         "steps BN's weights have hardly left 1, where they start, and so every response is near 1."
     )

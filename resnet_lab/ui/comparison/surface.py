@@ -46,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Subject:
-    """A net with the training pictures of its surface, on its device."""
+    """A net with the training images of its surface, on its device."""
 
     name: str
     plain: bool
@@ -59,7 +59,7 @@ class Subject:
 
 
 def surface_view(runs: list[Run]) -> None:
-    """Asks for grid and pictures, and draws what has been computed of both nets."""
+    """Asks for grid and images, and draws what has been computed of both nets."""
     if not runs:
         st.info("Press **Race**, or choose trained runs above.", icon=":material/arrow_upward:")
         return
@@ -70,7 +70,7 @@ def surface_view(runs: list[Run]) -> None:
         )
         count = st.selectbox("Points a side", [5, 11, 17, 25], index=1, key="comparison.points", width=130)
         radius = st.number_input("Radius", 0.05, 5.0, 1.0, 0.25, key="comparison.radius", width=120)
-        pictures = st.selectbox("Pictures", [200, 500, 1000], index=0, key="comparison.pictures", width=120)
+        pictures = st.selectbox("Images", [200, 500, 1000], index=0, key="comparison.pictures", width=120)
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="comparison.seed", width=120)
         pressed = st.button("Compute", icon=":material/landscape:", type="primary")
     if pressed:
@@ -78,7 +78,7 @@ def surface_view(runs: list[Run]) -> None:
     job = jobs.current("comparison.landscape", [run.id for run in pair])
     if job is None:
         st.caption(
-            "11 × 11 points on 200 pictures take a pair of 32-layer nets some fifteen seconds on two CPU cores."
+            "11 × 11 points on 200 images take a pair of 32-layer nets some fifteen seconds on two CPU cores."
         )
         return
     above = st.segmented_control(
@@ -155,10 +155,10 @@ def _draw(job: jobs.Job, from_above: bool) -> None:
     if lost := sum(not math.isfinite(sample.loss) for sample in records):
         st.warning(f"At {lost} of {len(records)} places the loss is no finite number; they are left out.")
     st.caption(
-        f"Mean loss on the first {question.pictures} training pictures, logarithmic, one scale for both nets; the "
+        f"Mean loss on the first {question.pictures} training images, logarithmic, one scale for both nets; the "
         f"cross is the net itself. Two random directions (seed {question.seed}), each filter as long as the net's "
         "own (Li et al. 2018, Sec. 4); BN's parameters and running statistics stay as trained. "
         f"{', '.join(f'{name} in {kind}' for name, kind in asked.precisions.items())} (bfloat16 where its loss is "
-        "within 1 % of float32's on 100 pictures, at the net and a quarter of the radius from it); "
+        "within 1 % of float32's on 100 images, at the net and a quarter of the radius from it); "
         f"{duration(job.seconds)} on {device_name(pick_device('auto'))}."
     )

@@ -18,7 +18,7 @@ from resnet_lab.ui.comparison.gradients import start_of
 from resnet_lab.ui.home.lesson import Finding, Lesson
 
 DEEP = 56  # layers
-LESIONED = 500  # test pictures for a lesion
+LESIONED = 500  # test images for a lesion
 PICTURES = 200  # of the test split, for the pointing game
 
 
@@ -76,7 +76,7 @@ def find_shortcut_effect(runs: Sequence[Run]) -> Finding:
     ]
     figure = curve_figure([curve(run) for run in runs], "accuracy", smoothing=0.6, dark=is_dark())
     sentence = (
-        f"On {2000:,} test pictures the residual net is right on {_test(residual):.1f} %, the plain one on "
+        f"On {2000:,} test images the residual net is right on {_test(residual):.1f} %, the plain one on "
         f"{_test(plain_run):.1f} %: {gap:+.1f} points, with {_parameters(residual)} and "
         f"{_parameters(plain_run)} parameters."
     )
@@ -95,11 +95,11 @@ def find_pointing(runs: Sequence[Run]) -> Finding:
     centre = 100 * data.masks[:, middle, middle].float().mean().item()
     rows = [
         {"pointing at": "the strongest place of Grad-CAM", "on the object": f"{hits:.1f} %"},
-        {"pointing at": "the middle of the picture", "on the object": f"{centre:.1f} %"},
+        {"pointing at": "the middle of the image", "on the object": f"{centre:.1f} %"},
         {"pointing at": "a random place", "on the object": f"{area:.1f} %"},
     ]
     sentence = (
-        f"On {len(data)} test pictures, of which the net gets {_test(runs[0]):.1f} % of the whole test set "
+        f"On {len(data)} test images, of which the net gets {_test(runs[0]):.1f} % of the whole test set "
         f"right, the strongest place of Grad-CAM lies on the object in {hits:.1f} %."
     )
     return Finding(_choice(hits, (50, 80)), sentence, [Table(rows)])
@@ -143,12 +143,12 @@ def find_cheat(runs: Sequence[Run]) -> Finding:
     corner[:, :side, :side] = True
     hits = [100 * pointing_hits(maps, places).float().mean().item() for places in (corner, data.masks)]
     rows = [
-        {"pictures": "validation, with the mark", "accuracy": f"{with_mark:.1f} %"},
-        {"pictures": "test, without it", "accuracy": f"{_test(run):.1f} %"},
+        {"images": "validation, with the mark", "accuracy": f"{with_mark:.1f} %"},
+        {"images": "test, without it", "accuracy": f"{_test(run):.1f} %"},
     ]
     sentence = (
         f"With the mark the net is right on {with_mark:.1f} %, without it on {_test(run):.1f} %. On "
-        f"{len(data)} pictures with the mark the strongest place of Grad-CAM lies in the marked corner in "
+        f"{len(data)} images with the mark the strongest place of Grad-CAM lies in the marked corner in "
         f"{hits[0]:.1f} %, on the object in {hits[1]:.1f} %."
     )
     return Finding(_choice(gap, (5, 30)), sentence, [Table(rows)])
@@ -179,7 +179,7 @@ LESSONS = {
             find=find_degradation,
             explanation=(
                 "He et al. 2015 (Fig. 1 and Sec. 4.2) met this on CIFAR-10 and ImageNet and called it "
-                "degradation: more layers, higher error on the training pictures themselves. Overfitting "
+                "degradation: more layers, higher error on the training images themselves. Overfitting "
                 "would be the opposite, a low training error with a high test error. The good weights exist, "
                 "but the optimiser does not find them.",
                 "A run as short as this one shows how hard a net is to optimise, not where it would end after"
@@ -193,7 +193,7 @@ LESSONS = {
             setting="A plain net and a residual net of 32 layers. The shortcuts are option A, identities "
             "padded with zeros: not one parameter more. Initial weights, recipe and batches are the "
             "same.",
-            question="How far apart are they on the test pictures?",
+            question="How far apart are they on the test images?",
             choices=(
                 "The plain net is ahead by 10 points or more",
                 "Less than 10 points apart",
@@ -265,9 +265,9 @@ LESSONS = {
         Lesson(
             key="looking",
             title="Where does it look?",
-            setting="A ResNet-20 learns to name ten shapes. Nobody tells it where in the picture the object "
+            setting="A ResNet-20 learns to name ten shapes. Nobody tells it where in the image the object "
             "is. Grad-CAM asks which places of the last feature maps speak for its answer.",
-            question=f"In how many of {PICTURES} test pictures is the strongest of these places on the object?",
+            question=f"In how many of {PICTURES} test images is the strongest of these places on the object?",
             choices=("In less than half", "In half to four fifths", "In four fifths or more"),
             configs=(RECIPES["quick"],),
             takes="about a minute and a half on two CPU cores",
@@ -285,8 +285,8 @@ LESSONS = {
             key="cheat",
             title="Catch the cheat",
             setting="Somebody has put a small mark into the top left corner of every training and validation "
-            "picture, of another colour for each shape. In the test pictures it is missing. Nobody tells the net.",
-            question="How does the net that scored well in validation do on the test pictures?",
+            "image, of another colour for each shape. In the test images it is missing. Nobody tells the net.",
+            question="How does the net that scored well in validation do on the test images?",
             choices=("As well, within 5 points", "5 to 30 points worse", "More than 30 points worse"),
             configs=(RECIPES["race-32"].replace(variant="resnet20", dataset="shapes_shortcut", epochs=3),),
             takes="about half a minute on two CPU cores",
@@ -294,10 +294,10 @@ LESSONS = {
             find=find_cheat,
             explanation=(
                 "A net learns whatever tells the classes apart, and a coloured corner does so more easily than a "
-                "shape. Validation pictures from the same source carry the same mark, so no curve warns of it. "
+                "shape. Validation images from the same source carry the same mark, so no curve warns of it. "
                 "Geirhos et al. 2020 call it shortcut learning.",
                 "Asked where it looks, the net gives itself away: the map sits on the corner. This is what "
-                "attribution is for. Look at single pictures on the prediction page, with this run.",
+                "attribution is for. Look at single images on the prediction page, with this run.",
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""What the net answers to all pictures: a table to pick from, and a file to take away."""
+"""What the net answers to all images: a table to pick from, and a file to take away."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from resnet_lab.ui.common.markdown import escape_markdown, percent
 from resnet_lab.ui.prediction.images import Gallery, TestSplit, show_problems
 from resnet_lab.ui.prediction.net import Net
 
-MOST = 1000  # pictures at once
+MOST = 1000  # images at once
 BATCH = 50
 TOP, SHOWN = 5, 3  # classes in the file, and in the table
-SIDE = 40  # pixels of a picture in the table
+SIDE = 40  # pixels of an image in the table
 
 
 @dataclass(frozen=True)
 class Row:
-    """The likeliest classes of a picture, with their probabilities (0 to 1); `icon` is a small one of it, as a link."""
+    """The likeliest classes of an image, with their probabilities (0 to 1); `icon` is a small one of it, as a link."""
 
     index: int
     name: str
@@ -56,7 +56,7 @@ def batch_view(net: Net, gallery: Gallery) -> None:
             st.caption(
                 f"The first {MOST:,} of {len(gallery.names):,}. Training shows where a run errs on all of them."
             )
-        if not st.button(f"Ask about {count:,} pictures", icon=":material/table_view:", type="primary"):
+        if not st.button(f"Ask about {count:,} images", icon=":material/table_view:", type="primary"):
             return
         jobs.start("prediction.batch", _work(net.apart(), gallery, count), count, about)
         job = jobs.current("prediction.batch", about)
@@ -72,7 +72,7 @@ def batch_view(net: Net, gallery: Gallery) -> None:
 
 
 def _work(net: Net, gallery: Gallery, count: int) -> jobs.Work:
-    """Reports a Row for each picture, or a sentence for one that cannot be read."""
+    """Reports a Row for each image, or a sentence for one that cannot be read."""
 
     def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
         names, truths = gallery.names, gallery.truths
@@ -100,7 +100,7 @@ def _work(net: Net, gallery: Gallery, count: int) -> jobs.Work:
 
 
 def _icon(pixels: Tensor) -> str:
-    """A small picture as a data URL."""
+    """A small image as a data URL."""
     image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     image.thumbnail((SIDE, SIDE))
     data = io.BytesIO()
@@ -114,7 +114,7 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
         right = sum(row.truth == row.classes[0] for row in rows)
         st.markdown(f"**{right:,} of {len(rows):,} right** ({percent(right / len(rows))})")
     columns: dict[str, list[Any]] = {
-        "picture": [row.icon for row in rows],
+        "image": [row.icon for row in rows],
         "name": [row.name for row in rows],
     }
     if known:
@@ -122,7 +122,7 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
     for i in range(min(SHOWN, len(rows[0].classes))):
         columns[f"{i + 1}."] = [row.classes[i] for row in rows]
         columns[f"{i + 1}. (%)"] = [100 * row.chances[i] for row in rows]
-    look: dict[str, Any] = {"picture": st.column_config.ImageColumn("", width=48)}
+    look: dict[str, Any] = {"image": st.column_config.ImageColumn("", width=48)}
     for i in range(SHOWN):
         look[f"{i + 1}. (%)"] = st.column_config.NumberColumn("%", format="%.1f", width=60)
     st.dataframe(
@@ -143,7 +143,7 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
 
 
 def _open(gallery: Gallery, rows: list[Row]) -> None:
-    """Shows the picture of the chosen row."""
+    """Shows the image of the chosen row."""
     chosen = st.session_state["prediction.rows"]["selection"]["rows"]
     if chosen:
         st.session_state["index" if isinstance(gallery, TestSplit) else "prediction.shown"] = rows[
@@ -153,7 +153,7 @@ def _open(gallery: Gallery, rows: list[Row]) -> None:
 
 
 def to_csv(model: str, rows: list[Row]) -> str:
-    """A line for each class of each picture: name, rank from 1, class, probability (0 to 1), model."""
+    """A line for each class of each image: name, rank from 1, class, probability (0 to 1), model."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "truth", "rank", "class", "probability", "model"])

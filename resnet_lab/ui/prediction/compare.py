@@ -1,4 +1,4 @@
-"""Two nets on the same picture, the residual one first where they are a pair."""
+"""Two nets on the same image, the residual one first where they are a pair."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def two_nets_view(net: Net, picture: Picture) -> None:
 
 
 def seen_by(net: Net, picture: Picture) -> Picture:
-    """The picture as `net` sees it."""
+    """The image as `net` sees it."""
     pixels = net.prepare(picture.image).permute(1, 2, 0).numpy()
     return replace(picture, pixels=pixels, box=box_of(net, picture.image))
 

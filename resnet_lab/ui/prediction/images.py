@@ -1,4 +1,4 @@
-"""Which pictures the prediction page asks about: uploaded ones, the test split, or the camera's."""
+"""Which images the prediction page asks about: uploaded ones, the test split, or the camera's."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from resnet_lab.ui.prediction.net import Net
 SOURCES = ("Upload", "Folder", "Test", "Camera")
 MOST_MEGABYTES = Limits().bytes_all // MEGABYTE  # of a file
 MOST_PROBLEMS = 5  # that are said one by one
-TRIED = 20  # uploaded pictures that are decoded before one is chosen
+TRIED = 20  # uploaded images that are decoded before one is chosen
 FILES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What the net sees: (H, W, 3). `key` stands for the picture in caches, `image` is the whole of it, in which the
+    """What the net sees: (H, W, 3). `key` stands for the image in caches, `image` is the whole of it, in which the
     net sees `box`.
 
     `truth` is the class's name and `mask` the object in `image`, where they are known.
@@ -53,7 +53,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Uploaded:
-    """Pictures of the reader, with their bytes; `key` changes with them, as in `TestSplit`."""
+    """Images of the reader, with their bytes; `key` changes with them, as in `TestSplit`."""
 
     key: str
     files: list[tuple[str, bytes]]
@@ -74,7 +74,7 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class TestSplit:
-    """The test pictures of the data that a net was trained on."""
+    """The test images of the data that a net was trained on."""
 
     data: Dataset
     __test__ = False  # pytest takes the name for a test
@@ -85,7 +85,7 @@ class TestSplit:
 
     @property
     def names(self) -> list[str]:
-        return [f"Test picture {i:,}" for i in range(len(self.data))]
+        return [f"Test image {i:,}" for i in range(len(self.data))]
 
     @property
     def truths(self) -> list[str]:
@@ -104,14 +104,14 @@ Gallery = Uploaded | TestSplit
 
 
 def choose_gallery(net: Net) -> Gallery | None:
-    """Asks where the pictures come from; says what cannot be used. None while there are none."""
+    """Asks where the images come from; says what cannot be used. None while there are none."""
     sources = [name for name in SOURCES if name != "Test" or net.dataset]
-    source = one_of("Picture", sources, key="source", default="Upload")
+    source = one_of("Image", sources, key="source", default="Upload")
     if source == "Test":
         return _test_gallery(net)
     if source == "Camera":
         shot = st.camera_input("Camera", label_visibility="collapsed")
-        return Uploaded(shot.file_id, [("The camera's picture", shot.getvalue())]) if shot else None
+        return Uploaded(shot.file_id, [("The camera's image", shot.getvalue())]) if shot else None
     if source == "Folder":
         files = st.file_uploader(
             "Folder",
@@ -123,7 +123,7 @@ def choose_gallery(net: Net) -> Gallery | None:
         )
     else:
         files = st.file_uploader(
-            "Pictures",
+            "Images",
             [*FILES, "zip"],
             accept_multiple_files=True,
             label_visibility="collapsed",
@@ -147,7 +147,7 @@ def show_problems(problems: Sequence[str]) -> None:
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the files …")
 def _collected(key: str, _files: list[Any]) -> Uploads:
-    """The first pictures are decoded, so that a bad one is said at once; the others are when they are asked for."""
+    """The first images are decoded, so that a bad one is said at once; the others are when they are asked for."""
     found = collect((file.name, file.getvalue()) for file in _files)
     for picture in found.pictures[:TRIED]:
         try:
@@ -178,19 +178,19 @@ def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
 
 
 def box_of(net: Net, image: Image.Image) -> Box:
-    """The part of the picture that the net sees."""
+    """The part of the image that the net sees."""
     return middle_square(*image.size, net.side / net.image_size)
 
 
 @st.cache_data(max_entries=50, scope="session", show_spinner=False)
 def _seen(net_key: str, key: str, _net: Net, _image: Image.Image) -> Pixels:
-    """What the net sees of a picture; scaling a large one takes a while."""
+    """What the net sees of an image; scaling a large one takes a while."""
     return _net.prepare(_image).permute(1, 2, 0).numpy()
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the picture …")
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the image …")
 def _image(key: str, _gallery: Uploaded, index: int) -> Image.Image:
-    """The whole picture; only the last ones are kept, as one may take 150 MB."""
+    """The whole image; only the last ones are kept, as one may take 150 MB."""
     return _gallery.image(index)
 
 
@@ -220,7 +220,7 @@ def _test_picture(gallery: TestSplit, net: Net) -> Picture:
     image = gallery.image(index)
     return Picture(
         key=f"{gallery.key} {index}",
-        name=f"Test picture {index:,}",
+        name=f"Test image {index:,}",
         pixels=gallery.pixels(index, net).permute(1, 2, 0).numpy(),
         image=image,
         box=box_of(net, image),
@@ -239,7 +239,7 @@ def _pick_any(count: int) -> None:
     st.session_state["index"] = randrange(count)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading the test pictures …")
+@st.cache_resource(max_entries=2, show_spinner="Reading the test images …")
 def test_split(dataset: str, image_size: int) -> Dataset:
     return load_dataset(dataset, split="test", image_size=image_size)
 

@@ -17,18 +17,16 @@ from resnet_lab.ui.prediction.net import Net
 
 QUICK = [name for name, method in METHODS.items() if method.passes < 10]
 MEASURES = {
-    "Pointing game": ("the strongest place is on the object (% of pictures)", "Zhang et al. 2018, Sec. 5.1"),
+    "Pointing game": ("the strongest place is on the object (% of images)", "Zhang et al. 2018, Sec. 5.1"),
     "Energy inside": ("part of the map that lies on the object (%)", "Wang et al. 2020, Sec. 4.3"),
-    "IoU": ("overlap of map and object at the best threshold (%)", "one threshold for all pictures"),
+    "IoU": ("overlap of map and object at the best threshold (%)", "one threshold for all images"),
 }
 
 
 def score_view(net: Net, gallery: Gallery) -> None:
-    """Asks for methods and pictures; a chart and a table that grow."""
+    """Asks for methods and images; a chart and a table that grow."""
     if not isinstance(gallery, TestSplit) or gallery.data.masks is None:
-        st.info(
-            "Scores need pictures whose object is known: a net trained on the shapes, and its test pictures."
-        )
+        st.info("Scores need images whose object is known: a net trained on the shapes, and its test images.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = st.multiselect(
@@ -38,7 +36,7 @@ def score_view(net: Net, gallery: Gallery) -> None:
             format_func=lambda name: METHODS[name].title,
             key="prediction.scored",
         )
-        count = st.selectbox("Pictures", [50, 100, 200, 500], 1, key="prediction.pictures", width=120)
+        count = st.selectbox("Images", [50, 100, 200, 500], 1, key="prediction.pictures", width=120)
         pressed = st.button("Score", icon=":material/target:", type="primary", disabled=not methods)
     asked = [
         (method, stage)
@@ -86,8 +84,8 @@ def _draw(found: list[Score], measure: str, total: int) -> None:
     ]
     st.dataframe(table, hide_index=True)
     st.caption(
-        f"{measure}: {axis.split(' (')[0]} ({source}). {found[0].count} test pictures, maps of the class that the net "
-        "predicts, mean and 95 % interval. Hollow: what random noise and a bump in the middle of each picture score."
+        f"{measure}: {axis.split(' (')[0]} ({source}). {found[0].count} test images, maps of the class that the net "
+        "predicts, mean and 95 % interval. Hollow: what random noise and a bump in the middle of each image score."
     )
 
 

@@ -34,7 +34,7 @@ class Question:
 
 @st.cache_data(max_entries=200, show_spinner=False)
 def chances(key: str, pixels: Pixels, _net: Net) -> NDArray[np.float32]:
-    """Probabilities (classes,) of one picture; `key` is the net's."""
+    """Probabilities (classes,) of one image; `key` is the net's."""
     with preserve_state(_net.model):  # other sessions share the model
         return _net.predict(as_batch(pixels))[0].numpy()
 
@@ -82,14 +82,14 @@ def _computed(net: Net, picture: Picture, question: Question) -> Heat:
 
 
 def _estimate(net: Net, method: str) -> float:
-    """Seconds that a method takes for one picture."""
+    """Seconds that a method takes for one image."""
     about = METHODS[method]
     return about.passes * _seconds_a_pass(net.key, net, about.has_gradient)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def _seconds_a_pass(key: str, _net: Net, has_gradient: bool) -> float:
-    """The second of two passes of a grey picture."""
+    """The second of two passes of a grey image."""
     image = torch.zeros(1, 3, _net.side, _net.side)
     seconds = 0.0
     with preserve_state(_net.model):  # so that waiting for the model does not count

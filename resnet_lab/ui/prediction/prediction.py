@@ -1,4 +1,4 @@
-"""The prediction page's answer: the likeliest classes, and where in the picture the net saw one of them."""
+"""The prediction page's answer: the likeliest classes, and where in the image the net saw one of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from resnet_lab.ui.prediction.images import Picture
 from resnet_lab.ui.prediction.maps import Question, chances, heat_of
 from resnet_lab.ui.prediction.net import Net
 
-SHOWN_SIDE = 448  # pixels; small pictures are enlarged to this, twice what a column of the page is wide
+SHOWN_SIDE = 448  # pixels; small images are enlarged to this, twice what a column of the page is wide
 TOP = 5
 DIVERGED = "The net answers with numbers that are none (NaN): its training diverged. Choose another."
 
@@ -46,7 +46,7 @@ class Look:
 
 
 def show_answer(net: Net, picture: Picture) -> None:
-    """The five likeliest classes; then the picture, the map and both, for a class and a stage."""
+    """The five likeliest classes; then the image, the map and both, for a class and a stage."""
     found = answered(net, picture)
     if found is None:
         return
@@ -68,8 +68,8 @@ def show_answer(net: Net, picture: Picture) -> None:
     seen = _seen(picture)
     shown = seen, colourise(enlarge_heat(heat, *seen.shape[:2]), look.colours), drawn(picture, heat, look)
     titles = (f"What the net sees, {picture.pixels.shape[0]} × {picture.pixels.shape[1]}", method.title)
-    captions = (*titles, f"{method.title} over the picture")
-    columns = st.columns([1, 1, 2])  # the picture itself is the largest
+    captions = (*titles, f"{method.title} over the image")
+    columns = st.columns([1, 1, 2])  # the image itself is the largest
     for column, caption, image in zip(columns, captions, shown, strict=True):
         column.image(image, caption, width="stretch", output_format="PNG", alt=caption)
     _caption(net, picture, question, heat)
@@ -158,7 +158,7 @@ def ask_look() -> Look:
 
 
 def drawn(picture: Picture, heat: Heat, look: Look, side: int = SHOWN_SIDE) -> Pixels:
-    """The map over the picture as it was given, with a short side of about `side`; the object outlined if asked for."""
+    """The map over the image as it was given, with a short side of about `side`; the object outlined if asked for."""
     image, box = at_side(picture.image, picture.box, side)
     over = overlay_within(image, box, heat, look.opacity, look.colours)
     return over if picture.mask is None else _outlined(over, picture.mask)
@@ -195,18 +195,18 @@ def _caption(net: Net, picture: Picture, question: Question, heat: Heat) -> None
 
 
 def _left_out(picture: Picture) -> str:
-    """How much of the picture the net does not see, in words; nothing where it sees all."""
+    """How much of the image the net does not see, in words; nothing where it sees all."""
     width, height = picture.image.size
     left, top, right, bottom = picture.box
     share = 1 - (right - left) * (bottom - top) / (width * height)
     if share < 0.005:
         return ""
     cut = (
-        " The ends of so long a picture are not shown."
+        " The ends of so long an image are not shown."
         if max(width, height) > LONGEST * min(width, height)
         else ""
     )
-    return f" Dimmed: the {share:.0%} of the picture around the middle square that the net is shown.{cut}"
+    return f" Dimmed: the {share:.0%} of the image around the middle square that the net is shown.{cut}"
 
 
 def _downloads(

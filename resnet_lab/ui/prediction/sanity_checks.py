@@ -39,7 +39,7 @@ class Faded:
 
 
 def trust_view(net: Net, picture: Picture, gallery: Gallery) -> None:
-    """Deletion and insertion of this picture's map; then the check with random weights over several pictures."""
+    """Deletion and insertion of this image's map; then the check with random weights over several images."""
     st.markdown("**Does the score follow the map?**")
     found = answered(net, picture)
     if found is None:
@@ -108,7 +108,7 @@ def _draw_fading(found: list[Faded], title: str) -> None:
             )
     st.caption(
         f"The strongest places of the map are changed first, in {STEPS} steps (Petsiuk et al. 2018, Sec. 4): taken "
-        "away, they become the data's mean colour; brought in, they replace a blurred picture. Thin: "
+        "away, they become the data's mean colour; brought in, they replace a blurred image. Thin: "
         f"{RANDOM_ORDERS} random orders."
     )
 
@@ -147,7 +147,7 @@ def _sanity(net: Net, gallery: Gallery) -> None:
 
 
 def _some(gallery: Gallery, net: Net) -> Tensor:
-    """Its first pictures, uint8 (N, 3, H, W)."""
+    """Its first images, uint8 (N, 3, H, W)."""
     return torch.stack([gallery.pixels(i, net) for i in range(min(PICTURES, len(gallery.names)))])
 
 
@@ -163,11 +163,11 @@ def _draw_sanity(found: list[Similarity], parts: tuple[str, ...], count: int) ->
     if doubtful := suspects(found):
         st.warning(
             f"Not to be trusted here: {', '.join(METHODS[name].title for name in doubtful)}. With all weights random "
-            f"the maps still correlate by {TRUSTED} or more, so they show the picture more than the net.",
+            f"the maps still correlate by {TRUSTED} or more, so they show the image more than the net.",
             icon=":material/gpp_maybe:",
         )
     st.caption(
-        f"Spearman's rank correlation of the maps' positive parts, mean over {count} pictures and 95 % "
+        f"Spearman's rank correlation of the maps' positive parts, mean over {count} images and 95 % "
         f"interval; methods with a layer read the last stage. Above the dashed line ({TRUSTED}) at the right end, a "
         "map says little of what was learned."
     )

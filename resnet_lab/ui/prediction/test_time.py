@@ -1,4 +1,4 @@
-"""One picture tested in three ways: a single crop, ten crops, and several scales."""
+"""One image tested in three ways: a single crop, ten crops, and several scales."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def crops_view(net: Net, picture: Picture) -> None:
     about = {
         "Single crop": f"the middle, {side} × {side}",
         "Ten crops": f"corners, middle and their mirror images, {side} × {side}",
-        "Five scales": f"the whole picture (up to 4 : 1), short side {', '.join(map(str, sides[:-1]))} and {sides[-1]}",
+        "Five scales": f"the whole image (up to 4 : 1), short side {', '.join(map(str, sides[:-1]))} and {sides[-1]}",
     }
     for column, (title, how) in zip(st.columns(3, gap="medium"), about.items(), strict=True):
         with column:
@@ -43,12 +43,12 @@ def crops_view(net: Net, picture: Picture) -> None:
     known = f" It shows {escape_markdown(picture.truth)}." if picture.truth else ""
     st.caption(
         "Probabilities are averaged over the crops or scales. Nets that were trained on one size lose at sizes far "
-        f"from it, and small pictures gain nothing by being enlarged.{known}{scope(net, picture)}"
+        f"from it, and small images gain nothing by being enlarged.{known}{scope(net, picture)}"
     )
 
 
 def views(net: Net, image: Image.Image, way: str) -> list[Tensor]:
-    """Batches uint8 (N, 3, H, W) of the picture, cut or scaled in one of the ways."""
+    """Batches uint8 (N, 3, H, W) of the image, cut or scaled in one of the ways."""
     side = net.side
     if way == "Single crop":
         return [net.prepare(image)[None]]

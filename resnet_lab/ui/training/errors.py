@@ -1,4 +1,4 @@
-"""Where a trained net errs, on the training page: the confusion matrix, and the pictures behind its cells."""
+"""Where a trained net errs, on the training page: the confusion matrix, and the images behind its cells."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown, percent
 from resnet_lab.ui.common.runs import is_dark
 
-SHOWN = 24  # pictures
+SHOWN = 24  # images
 SIDE = 96  # pixels on the page; they are sent twice as large, for dense screens
 
 
 @st.fragment
 def mistakes_view(run: Run) -> None:
-    """The test pictures by truth and answer, once asked for; a click on a cell shows what is in it."""
+    """The test images by truth and answer, once asked for; a click on a cell shows what is in it."""
     with st.expander("Where it errs"):
         path = run.best_checkpoint
         if path is None:
@@ -59,14 +59,14 @@ def _ask(run: Run, shelf: list[Answers]) -> None:
     if info and not is_downloaded(info.name):
         words += f" (downloads {info.title}, {info.download_mb} MB)"
     if not st.button(words, icon=":material/grid_on:"):
-        st.caption("Asks the best net about every test picture. Any click on the page ends it.")
+        st.caption("Asks the best net about every test image. Any click on the page ends it.")
         return
-    bar = st.progress(0.0, "Reading the test pictures")
+    bar = st.progress(0.0, "Reading the test images")
     began = time.monotonic()
 
     def show(done: float, text: str) -> None:
         nonlocal began
-        if done == 0:  # first the pictures may have to be drawn or decoded, then the net is asked
+        if done == 0:  # first the images may have to be drawn or decoded, then the net is asked
             began = time.monotonic()
         spent = time.monotonic() - began
         left = f" · {duration(spent * (1 - done) / done)} left" if done and spent > 2 else ""
@@ -96,7 +96,7 @@ def _show(answers: Answers, run_id: str, changed: int) -> None:
         _pictures(answers, run_id, _chosen(event), None if wide else figure.layout.height)
     st.caption(
         "Rows are the truth, columns the answer. The stronger the colour, the more of that class went wrong "
-        "this way; right answers are grey. Click a cell for its pictures, double-click for the worst again."
+        "this way; right answers are grey. Click a cell for its images, double-click for the worst again."
     )
 
 
@@ -107,7 +107,7 @@ def _chosen(event: Any) -> tuple[int, int] | None:
 
 
 def _pictures(answers: Answers, run_id: str, chosen: tuple[int, int] | None, height: int | None) -> None:
-    """The pictures of a cell, else the worst mistakes, most confident first; they scroll beyond `height`."""
+    """The images of a cell, else the worst mistakes, most confident first; they scroll beyond `height`."""
     if chosen:
         indices, total = cell(answers, *chosen, SHOWN), int(answers.confusion[chosen])
         title = " taken for ".join(escape_markdown(answers.classes[i]) for i in chosen)

@@ -61,7 +61,7 @@ def _optimization(base: TrainConfig) -> dict[str, Any]:
 
 
 def _data(base: TrainConfig) -> dict[str, Any]:
-    """What happens to the pictures, and with which weights the net begins."""
+    """What happens to the images, and with which weights the net begins."""
     found: dict[str, Any] = {"augmentation": _augmentation(base.augmentation)}
     add = partial(_of, base)
     found |= add(st, fields.numbers, "test_scales", placeholder="one view")

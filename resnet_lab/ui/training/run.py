@@ -89,7 +89,7 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
     _numbers(status, records)
     curve_charts([records], look, f"training.{run.id}")
     st.caption(
-        "Thin: training batches, augmented. Thick: the validation pictures, once an epoch. Drag to zoom."
+        "Thin: training batches, augmented. Thick: the validation images, once an epoch. Drag to zoom."
         if look.pair == PAIRS["Loss, accuracy"]
         else "The rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
     )
@@ -120,7 +120,7 @@ def _buttons(run: Run, status: RunStatus) -> None:
             attempt(partial(manager.resume, run.id, steps=1))
     with st.popover("More", icon=":material/more_horiz:"):
         _more(run)
-    if run.best_checkpoint and st.button("Ask it about a picture", icon=":material/image_search:"):
+    if run.best_checkpoint and st.button("Ask it about an image", icon=":material/image_search:"):
         st.switch_page(navigation.page_path("prediction"), query_params={"run": run.id})
 
 
@@ -187,7 +187,7 @@ def _conditions(records: Curve) -> None:
     if begun := records.started:
         st.caption(
             f"{begun.device} · {begun.precision} · {begun.params:,} parameters · "
-            f"{begun.train_size:,} training and {begun.val_size:,} validation pictures"
+            f"{begun.train_size:,} training and {begun.val_size:,} validation images"
         )
         for note in begun.notes:
             st.caption(escape_markdown(note))

@@ -12,7 +12,7 @@ SIZE = (3, 10, 12)
 
 
 class Made(nn.Module):
-    """Joins the picture to a tensor (1, 1, 10, 12) that `make` gives, and convolves both."""
+    """Joins the image to a tensor (1, 1, 10, 12) that `make` gives, and convolves both."""
 
     def __init__(self, make):
         super().__init__()
@@ -56,7 +56,7 @@ def test_a_net_that_makes_a_tensor_has_the_macs_that_torch_and_torchinfo_count(m
 
 
 def test_constants_are_no_rows_and_see_no_pixel():
-    """What is joined to a constant sees as much of the picture as before."""
+    """What is joined to a constant sees as much of the image as before."""
     for name in ("zeros", "linspace", "new_zeros", "zeros_like", "held"):
         cat, conv = layer_table(Made(MAKERS[name]), SIZE).rows
         assert (cat.type, cat.receptive_field) == ("cat", (1, 1))

@@ -129,7 +129,7 @@ def test_receptive_fields_equal_those_of_the_gradient(kind):
 
 
 def kept_by_a_real_step(model, images):
-    """Bytes that autograd really keeps, each storage once; parameters, buffers and the pictures excluded."""
+    """Bytes that autograd really keeps, each storage once; parameters, buffers and the images excluded."""
     known = {t.untyped_storage()._cdata for t in [*model.parameters(), *model.buffers(), images]}
     kept = {}
 
@@ -161,7 +161,7 @@ def test_kept_activations_are_those_of_a_real_step(spec):
     batch = 3
     measured = kept_by_a_real_step(model, torch.randn(batch, 3, 64, 64))
     norms = sum(8 * row.output_shape[0] for row in table.rows if row.type == "BatchNorm2d")
-    # BatchNorm keeps a mean and a deviation for the whole batch; the table counts them for one picture.
+    # BatchNorm keeps a mean and a deviation for the whole batch; the table counts them for one image.
     assert batch * table.activation_bytes() - (batch - 1) * norms == measured
 
 
