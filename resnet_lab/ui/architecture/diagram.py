@@ -29,7 +29,7 @@ def _component() -> Callable[..., Any]:
 def diagram(spec: ModelSpec, table: LayerTable) -> None:
     """Draws the net; a click on a block or a layer chooses it."""
     _component()(
-        data={"svg": _svg(spec, table, view_of_link(spec)), "choosable": True},
+        data={"svg": _svg(spec, table, selection_of_link(spec)), "choosable": True},
         key=KEY,
         on_chosen_change=_on_chosen,
     )
@@ -40,15 +40,15 @@ def still_diagram(spec: ModelSpec, table: LayerTable, key: str) -> None:
     _component()(data={"svg": _svg(spec, table, Selection()), "choosable": False}, key=key)
 
 
-def picture(spec: ModelSpec, table: LayerTable) -> str:
+def as_file(spec: ModelSpec, table: LayerTable) -> str:
     """The diagram as shown, as an SVG file."""
-    return _svg(spec, table, view_of_link(spec))
+    return _svg(spec, table, selection_of_link(spec))
 
 
-def _svg(spec: ModelSpec, table: LayerTable, view: Selection) -> str:
+def _svg(spec: ModelSpec, table: LayerTable, selection: Selection) -> str:
     theme = "dark" if is_dark() else "light"
     ink = Ink(INK[theme][0], PAGE[theme], kind_colour(spec.is_plain, is_dark()), *SHORTCUT[theme])
-    return diagram_svg(spec, table, ink, view)
+    return diagram_svg(spec, table, ink, selection)
 
 
 def chosen() -> str:
@@ -76,7 +76,7 @@ def choose(key: str) -> None:
         st.query_params["open"] = "-".join(map(str, opened))
 
 
-def view_of_link(spec: ModelSpec) -> Selection:
+def selection_of_link(spec: ModelSpec) -> Selection:
     """What the link opens and marks; nonsense in it is passed over."""
     opened = tuple(max(number - 1, 0) for number in _numbers(st.query_params.get("open", "")))
     unfold = _numbers(st.query_params.get("unfold", ""))
