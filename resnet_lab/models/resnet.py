@@ -45,7 +45,8 @@ class ResNet(nn.Module):
             self.relu_last = nn.ReLU()
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(channels, spec.num_classes)
-        initialize(self)
+        if not self.fc.weight.is_meta:  # else there is nothing to draw, and torch would load its compiler for it
+            initialize(self)
         for block in self.modules() if spec.zero_init_residual and spec.norm != "none" else ():
             if isinstance(block, Block):
                 last = block.bn3 if isinstance(block, Bottleneck) else block.bn2

@@ -67,12 +67,12 @@ def trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
 def _trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
     recorder = _Recorder(model)
     dtype = next((t.dtype for t in model.parameters() if t.is_floating_point()), torch.float32)
-    picture = torch.empty(1, *size, dtype=dtype, device="meta")
+    image = torch.empty(1, *size, dtype=dtype, device="meta")
     meta = stand_ins(model)
-    recorder.begin(picture, meta)
+    recorder.begin(image, meta)
     try:
         with _watched(model, recorder):
-            torch.func.functional_call(model, meta, (picture,))
+            torch.func.functional_call(model, meta, (image,))
     except Exception as error:  # a net of anyone's: its forward may raise whatever it likes
         raise ValueError(
             f"with an input of {say_shape(size)} the net fails at {recorder.current}: {reason(error)}"
@@ -98,10 +98,10 @@ class _Recorder:
         self.alive: list[Tensor] = []  # so that no id and no storage is used a second time
         self.kept = _Kept()
 
-    def begin(self, picture: Tensor, state: dict[str, Tensor]) -> None:
+    def begin(self, image: Tensor, state: dict[str, Tensor]) -> None:
         """The image sees itself; it, the parameters and the buffers are no activations."""
-        self.fields[id(picture)] = receptive_field.of_input(picture.dim() - 2)
-        self.kept.ignore([picture, *state.values()])
+        self.fields[id(image)] = receptive_field.of_input(image.dim() - 2)
+        self.kept.ignore([image, *state.values()])
 
     def enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         inputs = (args, kwargs)
