@@ -17,7 +17,7 @@ from typing import Any, get_args
 from resnet_lab.cli_compare import add_compare
 from resnet_lab.data import Augmentation, load_dataset, read_image
 from resnet_lab.inspection import layer_table
-from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.inspection.memory.step_memory import shortage
 from resnet_lab.inspection.table.formats import FORMATS, as_csv, as_json, as_text
 from resnet_lab.inspection.table.rollup import Depth

@@ -1,6 +1,6 @@
 """Reading a net without running it: its layer table, its diagram, and what was published about it."""
 
-from resnet_lab.inspection.diagram.drawing import View, diagram_svg
+from resnet_lab.inspection.diagram.drawing import Selection, diagram_svg
 from resnet_lab.inspection.diagram.svg import Ink
 from resnet_lab.inspection.table.comparison import by_stage, neighbours, twin_of
 from resnet_lab.inspection.table.layer_table import layer_table
@@ -12,7 +12,7 @@ __all__ = [
     "LayerRow",
     "LayerTable",
     "Published",
-    "View",
+    "Selection",
     "by_stage",
     "diagram_svg",
     "layer_table",
