@@ -32,8 +32,8 @@ from resnet_lab.training import RECIPES, TrainConfig, evaluate
 from resnet_lab.training.events import (
     EpochEvent,
     Event,
-    MicroBatchReduced,
     ModeChosen,
+    Notice,
     Preparing,
     Started,
     StepEvent,
@@ -265,7 +265,7 @@ class _Progress:
                 self._keep(
                     f"{event.device}, {event.precision}, {event.params:,} parameters, {self.total:,} steps"
                 )
-            case MicroBatchReduced() | ModeChosen():
+            case Notice() | ModeChosen():
                 self._keep(f"step {event.step + 1:,}: {event.text}")
             case StepEvent():
                 done = round(20 * event.step / self.total)
