@@ -149,6 +149,8 @@ def initialize(model: ResNet) -> None:
     With `zero_init_residual` the last norm of every block starts at weight 0, so that each residual
     block begins as the identity (Goyal et al. 2017, Sec. 5.1).
     """
+    if model.fc.weight.is_meta:  # nothing to draw, for which torch would load its compiler
+        return
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
