@@ -45,6 +45,8 @@ class ResNet(nn.Module):
             self.relu_last = nn.ReLU()
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(channels, spec.num_classes)
+        if self.fc.weight.is_meta:  # nothing to draw, for which torch would load its compiler
+            return
         initialize(self)
         for block in self.modules() if spec.zero_init_residual and spec.norm != "none" else ():
             if isinstance(block, Block):
