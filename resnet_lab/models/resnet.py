@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,12 +45,13 @@ class ResNet(nn.Module):
             self.relu_last = nn.ReLU()
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(channels, spec.num_classes)
-        if not self.fc.weight.is_meta:  # else there is nothing to draw, and torch would load its compiler for it
-            initialize(self)
-        for block in self.modules() if spec.zero_init_residual and spec.norm != "none" else ():
-            if isinstance(block, Block):
+        if self.fc.weight.is_meta:  # nothing to draw, for which torch would load its compiler
+            return
+        initialize(self)
+        if spec.zero_init_residual and spec.norm != "none":
+            for block in chain(*self.stages):
                 last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
-                nn.init.zeros_(last.get_parameter("weight"))
+                nn.init.zeros_(last.weight)
 
     @property
     def stages(self) -> list[nn.Sequential]:

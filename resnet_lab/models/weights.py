@@ -10,10 +10,11 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from resnet_lab.models.create import create_model
 from resnet_lab.models.files.state_dicts import FoundState, check_fit, find_state, rename_state, unwrap_state
 from resnet_lab.models.files.weights_file import WeightsError, read_weights
 from resnet_lab.models.resnet import ResNet
-from resnet_lab.models.variants import IMAGENET_WEIGHTS, create_model
+from resnet_lab.models.variants import IMAGENET_WEIGHTS
 
 __all__ = ["WeightsError", "read_weights", "rename_state", "unwrap_state"]
 

@@ -36,9 +36,7 @@ OF_RUNS: dict[str, tuple[str, Callable[[Sequence[Run]], list[Part]]]] = {
 }
 
 
-def add_compare(commands: argparse._SubParsersAction) -> None:
-    """Adds `compare` and its experiments to the parser."""
-    compare = commands.add_parser("compare", help="residual against plain: race nets, and ask why")
+def configure(compare: argparse.ArgumentParser) -> None:
     experiments = compare.add_subparsers(required=True, metavar="experiment")
 
     racing = experiments.add_parser("race", help="train nets that differ in their shortcuts alone, in turns")
