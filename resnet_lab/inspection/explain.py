@@ -214,8 +214,11 @@ def _field_of_window(row: LayerRow, table: LayerTable) -> list[Step]:
 
 def _source(row: LayerRow, table: LayerTable) -> LayerRow | None:
     """The row that should make this row's input: the one before; of a shortcut, the one before its block."""
-    image = LayerRow("the image", "", (), table.input_size, 0, 0, 0)
-    rows = [replace(image, receptive_field=(1, 1), field_stride=(1, 1)), *table.rows]
+    one = (1, 1)
+    rows = [
+        LayerRow("the image", "", (), table.input_size, receptive_field=one, field_stride=one),
+        *table.rows,
+    ]
     i = rows.index(row) if row in rows else 0
     if row.is_shortcut and not rows[i - 1].is_shortcut:
         i = [(each.stage, each.block) for each in rows].index((row.stage, row.block))

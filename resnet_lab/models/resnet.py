@@ -50,8 +50,7 @@ class ResNet(nn.Module):
         initialize(self)
         if spec.zero_init_residual and spec.norm != "none":
             for block in chain(*self.stages):
-                last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
-                nn.init.zeros_(last.weight)
+                nn.init.zeros_(block.get_parameter(f"bn{len(spec.block)}.weight"))
 
     @property
     def stages(self) -> list[nn.Sequential]:
