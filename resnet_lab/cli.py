@@ -12,9 +12,10 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from resnet_lab.cli_compare import add_compare
+from resnet_lab.cli_flags import add_fields, given
 from resnet_lab.data import Augmentation, load_dataset, read_image
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.export.menu import EXPORTS
@@ -27,7 +28,6 @@ from resnet_lab.models.links import spec_from_link
 from resnet_lab.runs import Run, RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.files import write_atomically
 from resnet_lab.runs.group import follow, run_of_group
-from resnet_lab.schema import fields_of
 from resnet_lab.training import RECIPES, TrainConfig, evaluate
 from resnet_lab.training.events import (
     EpochEvent,
@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--config", type=Path, help="a recipe as JSON, in place of --recipe")
     train.add_argument("--name", default="", help="what the app calls the run")
-    _add_fields(train, TrainConfig, "augmentation")
-    _add_fields(train.add_argument_group("augmentation, of training images"), Augmentation)
+    add_fields(train, TrainConfig, "augmentation")
+    add_fields(train.add_argument_group("augmentation, of training images"), Augmentation)
     train.set_defaults(command=_train)
 
     resume = commands.add_parser("resume", help="go on with a stopped run from its last checkpoint")
@@ -125,23 +125,6 @@ def _add_questions(commands: argparse._SubParsersAction) -> None:
     predict.add_argument("images", nargs="+", type=Path)
     predict.add_argument("--top", type=int, default=5)
     predict.set_defaults(command=_predict)
-
-
-def _add_fields(parser: Any, cls: type, *without: str) -> None:
-    """A flag for each field of a record, read as its kind; whether it may be is for the record to check."""
-    for name, field in fields_of(cls).items():
-        if name in without:
-            continue
-        about = f"{field.help} {field.allowed[0].upper()}{field.allowed[1:]}.".strip().replace("%", "%%")
-        flag: dict[str, Any] = {"type": field.kind if field.kind in (int, float) else str}
-        if field.kind is bool:
-            flag = {"action": argparse.BooleanOptionalAction}
-        elif field.items is not None:
-            flag = {
-                "nargs": field.longest if field.longest == field.shortest else "*",
-                "type": field.items.kind,
-            }
-        parser.add_argument(f"--{name.replace('_', '-')}", help=about, **flag)
 
 
 def _summary(options: argparse.Namespace) -> int:
@@ -189,19 +172,14 @@ def _train(options: argparse.Namespace) -> int:
     if options.recipe not in RECIPES:
         raise ValueError(f"recipe is {options.recipe!r}; it may be {', '.join(RECIPES)}")
     base = RECIPES[options.recipe] if options.config is None else _recipe(options.config)
-    changes = _given(options, TrainConfig) | {
-        "augmentation": base.augmentation.to_dict() | _given(options, Augmentation)
+    changes = given(options, TrainConfig) | {
+        "augmentation": base.augmentation.to_dict() | given(options, Augmentation)
     }
     config = TrainConfig.from_dict(base.to_dict() | changes)
     step = first_step(config)
     if step and (lack := shortage(*step)):
         print(f"resnet_lab: by the lab's estimate, {lack}; it goes on", file=sys.stderr)
     return _execute(lambda: run_of_group(RunStore(), config, options.name))
-
-
-def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
-    """The fields of a record that flags were given for."""
-    return {name: value for name in fields_of(cls) if (value := getattr(options, name, None)) is not None}
 
 
 def _recipe(path: Path) -> TrainConfig:
