@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 import torch
+from resnet_lab.experiments.why import lesions_of
 
 from resnet_lab.data import Augmentation, load_dataset
-from resnet_lab.experiments.why import lesions_of
 from resnet_lab.models import ModelSpec, create_model
 from resnet_lab.models.classifier import EvalTransform
 from resnet_lab.runs import execute, load_run_model, mistakes

@@ -33,7 +33,10 @@ PAGES = {  # file name → title, icon, the one line under the title
 # Page → names in its links of before, which other pages used too, and those of today. A name in a link is the key
 # of its widget, and a session keeps its value when the page is left: with one name for two things, the second page
 # would find the first one's answer.
-RENAMED = {"Architecture": {"view": "section", "kinds": "only", "source": "code"}}
+RENAMED = {
+    "Architecture": {"view": "section", "kinds": "only", "source": "code"},
+    "Comparison": {"why": "experiment"},
+}
 FREE_TEXT = {"folder", "lesson", "run"}  # names in links whose text is never read as a number
 
 
