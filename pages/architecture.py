@@ -18,7 +18,7 @@ from resnet_lab.ui.architecture.side_by_side import beside_view  # noqa: E402
 from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
 from resnet_lab.ui.common.widgets import one_of  # noqa: E402
 
-VIEWS = ["Layers", "Memory", "Side by side", "Take away", "Published"]
+VIEWS = ["Layers", "Memory", "Side by side", "Export", "Published"]
 
 spec, size = pick_net()
 with st.spinner("Reading the net"):
@@ -41,7 +41,7 @@ elif view == "Memory":
     memory_view(spec, table)
 elif view == "Side by side":
     beside_view(spec, table)
-elif view == "Take away":
+elif view == "Export":
     take_away_view(spec, table)
 else:
     show.beside_published(spec)

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "analysis": {"models", "data"},
     "training": {"models", "data"},
     "runs": {"models", "data", "training"},
-    "experiments": {"models", "data", "figures", "analysis", "training", "runs"},
+    "experiments": {"models", "data", "figures", "attribution", "analysis", "training", "runs"},
     "ui": {
         "experiments",
         "models",
@@ -28,7 +28,10 @@ MAY_IMPORT = {
         "runs",
     },
 }
-RECORDS = "resnet_lab.training.events"  # classes without torch, which figures draw as they are
+RECORDS = (
+    "resnet_lab.training.events",
+    "resnet_lab.attribution.records",
+)  # without torch; figures draw them as they are
 MODULES = sorted(ROOT.glob("resnet_lab/**/*.py"))
 
 

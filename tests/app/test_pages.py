@@ -44,7 +44,7 @@ def test_training_page_shows_a_finished_run(open_page, finished):
     text = words(at)
     assert "resnet20 on shapes" in text
     assert "140 training and 20 validation images" in text
-    assert any(b.label == "Ask it about an image" for b in at.button)
+    assert any(b.label == "Try it on an image" for b in at.button)
     assert not any(b.label == "Stop" for b in at.button)
 
 
