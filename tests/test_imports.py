@@ -1,4 +1,4 @@
-"""DESIGN.md: imports point one way, and only pages and ui know streamlit."""
+"""docs/architecture.md: imports point one way, and only pages and ui know streamlit."""
 
 import ast
 from pathlib import Path

@@ -56,10 +56,10 @@ def wait_for_random_moment(run, child, chance, at_start):
 
 def test_twenty_kills_leave_the_curve_of_an_undisturbed_run(store, tiny):
     config = tiny.replace(variant=SMALL, deterministic=True, epochs=250, train_limit=60, checkpoint_minutes=0.05)
-    preserve_state, killed = store.create(config), store.create(config)
-    first = train(preserve_state)
+    undisturbed, killed = store.create(config), store.create(config)
+    first = train(undisturbed)
     first.join()
-    assert preserve_state.status.state == "completed", preserve_state.status.message
+    assert undisturbed.status.state == "completed", undisturbed.status.message
 
     chance, steps = random.Random(), []
     for kill in range(KILLS):
@@ -74,8 +74,8 @@ def test_twenty_kills_leave_the_curve_of_an_undisturbed_run(store, tiny):
     last = train(killed)
     last.join()
     assert killed.status.state == "completed", killed.status.message
-    assert whole_curve(killed) == whole_curve(preserve_state)
-    states = [torch.load(run.path / "last.pt", weights_only=True)["model"] for run in (preserve_state, killed)]
+    assert whole_curve(killed) == whole_curve(undisturbed)
+    states = [torch.load(run.path / "last.pt", weights_only=True)["model"] for run in (undisturbed, killed)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 

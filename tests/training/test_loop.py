@@ -50,7 +50,7 @@ def test_a_run_tells_everything(tiny):
     assert len(events.of(Checkpoint)) == 2
     test = events.of(TestEvent)
     assert len(test) == 1
-    assert test[0].samples == 2000
+    assert test[0].samples == 400
     assert (result.outcome, result.step, result.test_accuracy) == ("completed", 16, test[0].accuracy)
 
 

@@ -77,7 +77,7 @@ def memory(monkeypatch):
 
 def test_out_of_memory_is_survived_and_told(tiny, memory):
     config = tiny.replace(variant=NO_NORM, epochs=2, lr=0.01)
-    preserve_state = run(config)[1]
+    undisturbed = run(config)[1]
     device = memory(room=5)
     result, events = run(config)
     assert (result.outcome, result.step) == ("completed", 16)
@@ -86,7 +86,7 @@ def test_out_of_memory_is_survived_and_told(tiny, memory):
     assert "micro-batches of up to 4, and BN sees those" in told[-1].text
     assert device.seen[:3] == [16, 8, 4]
     assert set(device.seen[2:]) == {4}  # it stays at that size
-    for expected, got in zip(steps(preserve_state), steps(events), strict=True):
+    for expected, got in zip(steps(undisturbed), steps(events), strict=True):
         assert got == pytest.approx(expected, rel=1e-3)  # the same steps as with enough memory
 
 
@@ -192,7 +192,7 @@ def test_a_gpu_whose_memory_is_full_is_survived_and_told(tiny):
     """A real error: the second time, this process may take three quarters of what the first run took."""
     config = tiny.replace(train_limit=1280, batch_size=1024, epochs=3, device="cuda")
     torch.cuda.reset_peak_memory_stats()
-    preserve_state = run(config)[1]
+    undisturbed = run(config)[1]
     whole = torch.cuda.max_memory_allocated() / torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(0.75 * whole)
@@ -204,4 +204,4 @@ def test_a_gpu_whose_memory_is_full_is_survived_and_told(tiny):
     assert told
     assert told[-1].micro_batch in (128, 256, 512)
     assert (result.outcome, result.step) == ("completed", 3)
-    assert len(steps(events)) == len(steps(preserve_state))
+    assert len(steps(events)) == len(steps(undisturbed))

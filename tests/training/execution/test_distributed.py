@@ -151,9 +151,9 @@ def test_torchrun_starts_it_again_from_the_checkpoint(store, tmp_path, config):
     starts = [e.step for e in events if e.kind == "started"]
     assert len(starts) == 2
     assert starts[1] > 0
-    preserve_state = store.create(config.replace(epochs=60), "alone")
-    execute(preserve_state)
-    assert numbers(run)[:20] == pytest.approx(numbers(preserve_state)[:20], rel=1e-3)
+    undisturbed = store.create(config.replace(epochs=60), "alone")
+    execute(undisturbed)
+    assert numbers(run)[:20] == pytest.approx(numbers(undisturbed)[:20], rel=1e-3)
 
 
 def kill_one(store, process):
