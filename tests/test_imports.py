@@ -41,6 +41,7 @@ MAY_IMPORT = {
 RECORDS = (
     "resnet_lab.training.events",
     "resnet_lab.analysis.records",
+    "resnet_lab.attribution.records",
 )  # without torch; figures draw them as they are
 MODULES = sorted(ROOT.glob("resnet_lab/**/*.py"))
 

@@ -15,7 +15,7 @@ from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import duration, escape_markdown, facts, percent
 from resnet_lab.ui.common.runs import attempt, badge, curve, is_dark
 from resnet_lab.ui.common.shared import choose_run
-from resnet_lab.ui.training.errors import mistakes_view
+from resnet_lab.ui.training.errors import errors_view
 from resnet_lab.ui.training.recipe import fill_form
 
 REFRESH = 1.0  # seconds
@@ -34,7 +34,7 @@ def run_view(run: Run) -> None:
     with body:
         st.fragment(_live, run_every=REFRESH if active else None)(run, look, active)
     if not active and run.best_checkpoint:
-        mistakes_view(run)
+        errors_view(run)
 
 
 @dataclass(frozen=True)
