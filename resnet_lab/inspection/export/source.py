@@ -101,6 +101,7 @@ def _pieces(spec: ModelSpec) -> list[Any]:
     shortcuts = {shape.shortcut for shape in spec.block_shapes()}
     wanted = {
         blocks.group_norm: spec.norm == "group",
+        blocks.deep_stem: spec.stem == "deep",
         block.__base__: spec.preactivation,
         block: True,
         blocks.projection: "projection" in shortcuts,
@@ -170,15 +171,19 @@ def _net(spec: ModelSpec, table: LayerTable) -> str:
 
 def _settings(spec: ModelSpec) -> tuple[str, str]:
     """What all blocks, and all projections, are told besides their sizes."""
-    bias = ["bias=True"] * spec.conv_bias
-    norm = [f"norm={NORMS[spec.norm]}"] * (spec.norm != "batch")
+    norm_and_bias = _norm_and_bias(spec)
     block = [f"groups={spec.groups}"] * (spec.groups > 1) + [f"kernels={spec.block}"] * (
         spec.block not in KERNELS
     )
-    block += [*norm, *bias, *["plain=True"] * spec.is_plain]
-    project = [*(["norm=None"] if spec.preactivation else norm), *bias]
+    block += [*norm_and_bias, *["plain=True"] * spec.is_plain]
+    project = ["norm=None", *["bias=True"] * spec.conv_bias] if spec.preactivation else norm_and_bias
     projects = any(shape.shortcut == "projection" for shape in spec.block_shapes())
     return ", ".join(block), ", ".join(project) if projects else ""
+
+
+def _norm_and_bias(spec: ModelSpec) -> list[str]:
+    norm = [f"norm={NORMS[spec.norm]}"] * (spec.norm != "batch")
+    return norm + ["bias=True"] * spec.conv_bias
 
 
 def _call(spec: ModelSpec, shape: BlockShape, block: str, project: str) -> str:
@@ -210,11 +215,7 @@ def _stem(spec: ModelSpec, table: LayerTable) -> tuple[list[str], list[str]]:
     if spec.stem == "cifar":
         conv = f"nn.Conv2d(3, {width}, 3, padding=1{bias})"
     if spec.stem == "deep":
-        half = max(width // 2, 1)
-        three = (f"3, {half}, 3, stride=2", f"{half}, {half}, 3", f"{half}, {width}, 3")
-        between = f"\n    {norm}({half}),\n    nn.ReLU(),\n    "
-        convs = between.join(f"nn.Conv2d({sizes}, padding=1{bias})," for sizes in three)
-        conv = f"nn.Sequential(\n    {convs}\n)"
+        conv = f"deep_stem({', '.join([str(width), *_norm_and_bias(spec)])})"
     layers, x = [f"self.conv1 = {conv}"], "self.conv1(x)"
     if not spec.preactivation and spec.stem != "tutorial":  # the first pre-activation block brings them
         layers += [f"self.bn1 = {norm}({width})", "self.relu = nn.ReLU()"]
