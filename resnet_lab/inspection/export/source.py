@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from itertools import compress, groupby, takewhile
-from typing import Any
 
 from resnet_lab.inspection.export.source_feed import feed, fill
 from resnet_lab.inspection.table.layer_table import layer_table
@@ -87,28 +87,37 @@ def standalone_source(
         ValueError: for an input size that the net cannot take.
     """
     table = layer_table(spec, input_size)
-    pieces = _pieces(spec)
-    header = _header(spec, table, blocks.PadShortcut in pieces or bool(net and net.transform.scales))
-    own = [inspect.getsource(piece).rstrip() for piece in pieces]
-    return (
-        "\n\n\n".join(["\n\n".join([header, *([feed(net)] if net else [])]), *own, _net(spec, table)]) + "\n"
-    )
+    names = _names(spec)
+    header = _header(spec, table, "PadShortcut" in names or bool(net and net.transform.scales))
+    if net is not None:
+        header += f"\n\n{feed(net)}"
+    own = _own_code()
+    pieces = [header, *(own[name] for name in names), _net(spec, table)]
+    return "\n\n\n".join(pieces) + "\n"
 
 
-def _pieces(spec: ModelSpec) -> list[Any]:
-    """The classes and functions of models/blocks.py that the net is made of."""
-    block = block_class(spec)
+def _own_code() -> dict[str, str]:
+    """The classes and functions of models/blocks.py by name, as they stand there."""
+    text = inspect.getsource(blocks)  # by name, as the lines of a file that is edited meanwhile are others
+    lines, kinds = text.splitlines(), ast.ClassDef | ast.FunctionDef
+    nodes = [node for node in ast.parse(text).body if isinstance(node, kinds)]
+    return {node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes}
+
+
+def _names(spec: ModelSpec) -> list[str]:
+    """What of models/blocks.py the net is made of."""
+    block = block_class(spec).__name__
     shortcuts = {shape.shortcut for shape in spec.block_shapes()}
     wanted = {
-        blocks.group_norm: spec.norm == "group",
-        blocks.deep_stem: spec.stem == "deep",
-        block.__base__: spec.preactivation,
+        "group_norm": spec.norm == "group",
+        "deep_stem": spec.stem == "deep",
+        block.removeprefix("PreAct"): True,
         block: True,
-        blocks.projection: "projection" in shortcuts,
-        blocks.PadShortcut: "pad" in shortcuts,
-        blocks.initialize: True,
+        "projection": "projection" in shortcuts,
+        "PadShortcut": "pad" in shortcuts,
+        "initialize": True,
     }
-    return [piece for piece, is_wanted in wanted.items() if is_wanted]
+    return list(compress(wanted, wanted.values()))
 
 
 def _header(spec: ModelSpec, table: LayerTable, functional: bool) -> str:
