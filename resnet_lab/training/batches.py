@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.data import Dataset, augment, normalize
-from resnet_lab.data.augment import Draws
+from resnet_lab.data.transforms import Draws
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.execution.distributed import ALONE, World
 from resnet_lab.training.result import TrainingError

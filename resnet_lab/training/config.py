@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, model_validator
 
 from resnet_lab.data import DATASETS, Augmentation
-from resnet_lab.data.datasets import MAX_SIZE, MIN_SIZE
+from resnet_lab.data.datasets import MAX_SIZE, MIN_SIZE, current_name
 from resnet_lab.models.spec import ModelSpec
 from resnet_lab.models.variants import get_spec
 from resnet_lab.schema import Record, about, nested, record
@@ -30,11 +30,13 @@ def _known_variant(value: Any) -> Any:
 
 
 def _known_dataset(value: Any) -> Any:
-    if isinstance(value, str) and value not in DATASETS and not value.startswith("folder:"):
+    if not isinstance(value, str) or value.startswith("folder:"):
+        return value
+    if current_name(value) not in DATASETS:
         raise ValueError(
             f"dataset is {reprlib.repr(value)}; it may be {', '.join(DATASETS)}, or folder:<path>"
         )
-    return value
+    return current_name(value)
 
 
 @record

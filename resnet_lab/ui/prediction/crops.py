@@ -1,0 +1,69 @@
+"""One image tested in three ways: a single crop, ten crops, and several scales."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import streamlit as st
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from resnet_lab.attribution import preserve_state
+from resnet_lab.data.views import pyramid, ten_crops
+from resnet_lab.models.classifier import EvalTransform
+from resnet_lab.ui.common.markdown import escape_markdown, percent
+from resnet_lab.ui.prediction.images import InputImage
+from resnet_lab.ui.prediction.net import Net
+from resnet_lab.ui.prediction.prediction import DIVERGED, likeliest, scope, show_top
+
+SCALES = (224, 256, 384, 480, 640)  # He et al. 2015, Sec. 3.4, of a net that was trained on crops of 224
+
+
+def crops_view(net: Net, image: InputImage) -> None:
+    """Mean probabilities of each way, and what it costs."""
+    side = net.side
+    sides = [round(side * scale / 224) for scale in SCALES]
+    about = {
+        "Single crop": f"the middle, {side} × {side}",
+        "Ten crops": f"corners, middle and their mirror images, {side} × {side}",
+        "Five scales": f"the whole image (up to 4 : 1), short side {', '.join(map(str, sides[:-1]))} and {sides[-1]}",
+    }
+    for column, (title, how) in zip(st.columns(3, gap="medium"), about.items(), strict=True):
+        with column:
+            found, seconds = _predicted(net.key, image.key, title, net, image)
+            if not np.isfinite(found).all():
+                st.error(DIVERGED)
+                return
+            top = likeliest(found)
+            st.markdown(f"**{title}**: {escape_markdown(net.classes[top[0]])}, {percent(found[top[0]])}")
+            show_top(net, found, top, narrow=True)
+            st.caption(f"{how[0].upper()}{how[1:]}. {1000 * seconds:,.0f} ms.")
+    known = f" It shows {escape_markdown(image.truth)}." if image.truth else ""
+    st.caption(
+        "Probabilities are averaged over the crops or scales. Nets that were trained on one size lose at sizes far "
+        f"from it, and small images gain nothing by being enlarged.{known}{scope(net, image)}"
+    )
+
+
+def views(net: Net, image: InputImage, way: str) -> list[Tensor]:
+    """Batches uint8 (N, 3, H, W) of the image, cut or scaled in one of the ways."""
+    if way == "Single crop":
+        return [image.pixels[None]]
+    if way == "Ten crops":
+        return [ten_crops(image.whole, net.side, max(net.image_size, round(net.side * 256 / 224)))]
+    return pyramid(image.whole, [round(net.side * scale / 224) for scale in SCALES])
+
+
+@st.cache_data(max_entries=100, scope="session", show_spinner="Running the net …")
+def _predicted(
+    net_key: str, image_key: str, way: str, _net: Net, _image: InputImage
+) -> tuple[NDArray[np.float32], float]:
+    """Mean probabilities (classes,), and the seconds that they took."""
+    as_it_comes = _net.replace(transform=EvalTransform())  # the ways here stand in for the net's own
+    with preserve_state(_net.model):
+        began = time.perf_counter()
+        found = [as_it_comes.predict(batch) for batch in views(_net, _image, way)]
+        seconds = time.perf_counter() - began
+    return torch.cat(found).mean(0).numpy(), seconds
