@@ -28,9 +28,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "requirements-dev.txt"):
         shutil.copy(ROOT / name, folder)
-    shutil.copytree(
-        ROOT / "resnet_lab", folder / "resnet_lab", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "resnet_lab", folder / "resnet_lab", ignore=shutil.ignore_patterns("__pycache__"))
     build = ("wheel", ".", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist")
     run(sys.executable, "-m", "pip", *build, cwd=folder)
     return next((folder / "dist").glob("*.whl"))
