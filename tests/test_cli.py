@@ -147,7 +147,7 @@ def test_train_evaluate_predict(store, tmp_path, capsys):
 
     assert main(["evaluate", run.id, "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert f"accuracy {run.status.test_accuracy:.2%} on 2,000 images (best weights, of step 8)" in said
+    assert f"accuracy {run.status.test_accuracy:.2%} on 400 images (best weights, of step 8)" in said
     assert main(["evaluate", run.id, "--device", "cpu", "--weights", "last"]) == 0
     assert "(last weights, of step 8)" in capsys.readouterr().out
 

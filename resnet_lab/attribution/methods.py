@@ -96,7 +96,7 @@ def class_maps(
 
 @contextmanager
 def _lent(model: nn.Module, images: Tensor, on_pass: OnPass | None) -> Iterator[Tensor]:
-    """The model, preserve_state, and images that can enter a backward pass."""
+    """The model, its state preserved, and images that can enter a backward pass."""
     if images.ndim != 4 or not images.is_floating_point() or not images.numel():
         raise ValueError(
             f"images are {images.dtype} {tuple(images.shape)}; they must be float (N, 3, H, W), none of these 0"

@@ -12,8 +12,8 @@ from typing import TextIO
 from resnet_lab.training.events import (
     EpochEvent,
     Event,
-    MicroBatchReduced,
     ModeChosen,
+    Notice,
     Preparing,
     Started,
     StepEvent,
@@ -69,7 +69,7 @@ class Progress:
                 self._keep(
                     f"{event.device}, {event.precision}, {event.params:,} parameters, {self.total:,} steps"
                 )
-            case MicroBatchReduced() | ModeChosen():
+            case Notice() | ModeChosen():
                 self._keep(f"step {event.step + 1:,}: {event.text}")
             case StepEvent():
                 done = round(20 * event.step / self.total)

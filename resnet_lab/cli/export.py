@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     """A trained run comes with its weights; of a variant or a spec the weights are freshly drawn."""
-    from resnet_lab.inspection.export.menu import EXPORTS
+    from resnet_lab.inspection.export.formats import EXPORTS
     from resnet_lab.runs import RunStore, load_run_model
     from resnet_lab.runs.files import write_atomically
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from resnet_lab.lazy import on_demand
 
 if TYPE_CHECKING:
-    from resnet_lab.inspection.diagram.drawing import View, diagram_svg
+    from resnet_lab.inspection.diagram.drawing import Selection, diagram_svg
     from resnet_lab.inspection.diagram.svg import Ink
     from resnet_lab.inspection.table.comparison import by_stage, neighbours, twin_of
     from resnet_lab.inspection.table.layer_table import layer_table
@@ -19,7 +19,7 @@ __all__ = [
     "LayerRow",
     "LayerTable",
     "Published",
-    "View",
+    "Selection",
     "by_stage",
     "diagram_svg",
     "layer_table",

@@ -225,7 +225,7 @@ class Classifier(Record):
 
 
 def imagenet_classifier(variant: str, tag: str = "DEFAULT") -> Classifier:
-    """One of torchvision's nine variants with its weights, fed as their preset does.
+    """A variant with torchvision's weights, fed as their preset does.
 
     Raises:
         WeightsError: as `imagenet_weights`.

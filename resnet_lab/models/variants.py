@@ -10,10 +10,6 @@ from resnet_lab.models.spec import ModelSpec
 BASIC, BOTTLENECK = (3, 3), (1, 3, 1)
 
 
-def _imagenet(name: str, block: tuple[int, ...], blocks: tuple[int, ...], **fields: Any) -> ModelSpec:
-    return ModelSpec(name, block, blocks, **fields)
-
-
 def _cifar(name: str, layers: int, **fields: Any) -> ModelSpec:
     """He et al. 2015, Sec. 4.2: 6n + 2 layers (9n + 2 with Bottlenecks), 16-32-64 planes, 3×3 stem."""
     fields = {"shortcut": "pad", "block": BASIC, **fields}
@@ -23,19 +19,21 @@ def _cifar(name: str, layers: int, **fields: Any) -> ModelSpec:
 
 _TUTORIAL_PROJECTIONS = ((), (3,), (3, 4, 5), (1, 2))  # beyond the first block of each stage
 
-_ALL = [
-    _imagenet("resnet18", BASIC, (2, 2, 2, 2)),
-    _imagenet("resnet34", BASIC, (3, 4, 6, 3)),
-    _imagenet("resnet50", BOTTLENECK, (3, 4, 6, 3)),
-    _imagenet("resnet101", BOTTLENECK, (3, 4, 23, 3)),
-    _imagenet("resnet152", BOTTLENECK, (3, 8, 36, 3)),
-    _imagenet("resnext50_32x4d", BOTTLENECK, (3, 4, 6, 3), groups=32, width_per_group=4),
-    _imagenet("resnext101_32x8d", BOTTLENECK, (3, 4, 23, 3), groups=32, width_per_group=8),
-    _imagenet("wide_resnet50_2", BOTTLENECK, (3, 4, 6, 3), width_per_group=128),
-    _imagenet("wide_resnet101_2", BOTTLENECK, (3, 4, 23, 3), width_per_group=128),
-    _imagenet("plain18", BASIC, (2, 2, 2, 2), shortcut="none"),
-    _imagenet("plain34", BASIC, (3, 4, 6, 3), shortcut="none"),
-    _imagenet("plain50", BOTTLENECK, (3, 4, 6, 3), shortcut="none"),
+_TORCHVISION = [  # which has ImageNet weights for them
+    ModelSpec("resnet18", BASIC, (2, 2, 2, 2)),
+    ModelSpec("resnet34", BASIC, (3, 4, 6, 3)),
+    ModelSpec("resnet50", BOTTLENECK, (3, 4, 6, 3)),
+    ModelSpec("resnet101", BOTTLENECK, (3, 4, 23, 3)),
+    ModelSpec("resnet152", BOTTLENECK, (3, 8, 36, 3)),
+    ModelSpec("resnext50_32x4d", BOTTLENECK, (3, 4, 6, 3), groups=32, width_per_group=4),
+    ModelSpec("resnext101_32x8d", BOTTLENECK, (3, 4, 23, 3), groups=32, width_per_group=8),
+    ModelSpec("wide_resnet50_2", BOTTLENECK, (3, 4, 6, 3), width_per_group=128),
+    ModelSpec("wide_resnet101_2", BOTTLENECK, (3, 4, 23, 3), width_per_group=128),
+]
+_OTHERS = [
+    ModelSpec("plain18", BASIC, (2, 2, 2, 2), shortcut="none"),
+    ModelSpec("plain34", BASIC, (3, 4, 6, 3), shortcut="none"),
+    ModelSpec("plain50", BOTTLENECK, (3, 4, 6, 3), shortcut="none"),
     *[_cifar(f"resnet{layers}", layers) for layers in (20, 32, 44, 56, 110, 1202)],
     *[_cifar(f"plain{layers}", layers, shortcut="none") for layers in (20, 32, 44, 56, 110)],
     *[_cifar(f"preact_resnet{layers}", layers, preactivation=True) for layers in (20, 56, 110)],
@@ -44,7 +42,8 @@ _ALL = [
               extra_projections=_TUTORIAL_PROJECTIONS),
 ]  # fmt: skip
 
-VARIANTS: dict[str, ModelSpec] = {spec.name: spec for spec in _ALL}
+VARIANTS: dict[str, ModelSpec] = {spec.name: spec for spec in [*_TORCHVISION, *_OTHERS]}
+IMAGENET_WEIGHTS = tuple(spec.name for spec in _TORCHVISION)
 
 
 def get_spec(variant: str | ModelSpec) -> ModelSpec:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("resnet_lab/ui/*.py")])
 VIEWS = {
     "home": [{}, {"lesson": "looking"}],
-    "architecture": [{"section": s} for s in ("Layers", "Memory", "Side by side", "Take away", "Published")]
+    "architecture": [{"section": s} for s in ("Layers", "Memory", "Side by side", "Export", "Published")]
     + [{"build": "true"}],
     "training": [{}, {"dataset": "folder"}],
     "comparison": [{"why": w} for w in ("Curves", "Depth", "Responses", "Lesion", "Surface")],
@@ -137,7 +137,7 @@ def test_the_source_of_a_net_after_the_source_of_pictures(open_page, saved, sour
     saved("resnet20")
     at = open_page("prediction")
     at.segmented_control(key="source").set_value(source).run()
-    go(at, "architecture", section="Take away")
+    go(at, "architecture", section="Export")
     assert not at.code
     at.toggle(key="code").set_value(True).run()
     assert at.code

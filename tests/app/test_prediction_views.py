@@ -20,7 +20,7 @@ from resnet_lab.attribution import METHODS, class_maps, score
 from resnet_lab.attribution.deletion_insertion import fade
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.data.views import ten_crops
-from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.models import VARIANTS, create_model, init_model
 from resnet_lab.runs import load_run_model
 from resnet_lab.ui.prediction import images as pictures_module

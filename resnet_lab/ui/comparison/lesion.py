@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from resnet_lab.analysis.lesions import (
-    BlockPlace,
     Lesion,
     Prepared,
     Series,
@@ -21,6 +20,7 @@ from resnet_lab.analysis.lesions import (
 )
 from resnet_lab.data import load_dataset
 from resnet_lab.figures.lesions import Without, each_figure, paths_figure, random_figure
+from resnet_lab.models.spec import BlockShape
 from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.runs.names import distinct_names
 from resnet_lab.training.execution.device import device_name, pick_device
@@ -44,7 +44,7 @@ class LesionSubject:
     prepared: Prepared
 
     @property
-    def places(self) -> tuple[BlockPlace, ...]:
+    def places(self) -> tuple[BlockShape, ...]:
         return self.prepared.places
 
     @property

@@ -170,7 +170,7 @@ def show_part(part: Part, key: str) -> None:
 
 
 def export(lesson: Lesson, expected: str, finding: Finding) -> str:
-    """The lesson with what was predicted and found, as a page that opens without a network."""
+    """The lesson with what was predicted and found, as a page that opens offline."""
     parts: list[Part] = [
         re.sub(r"\*\*", "", lesson.setting),
         Heading("Prediction"),

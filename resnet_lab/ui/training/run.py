@@ -24,7 +24,7 @@ REFRESH = 1.0  # seconds
 Pairs: TypeAlias = dict[str, tuple[Measure, Measure]]
 PAIRS: Pairs = {
     "Loss, accuracy": ("loss", "accuracy"),
-    "Rate, gradient": ("lr", "grad_norm"),
+    "Learning rate, gradient norm": ("lr", "grad_norm"),
 }
 AXES: dict[Axis, str] = {"epoch": "Epoch", "step": "Step", "seconds": "Time"}
 
@@ -53,10 +53,10 @@ def curve_controls(page: str, pairs: Pairs = PAIRS) -> Look:
     """Asks how curves are to be drawn, and which of the `pairs`; each `page` remembers its own answers."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pair = st.segmented_control(
-            "Curves of", list(pairs), default=next(iter(pairs)), key=f"{page}.pair", persist_state="session"
+            "Show", list(pairs), default=next(iter(pairs)), key=f"{page}.pair", persist_state="session"
         )
         axis = st.segmented_control(
-            "Curves over",
+            "x-axis",
             list(AXES),
             default="epoch",
             format_func=AXES.__getitem__,
@@ -91,7 +91,7 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
     st.caption(
         "Thin: training batches, augmented. Thick: the validation images, once an epoch. Drag to zoom."
         if look.pair == PAIRS["Loss, accuracy"]
-        else "The rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
+        else "The learning rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
     )
     _conditions(records)
 
@@ -120,7 +120,7 @@ def _buttons(run: Run, status: RunStatus) -> None:
             attempt(partial(manager.resume, run.id, steps=1))
     with st.popover("More", icon=":material/more_horiz:"):
         _more(run)
-    if run.best_checkpoint and st.button("Ask it about an image", icon=":material/image_search:"):
+    if run.best_checkpoint and st.button("Try it on an image", icon=":material/image_search:"):
         st.switch_page(navigation.page_path("prediction"), query_params={"run": run.id})
 
 
@@ -139,7 +139,7 @@ def _more(run: Run) -> None:
     ):  # fmt: skip
         attempt(lambda: choose_run(manager.submit(run.config)))
     if st.button(
-        "Take its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
+        "Use its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
     ):  # fmt: skip
         fill_form(run.config)
         st.rerun()
@@ -195,7 +195,7 @@ def _conditions(records: Curve) -> None:
         best = max(records.epochs, key=lambda epoch: epoch.accuracy, default=None)
         is_best = best is not None and best.step == records.test.step
         st.caption(f"Tested: {'best weights' if is_best else 'weights'}, of step {records.test.step:,}")
-    for choice in records.chosen:
-        st.caption(f":material/speed: Step {choice.step + 1:,}: {escape_markdown(choice.text)}")
-    for change in records.adjusted:
-        st.caption(f":material/info: Step {change.step + 1:,}: {escape_markdown(change.text)}")
+    for mode in records.modes:
+        st.caption(f":material/speed: Step {mode.step + 1:,}: {escape_markdown(mode.text)}")
+    for notice in records.notices:
+        st.caption(f":material/info: Step {notice.step + 1:,}: {escape_markdown(notice.text)}")
