@@ -15,7 +15,16 @@ MAY_IMPORT = {
     "analysis": {"models", "data"},
     "training": {"models", "data"},
     "runs": {"models", "data", "training"},
-    "experiments": {"models", "data", "figures", "analysis", "training", "runs"},
+    "experiments": {
+        "models",
+        "data",
+        "figures",
+        "inspection",
+        "attribution",
+        "analysis",
+        "training",
+        "runs",
+    },
     "cli": {"experiments", "models", "data", "figures", "inspection", "analysis", "training", "runs"},
     "ui": {
         "experiments",
@@ -29,7 +38,11 @@ MAY_IMPORT = {
         "runs",
     },
 }
-RECORDS = "resnet_lab.training.events"  # classes without torch, which figures draw as they are
+RECORDS = (
+    "resnet_lab.training.events",
+    "resnet_lab.analysis.records",
+    "resnet_lab.attribution.records",
+)  # without torch; figures draw them as they are
 COMMON = {"__version__", "schema", "lazy"}
 MODULES = sorted(ROOT.glob("resnet_lab/**/*.py"))
 
@@ -52,6 +65,13 @@ def test_imports_point_one_way(path):
     if part in MAY_IMPORT:
         known = {name for name in names if name.startswith("resnet_lab.") and not name.startswith(RECORDS)}
         assert {name.split(".")[1] for name in known} - {part, *COMMON} <= MAY_IMPORT[part]
+
+
+@pytest.mark.parametrize("module", RECORDS)
+def test_records_need_no_torch(module):
+    names = set(imported(ROOT / f"{module.replace('.', '/')}.py"))
+    assert not any(name.split(".")[0] == "torch" for name in names)
+    assert all(name.startswith("resnet_lab.schema") for name in names if name.startswith("resnet_lab"))
 
 
 def test_the_rule_covers_every_package():

@@ -11,6 +11,7 @@ from math import comb
 import torch
 from torch import Tensor, nn
 
+from resnet_lab.analysis.records import Lesion
 from resnet_lab.models import ResNet
 from resnet_lab.models.blocks import Block, PadShortcut
 from resnet_lab.models.spec import BlockShape
@@ -18,15 +19,6 @@ from resnet_lab.models.spec import BlockShape
 CPU_PIXELS = 50 * 32 * 32  # that pass at once: 250 images no longer fit the caches, and take twice as long
 GPU_PIXELS = 500 * 32 * 32
 BUDGET = 2**28  # bytes of kept block inputs
-
-
-@dataclass(frozen=True)
-class Lesion:
-    """Accuracy (0 to 1) of a net without the blocks `removed`, over `samples` images."""
-
-    removed: tuple[str, ...]
-    accuracy: float
-    samples: int
 
 
 class Removed(nn.Module):
@@ -112,7 +104,7 @@ def _at_once(images: Tensor) -> int:
 
 
 class Prepared:
-    """A net and the images, float (N, 3, H, W), normalised, that it is judged by; both on one device.
+    """The net called `name` and the images, float (N, 3, H, W), normalised, that it is judged by; on one device.
 
     What enters a block does not depend on the blocks behind it. So the inputs of every m-th block are kept from one
     pass, and a lesion is computed from the last of them on that lies before it; m is the smallest for which they
@@ -121,7 +113,10 @@ class Prepared:
     """
 
     @torch.no_grad()
-    def __init__(self, model: ResNet, images: Tensor, labels: Tensor, budget: int = BUDGET) -> None:
+    def __init__(
+        self, model: ResNet, images: Tensor, labels: Tensor, budget: int = BUDGET, name: str = ""
+    ) -> None:
+        self.name = name
         self.net = _working_copy(model)
         self.places = tuple(self.net.spec.block_shapes())
         self.labels = labels
@@ -129,7 +124,7 @@ class Prepared:
         self._blocks: list[nn.Module] = [block for _, block in _chain(self.net)]
         self._kept_at = self._choose(images[:1], budget // len(images))
         self._kept = [self._inputs(x, self._kept_at) for x in self._images]
-        self.whole = self.accuracy()
+        self.whole = self.without(())
 
     @torch.no_grad()
     def logits(self, removed: Collection[str] = (), swapped: Sequence[tuple[str, str]] = ()) -> Tensor:
@@ -153,6 +148,12 @@ class Prepared:
     def accuracy(self, removed: Collection[str] = (), swapped: Sequence[tuple[str, str]] = ()) -> float:
         """Part of the images that this net names rightly, 0 to 1; raises as `logits` does."""
         return _right(self.logits(removed, swapped), self.labels)
+
+    def without(self, removed: tuple[str, ...]) -> Lesion:
+        """What is left without the blocks `removed`; raises as `logits` does."""
+        changes = any(place.changes_shape for place in self.places if place.name in removed)
+        accuracy, plain = self.accuracy(removed), self.net.spec.is_plain
+        return Lesion(self.name, plain, removed, accuracy, len(self.labels), changes)
 
     @property
     def kept_bytes(self) -> int:
@@ -178,7 +179,7 @@ class Prepared:
 def remove_each(prepared: Prepared) -> Iterator[Lesion]:
     """The accuracy without each block in turn, from the last block, which is the quickest, to the first."""
     for place in reversed(prepared.places):
-        yield Lesion((place.name,), prepared.accuracy([place.name]), len(prepared.labels))
+        yield prepared.without((place.name,))
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,13 @@ def remove_random(prepared: Prepared, series: Series) -> Iterator[Lesion]:
         ValueError: the net has fewer blocks than are to be removed.
     """
     for removed in series.sets([place.name for place in prepared.places]):
-        yield Lesion(removed, prepared.accuracy(removed), len(prepared.labels))
+        yield prepared.without(removed)
+
+
+def coarse_first(n: int) -> tuple[int, ...]:
+    """1 to n, first every 2^i-th of them, then those between, so that a line shows its course early."""
+    steps = [2**i for i in reversed(range(max(1, (n - 1).bit_length() - 1)))]
+    return tuple(dict.fromkeys(count for step in steps for count in range(1, n + 1, step)))
 
 
 def path_lengths(count: int) -> list[int]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from resnet_lab.schema import fields_of
 
+BEFORE = {"images": ["--pictures"]}  # what flags were called, which still goes
+
 
 def add_fields(parser: Any, cls: type, *without: str) -> None:
     """A flag for each field of a record, read as its kind; whether it may be is for the record to check."""
@@ -22,7 +24,8 @@ def add_fields(parser: Any, cls: type, *without: str) -> None:
                 "nargs": field.longest if field.longest == field.shortest else "*",
                 "type": field.items.kind,
             }
-        parser.add_argument(f"--{name.replace('_', '-')}", help=about, **flag)
+        names = [f"--{name.replace('_', '-')}", *BEFORE.get(name, ())]
+        parser.add_argument(*names, dest=name, help=about, **flag)
 
 
 def given(options: argparse.Namespace, cls: type) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from resnet_lab.analysis.lesions import (
     Series,
     _batches,
     accuracy,
+    coarse_first,
     lesioned,
     path_lengths,
     remove_each,
@@ -135,6 +136,25 @@ def test_each_block_in_turn_from_the_last_to_the_first():
             right = lesioned(model, lesion.removed)(X).argmax(1) == Y
         assert lesion.accuracy == right.sum().item() / 40
         assert lesion.samples == 40
+
+
+def test_a_lesion_tells_of_what_net_it_is_and_whether_the_shape_changed():
+    prepared = Prepared(trained(cifar_net(14, "plain")), X, Y, name="mine")
+    assert (prepared.whole.net, prepared.whole.plain, prepared.whole.removed) == ("mine", True, ())
+    changing = {place.name for place in prepared.places if place.changes_shape}
+    assert (
+        {r.removed[0] for r in remove_each(prepared) if r.changes_shape}
+        == changing
+        == {"layer2.0", "layer3.0"}
+    )
+    assert prepared.without(("layer1.0", "layer2.0")).changes_shape
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 9, 27, 54])
+def test_numbers_of_blocks_come_coarse_first(n):
+    counts = coarse_first(n)
+    assert sorted(counts) == list(range(1, n + 1))
+    assert max(counts[: min(4, n)]) >= n / 2
 
 
 def test_the_tutorial_stem_has_no_relu_so_the_block_behind_it_keeps_its_own():

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from resnet_lab.data import Augmentation, load_dataset
-from resnet_lab.experiments.why import lesions_of
+from resnet_lab.experiments import errors
+from resnet_lab.experiments.lesion import LESION, LesionSettings
 from resnet_lab.models import ModelSpec, create_model
 from resnet_lab.models.classifier import EvalTransform
-from resnet_lab.runs import execute, load_run_model, mistakes
-from resnet_lab.runs.mistakes import answer_test_set
+from resnet_lab.runs import execute, load_run_model
 from resnet_lab.training import evaluate, fit, loop
 from resnet_lab.training.checkpoint import BestWeights
 from resnet_lab.training.events import Checkpoint, EpochEvent, Notice, StepEvent, TestEvent
@@ -35,7 +35,7 @@ def best_in_the_middle(monkeypatch):
     def few(*args, **options):
         return load_dataset(*args, **options | ({"limit": FEW} if options["split"] == "test" else {}))
 
-    for module in (loop, mistakes):
+    for module in (loop, errors):
         monkeypatch.setattr(module, "load_dataset", few)
 
     def validate(self):
@@ -167,11 +167,11 @@ def test_the_runs_own_test_is_what_everybody_says_later(run):
     net = load_run_model(run)
     assert (net.weights, net.transform.crop) == ("best weights, of step 10", 20)
     assert evaluated(net) == told
-    found = answer_test_set(run)
+    found = errors.measure(run)
     assert found.right / len(found) == told
     assert found.weights == net.weights
-    whole = lesions_of(run, len(found)).whole  # in another memory format
-    assert whole == pytest.approx(100 * told, abs=0.4)
+    [net] = LESION.of_runs([run], LesionSettings(len(found)))
+    assert net.whole.accuracy == pytest.approx(told, abs=0.004)  # in another memory format
 
 
 def test_without_its_file_the_best_weights_come_out_of_the_last_checkpoint(run):

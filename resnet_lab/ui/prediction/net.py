@@ -12,9 +12,12 @@ from typing import Any
 
 import streamlit as st
 import torch
+from PIL import Image
 
 from resnet_lab.attribution import preserve_state
 from resnet_lab.data import DATASETS
+from resnet_lab.data.preprocess import middle_square
+from resnet_lab.figures.overlay import Box
 from resnet_lab.inspection.export.source_feed import read_source
 from resnet_lab.models import VARIANTS, ModelSpec, WeightsError
 from resnet_lab.models.classifier import Classifier, imagenet_classifier
@@ -42,6 +45,10 @@ class Net(Classifier):
     def of(cls, classifier: Classifier, key: str, title: str) -> Net:
         """With an output for each class, so that each can be explained."""
         return cls(**vars(classifier.per_class()), key=key, title=title)
+
+    def box(self, image: Image.Image) -> Box:
+        """The part of an image that `prepare` shows the net."""
+        return middle_square(*image.size, self.side / self.image_size)
 
     def apart(self) -> Net:
         """With a copy of the model, for work that would keep others waiting for it."""
@@ -78,7 +85,7 @@ def other_net(net: Net) -> Net | None:
         return None
     options = partners(net, runs)
     chosen = st.selectbox(
-        "Beside it", options, format_func=_titles(options, runs).__getitem__, key="prediction.other"
+        "Compare with", options, format_func=_titles(options, runs).__getitem__, key="prediction.other"
     )
     try:
         return run_net(runs[chosen])
