@@ -142,7 +142,7 @@ def test_resume_refuses_another_net(tiny):
         ({"lr": 0.01}, r"lr 0.05 \(here 0.01\)"),
         ({"batch_size": 8}, r"batch_size 16 \(here 8\)"),
         ({"seed": 3}, r"seed 0 \(here 3\)"),
-        ({"dataset": "shapes_watermark"}, r'dataset "shapes" \(here "shapes_shortcut"\)'),
+        ({"dataset": "shapes_watermark"}, r'dataset "shapes" \(here "shapes_watermark"\)'),
         ({"train_limit": 150}, r"train_limit 160 \(here 150\)"),
     ],
 )

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_lab.inspection.table import receptive_field
 from resnet_lab.inspection.table.layer import (
@@ -238,6 +237,8 @@ class _Functions(TorchFunctionMode):
         name, macs = _name(func), 0
         try:
             if name in PRODUCTS:
+                from torch.utils.flop_counter import FlopCounterMode  # here, as it brings triton
+
                 with FlopCounterMode(display=False) as counter:
                     result = func(*args, **kwargs)
                 macs = counter.get_total_flops() // 2
