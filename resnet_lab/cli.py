@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from resnet_lab.cli_compare import add_compare
+from resnet_lab import cli_compare
 from resnet_lab.cli_flags import add_fields, given
 from resnet_lab.data import Augmentation, load_dataset, read_image
 from resnet_lab.inspection import layer_table
@@ -101,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     resume.set_defaults(command=_resume)
 
     _add_questions(commands)
-    add_compare(commands)
+    cli_compare.configure(
+        commands.add_parser("compare", help="residual against plain: race nets, and ask why")
+    )
     return parser
 
 

@@ -21,9 +21,7 @@ from resnet_lab.training.events import EpochEvent, Event, TestEvent
 from resnet_lab.training.round_robin import round_robin
 
 
-def add_compare(commands: argparse._SubParsersAction) -> None:
-    """Adds `compare` and its experiments to the parser."""
-    compare = commands.add_parser("compare", help="residual against plain: race nets, and ask why")
+def configure(compare: argparse.ArgumentParser) -> None:
     asked = compare.add_subparsers(required=True, metavar="experiment")
     for name, experiment in experiments().items():
         parser = asked.add_parser(name, help=experiment.question, description=experiment.note)

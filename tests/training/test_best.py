@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 import torch
-from resnet_lab.experiments.why import lesions_of
 
 from resnet_lab.data import Augmentation, load_dataset
+from resnet_lab.experiments.lesion import LESION, LesionSettings
 from resnet_lab.models import ModelSpec, create_model
 from resnet_lab.models.classifier import EvalTransform
 from resnet_lab.runs import execute, load_run_model, mistakes
@@ -170,8 +170,8 @@ def test_the_runs_own_test_is_what_everybody_says_later(run):
     found = answer_test_set(run)
     assert found.right / len(found) == told
     assert found.weights == net.weights
-    whole = lesions_of(run, len(found)).whole  # in another memory format
-    assert whole == pytest.approx(100 * told, abs=0.4)
+    [net] = LESION.of_runs([run], LesionSettings(len(found)))
+    assert net.whole.accuracy == pytest.approx(told, abs=0.004)  # in another memory format
 
 
 def test_without_its_file_the_best_weights_come_out_of_the_last_checkpoint(run):
