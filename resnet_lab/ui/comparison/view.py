@@ -110,8 +110,10 @@ def _train(groups: list[list[TrainConfig]]) -> None:
             started += navigation.manager().race(group)
     except RunError as error:
         st.error(escape_markdown(str(error)))
-    if started:
         compare_runs(started)
+    else:
+        compare_runs(started)
+        st.rerun()
 
 
 def _live(experiment: Experiment[Any, Any], runs: list[Run], settings: Record) -> None:
