@@ -1,10 +1,12 @@
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from resnet_lab.data import DATASETS
 from resnet_lab.runs import RunStore
 from resnet_lab.training import TrainConfig
 
@@ -14,6 +16,14 @@ def _own_folders(tmp_path, monkeypatch, shapes_cache):
     """No test sees or touches the developer's data and runs; the shapes are drawn once for all."""
     monkeypatch.setenv("RESNET_LAB_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("RESNET_LAB_DATA", str(shapes_cache))
+
+
+@pytest.fixture(autouse=True)
+def _few_test_images(monkeypatch):
+    """A run ends with a test of all the test images, 2,000 of which take longer than most tests."""
+    for name, info in DATASETS.items():
+        if name.startswith("shapes"):
+            monkeypatch.setitem(DATASETS, name, replace(info, test_count=400))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from resnet_lab.data import Dataset, normalize
 from resnet_lab.models import ModelSpec, ResNet, init_model
+from resnet_lab.models.layout import training_format
 
 BATCH = 128
 LINES, POINTS = 4, 32  # straight lines between images, and inputs on each
@@ -21,9 +22,10 @@ def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> dict[str, f
     `images` float (N, 3, H, W), normalised; `labels` int64 (N,). Cross-entropy, mean over the batch, in train mode: BN
     takes the batch's statistics, as in the first step of a run. `model` stays as it is.
     """
-    net = copy.deepcopy(model).requires_grad_(True).train().to(memory_format=torch.channels_last)
+    layout = training_format(model, images.device)  # nearly twice as fast on a CPU, where it can be had
+    net = copy.deepcopy(model).requires_grad_(True).train().to(memory_format=layout)
     net.zero_grad()
-    images = images.contiguous(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
+    images = images.contiguous(memory_format=layout)
     F.cross_entropy(net(images), labels).backward()
     return {
         name: conv.weight.grad.norm().item()  # type: ignore[union-attr, operator]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from resnet_lab.analysis.records import LossPoint
 from resnet_lab.models import ResNet
-from resnet_lab.models.blocks import Block, PreActivationBlock
+from resnet_lab.models.blocks import Block
 
 CHUNK = 125  # images that pass at once: few enough for the caches of a CPU
 TOLERANCE = 0.01  # relative, of a loss in half precision
@@ -168,11 +168,11 @@ def fold_norms(net: ResNet) -> dict[str, Tensor]:
 def _pairs(net: ResNet) -> list[tuple[str, nn.Module, str, str]]:
     """Each convolution with the norm behind it: name of the parent with a dot, the parent, and both names in it."""
     pairs: list[tuple[str, nn.Module, str, str]] = [("", net, "conv1", "bn1")]
+    later = int(net.spec.preactivation)  # the norm behind a convolution is then the next one's
     for name, module in net.named_modules():
-        if isinstance(module, PreActivationBlock):
-            pairs += [(f"{name}.", module, f"conv{i}", f"bn{i + 1}") for i in range(1, module.depth)]
-        elif isinstance(module, Block):
-            pairs += [(f"{name}.", module, f"conv{i}", f"bn{i}") for i in range(1, module.depth + 1)]
+        if isinstance(module, Block):
+            convs = range(1, len(net.spec.block) + 1 - later)
+            pairs += [(f"{name}.", module, f"conv{i}", f"bn{i + later}") for i in convs]
         elif isinstance(module, nn.Sequential):
             children = list(module.named_children())
             pairs += [(f"{name}.", module, a, b) for (a, _), (b, _) in pairwise(children)]

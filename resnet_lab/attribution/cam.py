@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from resnet_lab.attribution.layers import Layer, find_layer, stages_in_words
-
-Combine = Callable[[Tensor, Tensor], Tensor]
-
-
-def grad_cam(features: Tensor, gradients: Tensor) -> Tensor:
-    """Feature maps weighted by their mean gradient and summed (Selvaraju et al. 2017, Eq. 1 and 2).
-
-    Both float (N, C, h, w); returns (N, h, w). The paper's ReLU comes later, so that a map can be shown signed.
-    """
-    return (gradients.mean(dim=(2, 3), keepdim=True) * features).sum(1)
-
-
-def grad_cam_plus_plus(features: Tensor, gradients: Tensor) -> Tensor:
-    """Grad-CAM with weights that count every place of a feature map alike (Chattopadhay et al. 2018, Sec. 3).
-
-    The score is taken as the exponent of the logit, as in the paper, by which its higher derivatives are powers of
-    the first. Shapes as in `grad_cam`.
-    """
-    squares, cubes = gradients**2, gradients**3
-    below = 2 * squares + features.sum(dim=(2, 3), keepdim=True) * cubes
-    shares = torch.where(gradients != 0, squares / torch.where(below != 0, below, 1), 0)
-    weights = (shares * gradients.clamp_min(0)).sum(dim=(2, 3), keepdim=True)
-    return (weights * features).sum(1)
-
-
-def layer_cam(features: Tensor, gradients: Tensor) -> Tensor:
-    """Each place weighted by its own positive gradient, so that early layers keep their detail (Jiang et al. 2021,
-    Sec. III). Shapes as in `grad_cam`.
-    """
-    return (gradients.clamp_min(0) * features).sum(1)
+from resnet_lab.attribution.layers import TargetLayer, find_layer, stages_in_words
+from resnet_lab.attribution.methods import Combine
 
 
 def cams(
-    model: nn.Module, images: Tensor, classes: Tensor | None, layers: Sequence[Layer], combine: Combine
+    model: nn.Module, images: Tensor, classes: Tensor | None, layers: Sequence[TargetLayer], combine: Combine
 ) -> list[Tensor]:
     """The raw maps of each of `layers`: float (N, K, h, w), of the layer's size.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,42 +15,22 @@ BLUR = 8  # the blur's standard deviation is the side divided by this: of an ima
 BATCH = 50  # images at once
 
 
-@dataclass(frozen=True)
-class Fading:
-    """Probability of the class, float32 (N, steps + 1), as 0 to all of an image's pixels are changed.
-
-    `deletion` takes them away, `insertion` brings them in; the most important ones first.
-    """
-
-    deletion: Tensor
-    insertion: Tensor
-
-    @property
-    def deletion_area(self) -> Tensor:
-        """Area under each curve, 0 to 1, (N,): the lower, the better the map. By trapezoids."""
-        return _area(self.deletion)
-
-    @property
-    def insertion_area(self) -> Tensor:
-        """As `deletion_area`: the higher, the better the map."""
-        return _area(self.insertion)
-
-
-def fade(
+def deletion_insertion(
     model: nn.Module,
     images: Tensor,
     maps: Tensor,
     classes: Tensor,
     steps: int = STEPS,
     on_pass: Callable[[], None] = lambda: None,
-) -> Fading:
-    """Deletion and insertion (Petsiuk et al. 2018, RISE, Sec. 4), both 0 to all pixels in `steps` equal parts.
+) -> tuple[Tensor, Tensor]:
+    """Probabilities of the classes as pixels are deleted, and as they are inserted, 0 to all of them in `steps` equal
+    parts, the most important ones first (Petsiuk et al. 2018, RISE, Sec. 4).
 
     `images` float (N, 3, H, W), normalised; `maps` (N, H, W), the larger the more important, equal ones in reading
     order; `classes` int64 (N,); all on one device. Deleted pixels become the data's mean colour (0, normalised);
     inserted ones come into the blurred image, as hard edges on grey would look like things themselves.
     `on_pass` is called before each pass of the net (2 (steps + 1) times for each 50 images); what it raises ends
-    the work. Returns on the CPU.
+    the work. Returns float32 (N, steps + 1) twice, on the CPU.
     """
     sigma = images.shape[-1] / BLUR
     kernel = 2 * round(2 * sigma) + 1
@@ -59,18 +38,15 @@ def fade(
     for x, heat, target in zip(images.split(BATCH), maps.split(BATCH), classes.split(BATCH), strict=True):
         limit = 2 * (min(x.shape[-2:]) // 2) - 1  # a reflected edge is at most as wide as the image
         blurred = gaussian_blur(x, [min(kernel, limit)] * 2, [sigma] * 2)
-        parts.append(
-            (
-                _curve(model, (x, torch.zeros_like(x)), (heat, target), steps, on_pass),
-                _curve(model, (blurred, x), (heat, target), steps, on_pass),
-            )
-        )
-    deletion, insertion = (torch.cat(found).cpu() for found in zip(*parts, strict=True))
-    return Fading(deletion, insertion)
+        deletion = _curves(model, (x, torch.zeros_like(x)), (heat, target), steps, on_pass)
+        insertion = _curves(model, (blurred, x), (heat, target), steps, on_pass)
+        parts.append((deletion.cpu(), insertion.cpu()))
+    deletions, insertions = zip(*parts, strict=True)
+    return torch.cat(deletions), torch.cat(insertions)
 
 
 @torch.no_grad()
-def _curve(
+def _curves(
     model: nn.Module,
     ends: tuple[Tensor, Tensor],
     asked: tuple[Tensor, Tensor],
@@ -90,7 +66,3 @@ def _curve(
             logits = model(torch.where(changed, after, before))
             found.append(logits.softmax(1).gather(1, classes[:, None]).squeeze(1))
     return torch.stack(found, dim=1)
-
-
-def _area(curves: Tensor) -> Tensor:
-    return torch.trapezoid(curves, dx=1 / (curves.shape[1] - 1), dim=1)

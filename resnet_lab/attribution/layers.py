@@ -6,7 +6,7 @@ import re
 
 from torch import nn
 
-Layer = str | nn.Module | None
+TargetLayer = str | nn.Module | None
 
 
 def stage_names(model: nn.Module) -> tuple[str, ...]:
@@ -14,7 +14,7 @@ def stage_names(model: nn.Module) -> tuple[str, ...]:
     return tuple(name for name, _ in model.named_children() if re.fullmatch(r"layer\d+", name))
 
 
-def find_layer(model: nn.Module, layer: Layer) -> nn.Module:
+def find_layer(model: nn.Module, layer: TargetLayer) -> nn.Module:
     """The module that `layer` means: a stage ("layer3"), any module's path, a module, or None for the last stage.
 
     Raises:

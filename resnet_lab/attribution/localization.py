@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from resnet_lab.attribution.methods import METHODS, attribute
+from resnet_lab.attribution.records import Estimate, LocalizationScore
 
 THRESHOLDS = 20  # at which the overlap with the mask is asked
 RESAMPLES = 1000
-BATCH = 50  # images at once
-BASELINES = ("random", "centre")
 
 
 def pointing_hits(maps: Tensor, masks: Tensor) -> Tensor:
@@ -50,15 +47,6 @@ def best_iou(maps: Tensor, masks: Tensor) -> Tensor:
     return best
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with its 95 % confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
 def proportion(hits: int, count: int) -> Estimate:
     """Wilson's interval of a proportion (Wilson 1927)."""
     z, p = 1.96, hits / count
@@ -75,57 +63,25 @@ def bootstrap(values: Tensor, seed: int = 0) -> Estimate:
     return Estimate(values.mean().item(), low, high)
 
 
-@dataclass(frozen=True)
-class Score:
-    """How well the maps of one method hit the object, over `count` images; `layer` is "" where there is none."""
-
-    method: str
-    layer: str
-    pointing: Estimate
-    energy: Estimate
-    iou: Estimate
-    count: int
-
-
-def score_maps(maps: Tensor, masks: Tensor, method: str, layer: str = "") -> Score:
+def score_maps(
+    maps: Tensor, masks: Tensor, method: str, stage: str = "", is_baseline: bool = False
+) -> LocalizationScore:
     """`maps` float (N, H, W) in [0, 1], `masks` bool (N, H, W)."""
-    hits = int(pointing_hits(maps, masks).sum())
-    return Score(
-        method,
-        layer,
-        proportion(hits, len(maps)),
-        bootstrap(energy_inside(maps, masks)),
-        bootstrap(best_iou(maps, masks)),
-        len(maps),
-    )
+    count = len(maps)
+    pointing = proportion(int(pointing_hits(maps, masks).sum()), count)
+    energy, iou = bootstrap(energy_inside(maps, masks)), bootstrap(best_iou(maps, masks))
+    return LocalizationScore(method, stage, pointing, energy, iou, count, is_baseline)
 
 
-def baseline(name: str, shape: Sequence[int]) -> Tensor:
-    """What a method must beat, (N, H, W): "random" noise, or a bump in the "centre" of each image."""
-    count, height, width = shape
-    if name == "random":
-        return torch.rand(count, height, width, generator=torch.Generator().manual_seed(0))
-    y, x = (torch.linspace(-1, 1, side) for side in (height, width))
-    bump = torch.exp(-2 * (y[:, None] ** 2 + x**2))
-    return bump.expand(count, -1, -1)
+def random_maps(shape: Sequence[int]) -> Tensor:
+    """Noise from 0 to 1, (N, H, W)."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
 
 
-def score(
-    model: nn.Module,
-    images: Tensor,
-    masks: Tensor,
-    asked: Sequence[tuple[str, str]],
-    report: Callable[[Score], None],
-    on_pass: Callable[[], None] | None = None,
-) -> None:
-    """Reports the score of each (method, layer) of `asked`, for the classes that the net predicts, then the baselines.
+def centre_maps(shape: Sequence[int]) -> Tensor:
+    """A bump in the middle of each image, (N, H, W)."""
+    y, x = (torch.linspace(-1, 1, side) for side in shape[1:])
+    return torch.exp(-2 * (y[:, None] ** 2 + x**2)).expand(*shape)
 
-    `images` float (N, 3, H, W), normalised, `masks` bool (N, H, W). `on_pass` as in `attribute`; what it raises ends
-    the work.
-    """
-    for method, layer in asked:
-        where = (layer or None) if METHODS[method].has_layer else None
-        maps = [attribute(model, x, method=method, layer=where, on_pass=on_pass) for x in images.split(BATCH)]
-        report(score_maps(torch.cat(maps).cpu(), masks, method, layer if METHODS[method].has_layer else ""))
-    for name in BASELINES:
-        report(score_maps(baseline(name, masks.shape), masks, name))
+
+BASELINES = {"Random": random_maps, "Centre": centre_maps}  # what a method must beat

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from resnet_lab.attribution.layers import stage_names
-from resnet_lab.attribution.localization import Estimate, bootstrap
-from resnet_lab.attribution.methods import attribute
 from resnet_lab.attribution.preserve_state import preserve_state
 from resnet_lab.models import ResNet, init_model
 
-TRUSTED = 0.5  # a map that correlates more than this with the one of a random net says little of the net
-BATCH = 50  # images at once
 SEED = 1_000_003  # not a run's own, whose first weights it would draw again
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """How much the maps of a method stay the same when the net's parts from the head down to `part` are random.
-
-    `correlation` is Spearman's, of the pixels of an image's two maps, mean over images.
-    """
-
-    method: str
-    part: str
-    correlation: Estimate
 
 
 def parts_of(model: ResNet) -> tuple[str, ...]:
@@ -62,32 +45,6 @@ def _part(module: str, stages: tuple[str, ...]) -> str:
     return "head" if module in ("fc", "bn_last") else "stem"
 
 
-def check(
-    model: ResNet,
-    images: Tensor,
-    methods: list[str],
-    report: Callable[[Similarity], None],
-    on_pass: Callable[[], None] | None = None,
-) -> None:
-    """Reports each method's similarity for each part, for the classes that the trained net predicts.
-
-    `images` float (N, 3, H, W), normalised, on the model's device. Methods with a layer are read at the last stage.
-    `on_pass` as in `attribute`; what it raises ends the work.
-    """
-    with preserve_state(model), torch.no_grad():
-        classes = torch.cat([model(x).argmax(1) for x in images.split(BATCH)])
-
-    def maps(net: ResNet, method: str) -> Tensor:
-        pairs = zip(images.split(BATCH), classes.split(BATCH), strict=True)
-        return torch.cat([attribute(net, x, y, method, on_pass=on_pass).cpu() for x, y in pairs])
-
-    trained = {method: maps(model, method) for method in methods}
-    for part, net in randomised(model):
-        for method in methods:
-            found = rank_correlation(trained[method], maps(net, method))
-            report(Similarity(method, part, bootstrap(found)))
-
-
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
     """Spearman's, of the pixels of each pair of maps (N, H, W); (N,). Equal values share their mean rank; a map that
     is the same everywhere says nothing, and correlates with none: 0.
@@ -103,8 +60,3 @@ def _ranks(values: Tensor) -> Tensor:
     _, place, counts = values.unique(return_inverse=True, return_counts=True)
     ends = counts.cumsum(0).double()
     return (ends - (counts + 1) / 2)[place]
-
-
-def suspects(found: Iterable[Similarity]) -> list[str]:
-    """The methods whose maps stayed when all weights, down to the stem, were random."""
-    return [s.method for s in found if s.part == "stem" and s.correlation.mean >= TRUSTED]

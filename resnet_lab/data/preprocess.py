@@ -83,6 +83,17 @@ def read_size(path: Path, name: str, max_pixels: int = 50_000_000) -> tuple[int,
         return _read_header(stream, name, max_pixels).size
 
 
+def middle_square(width: int, height: int, part: float = 1.0) -> tuple[float, float, float, float]:
+    """What is seen of an image whose short side is scaled and whose middle is cut out, `part` of that side: left, top,
+    right and bottom, in pixels of the image.
+    """
+    side = part * min(width, height)
+    left, top = ((length - side) / 2 for length in (width, height))
+    if part == 1:  # whole pixels are cut out before the scaling
+        left, top = left // 1, top // 1
+    return left, top, left + side, top + side
+
+
 def image_to_tensor(image: Image.Image, size: int, *, crop: bool = True) -> Tensor:
     """Scale an RGB image to uint8 (3, size, size), bicubic with antialiasing.
 
@@ -90,11 +101,8 @@ def image_to_tensor(image: Image.Image, size: int, *, crop: bool = True) -> Tens
     squeezed into the square.
     """
     if image.size != (size, size):
-        width, height = image.size
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
         # Cutting out before scaling gives the same pixels, and a 1 × 1,000,000 image costs nothing.
-        box = (left, top, left + side, top + side) if crop else (0, 0, width, height)
+        box = middle_square(*image.size) if crop else (0, 0, *image.size)
         image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()  # (H, W, 3) -> (3, H, W)
 

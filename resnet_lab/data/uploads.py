@@ -23,7 +23,7 @@ Entry = tuple[str, int, Callable[[], bytes]]  # an image's name, its bytes by th
 class Limits:
     """What one upload may hold: images, bytes of one of them, bytes of all of them, unpacked."""
 
-    pictures: int = 1000
+    images: int = 1000
     bytes_each: int = 50 * MEGABYTE
     bytes_all: int = 300 * MEGABYTE
 
@@ -32,7 +32,7 @@ class Limits:
 class Uploads:
     """The images' names, which all differ, with their bytes; and a sentence for each thing that was left out."""
 
-    pictures: list[tuple[str, bytes]] = field(default_factory=list)
+    images: list[tuple[str, bytes]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -44,7 +44,7 @@ def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Up
     """
     found, taken, spent, over = Uploads(), set[str](), 0, 0
     for name, size, read in _flat(files, limits, found.problems):
-        if len(found.pictures) == limits.pictures or spent + size > limits.bytes_all:
+        if len(found.images) == limits.images or spent + size > limits.bytes_all:
             over += 1
             continue
         spent += size  # also for what fails: a thousand bad entries cost as much work as good ones
@@ -53,10 +53,10 @@ def collect(files: Iterable[tuple[str, bytes]], limits: Limits = Limits()) -> Up
         except Exception as error:
             found.problems.append(_broken(name, error))
             continue
-        found.pictures.append((_unused(name, taken), content))
+        found.images.append((_unused(name, taken), content))
     if over:
         found.problems.append(
-            f"{over:,} images were left out: at most {limits.pictures:,} are read at once, and "
+            f"{over:,} images were left out: at most {limits.images:,} are read at once, and "
             f"{limits.bytes_all // MEGABYTE:,} MB; upload the rest by itself."
         )
     return found

@@ -23,15 +23,15 @@ Shares = NDArray[np.float64]
 
 
 def confusion_figure(confusion: Counts, classes: tuple[str, ...], dark: bool = False) -> go.Figure:
-    """Counts int64 (classes, classes) as a heat map: rows are the truth, columns the answer.
+    """Counts int64 (classes, classes) as a heat map: rows are the true classes, columns the predicted ones.
 
     A mistake's colour is its share of the true class's images, on a scale that ends at the largest such
-    share; right answers, which are hundreds of times as many, stay grey. Every cell with images is a point
+    share; right predictions, which are hundreds of times as many, stay grey. Every cell with images is a point
     with customdata (row, column, …) too, since Plotly selects points but no cells of a heat map.
     """
     count = len(classes)
     side = 300 if count <= NARROW else 500  # pixels of the matrix, about
-    figure = base_figure("answer", "truth", dark, height=side + 140)
+    figure = base_figure("predicted class", "true class", dark, height=side + 140)
     share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     _add_colours(figure, confusion, share, side / count, dark)
     _add_cells(figure, confusion, share, classes, side / count, dark)
@@ -56,7 +56,7 @@ def confusion_figure(confusion: Counts, classes: tuple[str, ...], dark: bool = F
 
 
 def _add_colours(figure: go.Figure, confusion: Counts, share: Shares, cell: float, dark: bool) -> None:
-    """Heat maps of right answers and of mistakes; empty cells stay empty. A cell is about `cell` pixels wide."""
+    """Heat maps of right predictions and of mistakes; empty cells stay empty. A cell is about `cell` pixels wide."""
     grid, hue = _rgb(INK["dark" if dark else "light"][1]), _rgb(SHORTCUT["dark" if dark else "light"][1])
     pale = grid + 0.2 * (hue - grid)
     counted = len(confusion) <= COUNTED
@@ -105,7 +105,7 @@ def _add_cells(
                 column,
                 names[row],
                 names[column],
-                _pictures(confusion[row, column]),
+                _images(confusion[row, column]),
                 f"{share[row, column]:.1%}",
             )
             for row, column in zip(rows, columns, strict=True)
@@ -120,12 +120,12 @@ def _add_cells(
         },
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 0}},
-        hovertemplate="truth: %{customdata[2]}<br>answer: %{customdata[3]}<br>"
+        hovertemplate="true: %{customdata[2]}<br>predicted: %{customdata[3]}<br>"
         "%{customdata[4]}, %{customdata[5]} of that class<extra></extra>",
     )
 
 
-def _pictures(count: int) -> str:
+def _images(count: int) -> str:
     return f"{count:,} image" + ("" if count == 1 else "s")
 
 

@@ -51,15 +51,6 @@ def overlay(image: Pixels, heat: Heat, opacity: float, colours: str = "Inferno")
     return np.round(blended).astype(np.uint8)
 
 
-def middle_square(width: int, height: int, part: float = 1.0) -> Box:
-    """What a net sees that scales the short side of an image and cuts out the middle, `part` of it a side."""
-    side = part * min(width, height)
-    left, top = ((length - side) / 2 for length in (width, height))
-    if part == 1:  # whole pixels are cut out before the scaling
-        left, top = left // 1, top // 1
-    return left, top, left + side, top + side
-
-
 def at_side(image: Image.Image, box: Box, side: int) -> tuple[Pixels, Box]:
     """An RGB image to be shown with a short side of about `side`, and where in it the box is.
 

@@ -1,4 +1,4 @@
-"""The folder of runs. DESIGN.md, "How a run flows", fixes the files of each."""
+"""The folder of runs; docs/architecture.md, "How a run flows", says what each file is for."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from resnet_lab.analysis.lesions import (
     Series,
     _batches,
     accuracy,
-    blocks,
     coarse_first,
     lesioned,
     path_lengths,
@@ -58,10 +57,11 @@ def trained(spec, seed=0):
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "plain"])
 def test_a_removed_residual_block_is_one_whose_residual_is_zero(family):
     model = trained(FAMILIES[family])
-    for place in blocks(model):
+    for place in model.spec.block_shapes():
         by_hand = copy.deepcopy(model)
         block = by_hand.get_submodule(place.name)
-        last = getattr(block, f"conv{block.depth}") if model.spec.preactivation else block.last_norm
+        last = "conv" if model.spec.preactivation else "bn"
+        last = block.get_submodule(f"{last}{len(model.spec.block)}")
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
         with torch.no_grad():
@@ -100,7 +100,7 @@ def test_a_lesion_from_kept_inputs_is_the_lesioned_net_to_the_last_bit(family, b
     model = trained(FAMILIES[family])
     before = {name: value.clone() for name, value in model.state_dict().items()}
     prepared = Prepared(model, X, Y, budget)
-    names = [place.name for place in blocks(model)]
+    names = [place.name for place in model.spec.block_shapes()]
     with torch.no_grad():
         for removed in [
             [],
@@ -128,7 +128,9 @@ def test_swapped_blocks_from_kept_inputs():
 def test_each_block_in_turn_from_the_last_to_the_first():
     model = trained(cifar_net(14, "A"))
     found = list(remove_each(Prepared(model, X, Y)))
-    assert [lesion.removed for lesion in found] == [(place.name,) for place in reversed(blocks(model))]
+    assert [lesion.removed for lesion in found] == [
+        (place.name,) for place in reversed(model.spec.block_shapes())
+    ]
     for lesion in found:
         with torch.no_grad():
             right = lesioned(model, lesion.removed)(X).argmax(1) == Y

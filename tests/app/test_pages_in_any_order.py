@@ -10,20 +10,18 @@ from PIL import Image
 from streamlit.testing.v1.element_tree import Dataframe
 
 from resnet_lab.runs import RunStore
-from resnet_lab.ui.common.navigation import RENAMED
+from resnet_lab.ui.common.navigation import RENAMED, RENAMED_VALUES
 from tests.app.keys import FOUND_BY_SCRIPTS, OF_ALL, PAGES, recorded_keys
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("resnet_lab/ui/*.py")])
+SCRIPTS = sorted([*ROOT.glob("pages/*.py"), *ROOT.glob("resnet_lab/ui/**/*.py")])
 VIEWS = {
     "home": [{}, {"lesson": "looking"}],
-    "architecture": [{"section": s} for s in ("Layers", "Memory", "Side by side", "Take away", "Published")]
+    "architecture": [{"section": s} for s in ("Layers", "Memory", "Side by side", "Export", "Published")]
     + [{"build": "true"}],
     "training": [{}, {"dataset": "folder"}],
     "comparison": [{"experiment": w} for w in ("Curves", "Depth", "Responses", "Lesion", "Surface")],
-    "prediction": [
-        {"view": v} for v in ("Answer", "Stages", "Crops", "Two nets", "Trust", "Scores", "All images")
-    ]
+    "prediction": [{"view": view} for view in RENAMED_VALUES["Prediction"]["view"].values()]
     + [{"run": "file"}, {"run": "resnet50"}, {"source": "Folder"}, {"source": "Test"}, {"source": "Camera"}],
     "runs": [{}],
 }
@@ -137,7 +135,7 @@ def test_the_source_of_a_net_after_the_source_of_pictures(open_page, saved, sour
     saved("resnet20")
     at = open_page("prediction")
     at.segmented_control(key="source").set_value(source).run()
-    go(at, "architecture", section="Take away")
+    go(at, "architecture", section="Export")
     assert not at.code
     at.toggle(key="code").set_value(True).run()
     assert at.code
@@ -156,7 +154,7 @@ def test_a_folder_of_pictures_after_a_folder_as_data(open_page, saved):
     assert at.text_input(key="folder").value == "else/where"
 
 
-@pytest.mark.parametrize("view", ["Trust", "Scores", "Stages"])
+@pytest.mark.parametrize("view", ["Sanity checks", "Localization", "All stages"])
 def test_a_view_of_prediction_says_nothing_to_architecture(open_page, saved, view):
     saved("resnet20")
     at = open_page("prediction", source="Test", view=view)
@@ -215,6 +213,7 @@ def test_the_run_looked_at_last_is_the_one_that_is_asked(open_page, saved):
         ({"view": "Else"}, "section", "Layers"),
         ({"kinds": "Else"}, "only", []),
         ({"view": ""}, "section", "Layers"),
+        ({"section": "Take away"}, "section", "Export"),
     ],
 )
 def test_links_of_before_still_open(open_page, old, key, value):
@@ -224,6 +223,17 @@ def test_links_of_before_still_open(open_page, old, key, value):
     assert not set(at.query_params) & set(RENAMED["Architecture"])
     again = open_page("architecture", **at.query_params)  # today's link, as the address now is
     assert again.get_by_key(key).value == value
+
+
+@pytest.mark.parametrize(("old", "today"), RENAMED_VALUES["Prediction"]["view"].items())
+def test_views_of_prediction_open_by_their_names_of_before(open_page, saved, old, today):
+    saved("resnet20")
+    at = open_page("prediction", source="Test", view=old)
+    assert not at.exception
+    assert at.segmented_control(key="view").value == today
+    assert at.query_params.get("view", today) == today  # the default one stands in no link
+    again = go(go(at, "architecture"), "prediction", source="Test", view=old)  # in the same session
+    assert again.segmented_control(key="view").value == today
 
 
 @pytest.mark.parametrize("value", ["1e400", "-inf", "nan"])
@@ -267,11 +277,11 @@ def test_an_empty_name_in_a_link_is_as_none(open_page, saved, page, key):
     assert at.get_by_key(key).value == usual
 
 
-@pytest.mark.parametrize("value", ["", "inf", "Trust"])
+@pytest.mark.parametrize("value", ["", "inf", "Trust", "Sanity checks"])
 def test_a_link_to_the_page_that_is_shown_already(open_page, saved, value):
     """As the browser's way back makes one."""
     saved("resnet20")
-    at = open_page("prediction", source="Test", index="3", view="Stages")
+    at = open_page("prediction", source="Test", index="3", view="All stages")
     go(at, "prediction", source="Test", index="1e400", view=value)
     go(at, "architecture", section="Memory")
     go(at, "architecture", view=value, size=value)

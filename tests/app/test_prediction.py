@@ -13,12 +13,13 @@ from PIL import Image
 from torchvision.models import ResNet18_Weights, resnet18
 
 from resnet_lab.attribution import METHODS, attribute
-from resnet_lab.data import load_dataset, normalize
+from resnet_lab.data import load_dataset, normalize, read_image
 from resnet_lab.runs import RunStore, execute, load_run_model
 from resnet_lab.training import TrainConfig
-from resnet_lab.ui.prediction.images import Picture, box_of
+from resnet_lab.ui.common.markdown import percent
+from resnet_lab.ui.prediction.images import InputImage, UploadedImages
 from resnet_lab.ui.prediction.net import run_net
-from resnet_lab.ui.prediction.prediction import Look, drawn
+from resnet_lab.ui.prediction.prediction import MapStyle, drawn
 
 SETTINGS = {"train_limit": 60, "epochs": 1, "batch_size": 16, "precision": "float32"}
 
@@ -97,13 +98,15 @@ def test_without_a_run_it_says_what_to_do_first(open_page):
 
 def test_an_uploaded_picture_gets_five_classes_and_a_map(open_page, lab):
     at = upload(open_page("prediction"), ("noise.png", picture()))
-    classes, chances = answer(at)
+    classes, probabilities = answer(at)
     net = load_run_model(lab)
     assert len(classes) == 5
-    assert chances == sorted(chances, reverse=True)
+    assert probabilities == sorted(probabilities, reverse=True)
     assert set(classes) < set(net.classes)
-    assert at.markdown[0].value.startswith(f"noise.png: the net says **{classes[0]}**, {chances[0]:.1%}")
-    assert "It was trained on Shapes (10 classes: circle" in plain_words(at.markdown)[0]
+    assert at.markdown[0].value.startswith(
+        f"noise.png · Predicted: **{classes[0]}** ({percent(probabilities[0])})"
+    )
+    assert "The net was trained on Shapes (10 classes: circle" in plain_words(at.markdown)[0]
     assert captions(at) == ["What the net sees, 32 × 32", "Grad-CAM", "Grad-CAM over the image"]
 
 
@@ -113,9 +116,10 @@ def test_the_map_is_laid_over_the_picture_as_it_was_uploaded(open_page, lab):
     pixels[20:40, 80:100] = 255
     net = run_net(lab)
     image = Image.fromarray(pixels)
-    seen = net.prepare(image).permute(1, 2, 0).numpy()
-    heat = seen[..., 0].astype(np.float32) / 255  # a map that marks the very square
-    shown = drawn(Picture("", "", seen, image, box_of(net, image)), heat, Look(1.0, "Grey"))
+    seen = net.prepare(image)
+    heat = seen[0].numpy().astype(np.float32) / 255  # a map that marks the very square
+    uploaded = UploadedImages("", {"wide.png": b""}, [])
+    shown = drawn(InputImage(uploaded, 0, image, seen, net.box(image)), heat, MapStyle(1.0, "Grey"))
     assert shown.shape == (480, 1440, 3)  # eight times as large, and not cut
     within, brightest = shown[:, 480:960], np.argwhere(shown[:, 480:960, 0] > 127)
     assert (brightest.min(0) - (160, 160)).tolist() == pytest.approx([0, 0], abs=8)
@@ -130,16 +134,16 @@ def test_the_map_is_laid_over_the_picture_as_it_was_uploaded(open_page, lab):
 
 def test_a_test_picture_is_set_beside_the_truth(open_page, lab):
     net, data = load_run_model(lab), load_dataset("shapes", "test")
-    chances = net.predict(data.images[:50])
-    rights = chances.argmax(1) == data.labels[:50]
-    for index, word in ((int(rights.int().argmax()), "Right"), (int(rights.int().argmin()), "Wrong")):
+    probabilities = net.predict(data.images[:50])
+    rights = probabilities.argmax(1) == data.labels[:50]
+    for index, word in ((int(rights.int().argmax()), "Correct"), (int(rights.int().argmin()), "Wrong")):
         at = open_page("prediction", source="Test", index=str(index))
         classes, shown = answer(at)
         assert f"**{word}**" in at.markdown[0].value
         assert f"shows **{data.classes[data.labels[index]]}**" in at.markdown[0].value
         assert "trained on" not in at.markdown[0].value
-        assert classes[0] == net.classes[chances[index].argmax()]
-        assert shown[0] == pytest.approx(float(chances[index].max()), abs=1e-5)
+        assert classes[0] == net.classes[probabilities[index].argmax()]
+        assert shown[0] == pytest.approx(float(probabilities[index].max()), abs=1e-5)
 
 
 def test_class_stage_and_opacity_change_the_map(open_page, lab):
@@ -147,7 +151,7 @@ def test_class_stage_and_opacity_change_the_map(open_page, lab):
     classes, _ = answer(at)
     assert at.session_state["stage"] == "layer3"
     maps = [address(at, 1)]
-    chooser(at, "Where does it see").select_index(1).run()
+    chooser(at, "Explain class").select_index(1).run()
     maps.append(address(at, 1))
     assert classes[1] in at.caption[-1].value
     at.segmented_control(key="stage").select("layer1").run()
@@ -234,6 +238,26 @@ def test_odd_pictures_are_pictures_and_the_first_opens_first(open_page, lab):
         answer(at)
 
 
+def test_an_image_is_decoded_once(open_page, lab, monkeypatch):
+    """However many views look at it, and with others beside it."""
+    decoded = []
+
+    def read(data, name):
+        decoded.append(name)
+        return read_image(data, name)
+
+    monkeypatch.setattr("resnet_lab.ui.prediction.images.read_image", read)
+    at = upload(open_page("prediction"), *[(f"{i}.png", picture(size=(40 + i, 40))) for i in range(4)])
+    answer(at)
+    for view in ("Test-time crops", "All stages", "Prediction"):
+        at.segmented_control(key="view").select(view).run()
+        assert not at.exception
+    assert sorted(decoded) == ["0.png", "1.png", "2.png", "3.png"]
+    chooser(at, "Show").select_index(1).run()
+    assert at.markdown[0].value.startswith("1.png")
+    assert len(decoded) == 4
+
+
 def test_a_link_restores_the_view(open_page, lab):
     at = open_page("prediction", run=lab.id, source="Test", index="7", stage="1")
     assert not at.exception
@@ -290,12 +314,12 @@ def test_imagenet_weights_that_are_here_answer(open_page, tmp_path, monkeypatch)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     data = picture(size=(300, 260))
     at = upload(open_page("prediction", run="resnet18"), ("noise.png", data))
-    classes, chances = answer(at)
+    classes, probabilities = answer(at)
     preset = ResNet18_Weights.DEFAULT.transforms()
     with torch.no_grad():
         expected = theirs(preset(Image.open(io.BytesIO(data)))[None]).softmax(1)[0].topk(5)
     assert classes == [ResNet18_Weights.DEFAULT.meta["categories"][i] for i in expected.indices]
-    assert chances == pytest.approx(expected.values.tolist(), rel=1e-4)
+    assert probabilities == pytest.approx(expected.values.tolist(), rel=1e-4)
     assert captions(at)[0] == "What the net sees, 224 × 224"
     assert not any(b.label.startswith("Download") for b in at.button)
 
@@ -316,5 +340,5 @@ def test_every_method_can_be_asked_and_signed_maps_tell_against_from_for(open_pa
     assert not at.exception
     assert any("speaks against" in element.value for element in at.caption)
     maps = at.session_state["prediction.maps"]
-    assert [heat.min() < 0 for question, heat in maps.items() if question[2].signed] == [True]
-    assert all(heat.min() >= 0 for question, heat in maps.items() if not question[2].signed)
+    assert [heat.min() < 0 for key, heat in maps.items() if key[2].signed] == [True]
+    assert all(heat.min() >= 0 for key, heat in maps.items() if not key[2].signed)

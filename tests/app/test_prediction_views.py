@@ -16,14 +16,16 @@ import torch
 from PIL import Image
 from torchvision.models import ResNet50_Weights
 
-from resnet_lab.attribution import METHODS, class_maps, score
-from resnet_lab.attribution.deletion_insertion import fade
+from resnet_lab.attribution import METHODS, attribute, class_maps
+from resnet_lab.attribution.deletion_insertion import deletion_insertion
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.data.views import ten_crops
-from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.experiments import localization
+from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.models import VARIANTS, create_model, init_model
 from resnet_lab.runs import load_run_model
-from resnet_lab.ui.prediction import images as pictures_module
+from resnet_lab.ui.common.markdown import percent
+from resnet_lab.ui.prediction import images as images_module
 from resnet_lab.ui.prediction import net as nets_module
 from resnet_lab.ui.prediction.batch import Row, to_csv
 
@@ -34,7 +36,7 @@ APP = Path(__file__).parents[2] / "app.py"
 @pytest.fixture(autouse=True)
 def _small(monkeypatch, one_thread):
     """A small test split, whose answers no other test has left behind."""
-    monkeypatch.setattr(pictures_module, "load_dataset", partial(load_dataset, limit=COUNT))
+    monkeypatch.setattr(images_module, "load_dataset", partial(load_dataset, limit=COUNT))
     st.cache_data.clear()
 
 
@@ -82,14 +84,14 @@ def job(at, key):
 
 
 def test_all_stages_of_the_likeliest_classes(open_page, run, data):
-    at = open_page("prediction", source="Test", index="3", view="Stages")
+    at = open_page("prediction", source="Test", index="3", view="All stages")
     assert not at.exception
     assert len(at.image) == 15
     assert [image.captions[0] for image in at.image[-3:]] == ["stage 1", "stage 2", "stage 3"]
     net = load_run_model(run)
     top = net.predict(data.images[3:4])[0].topk(5)
     assert [m.value for m in at.markdown] == [
-        f"**{data.classes[i]}**, {chance:.1%}"
+        f"**{data.classes[i]}**, {percent(chance)}"
         for i, chance in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
     # Where the map is zero the overlay is the image, darkened; where it is 1 it is not. The links are made from
@@ -102,7 +104,7 @@ def test_all_stages_of_the_likeliest_classes(open_page, run, data):
 
 
 def test_three_ways_to_crop(open_page, run, data):
-    at = open_page("prediction", source="Test", index="5", view="Crops")
+    at = open_page("prediction", source="Test", index="5", view="Test-time crops")
     assert not at.exception
     net = load_run_model(run)
     image = Image.fromarray(data.images[5].permute(1, 2, 0).numpy())
@@ -118,7 +120,7 @@ def test_two_nets_residual_first(open_page, data, saved):
     plain, residual = saved("plain20"), saved("resnet20")
     saved("resnet32")
     for first, second in ((plain, residual), (residual, plain)):
-        at = open_page("prediction", run=first.id, source="Test", index="2", view="Two nets")
+        at = open_page("prediction", run=first.id, source="Test", index="2", view="Compare")
         assert not at.exception
         assert at.selectbox(key="prediction.other").value == second.id
         bold = [m.value for m in at.markdown]
@@ -126,7 +128,7 @@ def test_two_nets_residual_first(open_page, data, saved):
         assert bold[0].startswith("**resnet20")
         assert bold[2].startswith("**plain20")
         for said, found in zip((bold[1], bold[3]), answers, strict=True):
-            assert f"**{data.classes[found.indices.item()]}**, {found.values.item():.1%}" in said
+            assert f"**{data.classes[found.indices.item()]}** ({percent(found.values.item())})" in said
         assert len(at.image) == 2
 
 
@@ -135,69 +137,68 @@ def test_a_second_net_that_does_not_know_the_class_says_so(open_page, run, saved
     state = torch.load(other.path / "best.pt", weights_only=True)
     state["classes"] = [f"thing {i}" for i in range(10)]
     torch.save(state, other.path / "best.pt")
-    at = open_page("prediction", run=run.id, source="Test", view="Two nets")
+    at = open_page("prediction", run=run.id, source="Test", view="Compare")
     assert not at.exception
     assert "does not know" in words(at.info)
 
 
 def test_without_a_second_net_it_says_so(open_page, run):
-    at = open_page("prediction", source="Test", view="Two nets")
+    at = open_page("prediction", source="Test", view="Compare")
     assert "no second trained net" in words(at.info)
 
 
 def test_the_score_follows_the_map_or_not(open_page, run, data):
-    at = open_page("prediction", source="Test", index="4", view="Trust", method="saliency")
-    job(at, "fading").wait()
+    at = open_page("prediction", source="Test", index="4", view="Sanity checks", method="saliency")
+    job(at, "deletion_insertion").wait()
     at.run()
     assert not at.exception
-    mine, *chance = job(at, "fading").records
-    assert [record.is_random for record in chance] == [True] * 3
+    mine, _, *others = job(at, "deletion_insertion").records
+    assert [curve.is_random for curve in others] == [True] * 6
     net = load_run_model(run)
     images = normalize(data.images[4:5], net.mean, net.std)
-    from resnet_lab.attribution import attribute
-
     target = net.predict(data.images[4:5]).argmax(1)
-    found = fade(net.model, images, attribute(net.model, images, target, "saliency"), target)
-    assert mine.deletion == pytest.approx(found.deletion[0].tolist(), abs=1e-4)
-    assert f"deletion curve: {found.deletion_area.item():.1%}" in words(at.caption)
+    deletion, _ = deletion_insertion(
+        net.model, images, attribute(net.model, images, target, "saliency"), target
+    )
+    assert mine.probabilities == pytest.approx(deletion[0].tolist(), abs=1e-4)
+    assert f"deletion curve: {100 * mine.area:.1f} %" in words(at.caption)
 
 
 def test_maps_are_checked_with_random_weights(open_page, run):
-    at = open_page("prediction", source="Test", view="Trust")
+    at = open_page("prediction", source="Test", view="Sanity checks")
     press(at, "Check with random weights")
-    job(at, "sanity").wait()
+    job(at, "sanity_checks").wait()
     at.run()
     assert not at.exception
-    found = job(at, "sanity").records
+    found = job(at, "sanity_checks").records
     assert len(found) == 3 * 5
     assert {record.part for record in found} == {"head", "layer3", "layer2", "layer1", "stem"}
     assert "mean over 20 images" in words(at.caption)
 
 
 def test_scores_are_those_of_the_headless_function(open_page, run, data):
-    at = open_page("prediction", source="Test", view="Scores")
+    at = open_page("prediction", source="Test", view="Localization")
     at.multiselect(key="prediction.scored").set_value(["grad_cam", "saliency"]).run()
     press(at, "Score")
-    job(at, "scores").wait()
+    job(at, "localization").wait()
     at.run()
     assert not at.exception
-    net, expected = load_run_model(run), []
     asked = [*(("grad_cam", f"layer{i}") for i in (1, 2, 3)), ("saliency", "")]
-    score(net.model, normalize(data.images, net.mean, net.std), data.masks, asked, expected.append)
-    assert job(at, "scores").records == expected
+    expected = list(localization.measure(load_run_model(run), data.images, data.masks, asked))
+    assert job(at, "localization").records == expected
     table = at.dataframe[0].value
     assert list(table["method"]) == ["Grad-CAM"] * 3 + ["Saliency", "Random", "Centre"]
     assert table["pointing game"][3].startswith(f"{100 * expected[3].pointing.mean:.1f} % (")
 
 
 def test_scores_need_masks(open_page, run):
-    at = open_page("prediction", view="Scores")
+    at = open_page("prediction", view="Localization")
     upload(at, ("a.png", picture()))
     assert "need images whose object is known" in words(at.info)
 
 
 def test_all_pictures_in_a_table(open_page, run, data):
-    at = press(open_page("prediction", source="Test", view="All images"), f"Ask about {COUNT} images")
+    at = press(open_page("prediction", source="Test", view="Batch"), f"Predict {COUNT} images")
     job(at, "batch").wait()
     at.run()
     assert not at.exception
@@ -205,7 +206,7 @@ def test_all_pictures_in_a_table(open_page, run, data):
     assert list(table["1."]) == [data.classes[i] for i in chances.argmax(1)]
     assert list(table["truth"]) == [data.classes[i] for i in data.labels]
     right = int((chances.argmax(1) == data.labels).sum())
-    assert f"**{right} of {COUNT} right**" in words(at.markdown)
+    assert f"**{right} of {COUNT} correct**" in words(at.markdown)
 
 
 def test_the_file_of_all_answers():
@@ -226,14 +227,14 @@ def test_cells_that_begin_like_a_formula_are_made_text_in_all_columns():
 
 
 def test_a_cancelled_batch_says_so_and_can_be_asked_again(open_page, run, monkeypatch):
-    at = open_page("prediction", source="Test", view="All images")
-    press(at, f"Ask about {COUNT} images")
+    at = open_page("prediction", source="Test", view="Batch")
+    press(at, f"Predict {COUNT} images")
     job(at, "batch").wait()
     job(at, "batch").cancel()
     at.run()
     assert not at.exception
-    assert f"Cancelled when {COUNT} of {COUNT} were asked" in words(at.warning)
-    press(at, f"Ask about {COUNT} images")
+    assert f"Cancelled after {COUNT} of {COUNT} images" in words(at.warning)
+    press(at, f"Predict {COUNT} images")
     job(at, "batch").wait()
     assert at.run().dataframe
 
@@ -252,30 +253,30 @@ def test_runs_that_look_alike_are_told_apart(open_page, saved):
 
 def test_the_server_lets_in_what_the_boxes_offer():
     limit = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"]
-    assert limit >= max(nets_module.MOST_MEGABYTES, pictures_module.MOST_MEGABYTES)
+    assert limit >= max(nets_module.MOST_MEGABYTES, images_module.MOST_MEGABYTES)
 
 
 def test_an_archive_of_good_and_bad_pictures(open_page, run):
     packed = archive(
         **{"a/猫.png": picture(1), "../out.png": picture(2), "b.png": b"no image", "c.txt": b"x"}
     )
-    at = open_page("prediction", view="All images")
+    at = open_page("prediction", view="Batch")
     upload(at, ("pack.zip", packed), ("猫.png", picture(3)), kind="application/zip")
     assert not at.exception
     said = words(at.error)
     assert "../out.png leads out of the archive" in said
     assert "b.png is not an image" in said
     assert "1 file that is no image was left out" in said
-    press(at, "Ask about 2 images")
+    press(at, "Predict 2 images")
     job(at, "batch").wait()
     at.run()
     assert list(at.dataframe[0].value["name"]) == ["a/猫.png", "猫.png"]
 
 
 def test_pictures_that_cannot_be_read_are_said_in_the_table_too(open_page, run, monkeypatch):
-    monkeypatch.setattr(pictures_module, "TRIED", 0)
-    at = upload(open_page("prediction", view="All images"), ("bad.png", b"x"), ("good.png", picture()))
-    press(at, "Ask about 2 images")
+    monkeypatch.setattr(images_module, "TRIED", 0)
+    at = upload(open_page("prediction", view="Batch"), ("bad.png", b"x"), ("good.png", picture()))
+    press(at, "Predict 2 images")
     job(at, "batch").wait()
     at.run()
     assert not at.exception
@@ -393,7 +394,7 @@ def test_an_exported_net_needs_no_choice_and_says_what_it_was_trained_on(open_pa
         assert not at.exception
         assert set(at.dataframe[0].value["class"]) < set(net.classes)
         said = words(at.markdown)
-        assert "It was trained on Shapes (10 classes: circle, square, triangle, …)" in said
+        assert "The net was trained on Shapes (10 classes: circle, square, triangle, …)" in said
 
 
 def test_a_single_output_is_a_sigmoid_of_two_classes_that_can_both_be_explained(open_page):
@@ -405,10 +406,10 @@ def test_a_single_output_is_a_sigmoid_of_two_classes_that_can_both_be_explained(
     assert set(shown["class"]) == {"class 0", "class 1"}
     assert sum(shown["probability"]) == pytest.approx(100, abs=1e-3)
     assert 50 <= shown["probability"][0] < 100
-    for view in ("Stages", "Crops", "Answer"):
+    for view in ("All stages", "Test-time crops", "Prediction"):
         at.segmented_control(key="view").select(view).run()
         assert not at.exception
-    next(box for box in at.selectbox if box.label == "Where does it see").select_index(1).run()
+    next(box for box in at.selectbox if box.label == "Explain class").select_index(1).run()
     assert not at.exception
     assert len(at.image) == 3
 

@@ -64,7 +64,8 @@ LINKS = {  # names in the links of each page, of before too, and some of what th
     },
     "prediction": {
         "run": ["RUN", "resnet18", "file", "gone"], "source": ["Test", "Folder", "Camera"], "index": ["3", "39"],
-        "view": ["Stages", "Crops", "Two nets", "Trust", "Scores", "All images"], "method": ["occlusion", "saliency"],
+        "view": ["All stages", "Crops", "Compare", "Sanity checks", "Localization", "All images"],
+        "method": ["occlusion", "saliency"],
         "stage": ["1", "layer4"], "layer": ["layer3.0", "layer9"], "signed": ["true"], "colours": ["Grey"],
         "outline": ["true"], "grid_method": ["layer_cam"], "weights": ["IMAGENET1K_V1"],
     },

@@ -10,7 +10,7 @@ from torchcam import methods as torchcam
 from torchvision.models import resnet18
 
 from resnet_lab.attribution import METHODS, attribute, class_maps, stage_names
-from resnet_lab.attribution.cam import grad_cam, grad_cam_plus_plus, layer_cam
+from resnet_lab.attribution.methods import grad_cam, grad_cam_plus_plus, layer_cam
 from resnet_lab.models import init_model
 
 CAMS = [name for name, method in METHODS.items() if method.combine]

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from resnet_lab.attribution import attribute, energy_inside, pointing_hits, score
-from resnet_lab.attribution.localization import baseline, best_iou, bootstrap, proportion, score_maps
-from resnet_lab.models import init_model
+from resnet_lab.attribution import energy_inside, pointing_hits
+from resnet_lab.attribution.localization import BASELINES, best_iou, bootstrap, proportion, score_maps
 
 MASKS = torch.tensor([[[1, 1], [0, 0]]] * 3, dtype=torch.bool)  # the upper half
 MAPS = torch.tensor(
@@ -67,21 +66,7 @@ def test_the_bootstrap_interval_is_near_the_normal_one():
 def test_baselines_are_what_chance_scores():
     masks = torch.zeros(300, 16, 16, dtype=torch.bool)
     masks[:, 2:6, 2:10] = True  # an eighth of the image, away from the middle
-    noise = score_maps(baseline("random", masks.shape), masks, "random")
+    noise = score_maps(BASELINES["Random"](masks.shape), masks, "Random")
     assert noise.pointing.low < 1 / 8 < noise.pointing.high
     assert noise.energy.mean == pytest.approx(1 / 8, abs=0.01)
-    assert score_maps(baseline("centre", masks.shape), masks, "centre").pointing.mean == 0
-
-
-def test_scores_of_methods_and_layers_then_the_baselines():
-    model = init_model("resnet20")
-    images, masks = torch.randn(6, 3, 16, 16), torch.rand(6, 16, 16) > 0.5
-    found, passes = [], []
-    asked = [("grad_cam", "layer2"), ("saliency", "layer2")]
-    score(model, images, masks, asked, found.append, lambda: passes.append(1))
-    names = [(s.method, s.layer) for s in found]
-    assert names == [("grad_cam", "layer2"), ("saliency", ""), ("random", ""), ("centre", "")]
-    maps = attribute(model, images, layer="layer2")
-    assert found[0].pointing.mean == pointing_hits(maps, masks).double().mean().item()
-    assert all(s.count == 6 for s in found)
-    assert len(passes) == 3  # saliency asks for the predicted class first
+    assert score_maps(BASELINES["Centre"](masks.shape), masks, "Centre").pointing.mean == 0

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 from resnet_lab.data.shapes import draw_shape
 from resnet_lab.runs import RunStore, execute
 from resnet_lab.training import TrainConfig
+from resnet_lab.training.events import StepEvent
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 TITLES = {
@@ -78,7 +79,7 @@ def test_pick_train_watch_stop_reload_resume(server, visit, page, tmp_path):
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused")).to_be_visible()
-    steps = [e.step for e in run.events()[0] if e.kind == "step"]
+    steps = [e.step for e in run.events()[0] if isinstance(e, StepEvent)]
     assert sorted(set(steps)) == steps
 
 
@@ -107,16 +108,16 @@ def test_from_all_pictures_and_from_a_mistake_to_where_the_net_looks(server, vis
         TrainConfig("resnet20", train_limit=160, epochs=1, batch_size=16)
     )
     execute(run)
-    visit(f"{server}/prediction?run={run.id}&source=Test&view=All+images")
-    page.get_by_role("button", name="Ask about 1,000 images").click()
-    expect(page.get_by_text("of 1,000 right")).to_be_visible()
+    visit(f"{server}/prediction?run={run.id}&source=Test&view=Batch")
+    page.get_by_role("button", name="Predict 1,000 images").click()
+    expect(page.get_by_text("of 1,000 correct")).to_be_visible()
     box = page.get_by_test_id("stDataFrame").bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 36 + 44 * 4 + 20)  # the fifth row
     expect(page.get_by_text("test image 4 shows")).to_be_visible()
     visit(f"{server}/training?run={run.id}")
-    page.get_by_text("Where it errs").click()
+    page.get_by_text("Errors (confusion matrix").click()
     page.get_by_role("button", name="Show the confusion matrix").click()
-    page.get_by_role("link", name="Look").first.click()
+    page.get_by_role("link", name="Explain").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Prediction")
     expect(page.get_by_text("Wrong", exact=True)).to_be_visible()
     assert page.get_by_test_id("stException").count() == 0

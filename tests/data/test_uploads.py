@@ -21,27 +21,27 @@ def archive(entries, **options):
 
 
 def names(found):
-    return [name for name, _ in found.pictures]
+    return [name for name, _ in found.images]
 
 
 def test_files_and_archives_side_by_side_in_their_order():
     packed = archive([("cats/a.png", b"A"), ("cats/", b""), ("b.JPG", b"B")])
     found = collect([("first.png", b"1"), ("pack.zip", packed), ("last.gif", b"2")])
-    assert found.pictures == [("first.png", b"1"), ("cats/a.png", b"A"), ("b.JPG", b"B"), ("last.gif", b"2")]
+    assert found.images == [("first.png", b"1"), ("cats/a.png", b"A"), ("b.JPG", b"B"), ("last.gif", b"2")]
     assert found.problems == []
 
 
 def test_names_that_occur_twice_are_told_apart():
     packed = archive([("a.png", b"2")])
     found = collect([("a.png", b"1"), ("x.zip", packed), ("y.zip", packed)])
-    assert found.pictures == [("a.png", b"1"), ("a.png (2)", b"2"), ("a.png (3)", b"2")]
+    assert found.images == [("a.png", b"1"), ("a.png (2)", b"2"), ("a.png (3)", b"2")]
 
 
 @pytest.mark.parametrize("name", ["../a.png", "x/../../a.png", "/etc/a.png", "..\\a.png", "C:/a.png"])
 def test_a_path_that_climbs_out_is_left_out_and_the_rest_is_read(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = collect([("bad.zip", archive([(name, b"x"), ("good.png", b"y")]))])
-    assert found.pictures == [("good.png", b"y")]
+    assert found.images == [("good.png", b"y")]
     assert len(found.problems) == 1
     assert "leads out of the archive" in found.problems[0]
     assert not list(tmp_path.iterdir())
@@ -65,7 +65,7 @@ def test_a_bomb_whose_header_lies_is_read_no_further_than_the_limit():
     assert bomb.count(size) == 2  # once before the content, once in the directory at the end
     liar = bomb.replace(size, (10).to_bytes(4, "little"))
     found = collect([("b.zip", liar)], Limits(bytes_each=1000))
-    assert found.pictures == []
+    assert found.images == []
     assert "cannot be unpacked" in found.problems[0]
 
 
@@ -75,7 +75,7 @@ def test_what_can_only_be_unpacked_without_a_bound_is_left_out(method):
     with zipfile.ZipFile(data, "w", method) as packed:
         packed.writestr("a.png", b"0" * 1000)
     found = collect([("b.zip", data.getvalue())])
-    assert found.pictures == []
+    assert found.images == []
     assert "unusual way" in found.problems[0]
 
 
@@ -86,7 +86,7 @@ def test_no_more_than_the_header_says_is_unpacked():
     found = collect([("b.zip", liar)])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert found.pictures == []
+    assert found.images == []
     assert peak < 5_000_000
 
 
@@ -98,7 +98,7 @@ def test_names_that_are_no_names_do_no_harm(name):
 
 def test_ten_thousand_files_are_cut_to_the_limit_and_it_says_so():
     found = collect([("many.zip", archive([(f"{i}.png", b"x") for i in range(10_000)]))])
-    assert len(found.pictures) == 1000
+    assert len(found.images) == 1000
     assert "9,000 images were left out: at most 1,000" in found.problems[0]
 
 
@@ -137,12 +137,12 @@ def test_a_damaged_or_encrypted_archive_is_one_sentence():
     encrypted[6] |= 1
     encrypted[good.index(b"PK\x01\x02") + 8] |= 1
     found = collect([("e.zip", bytes(encrypted))])
-    assert found.pictures == []
+    assert found.images == []
     assert "without a password" in found.problems[0]
 
 
 def test_a_file_that_is_no_archive_is_left_to_the_reader_of_pictures():
-    assert collect([("letter.zip", b"Dear archive")]).pictures == [("letter.zip", b"Dear archive")]
+    assert collect([("letter.zip", b"Dear archive")]).images == [("letter.zip", b"Dear archive")]
 
 
 def test_the_suffixes_are_those_of_folders_in_any_letter_case():
@@ -165,7 +165,7 @@ def test_entries_that_fail_count_towards_the_limit_too():
     crc = zlib.crc32(bytes(1000)).to_bytes(4, "little")
     assert good.count(crc) == 100
     found = collect([("bad.zip", good.replace(crc, b"1234"))], Limits(bytes_all=10_000))
-    assert found.pictures == []
+    assert found.images == []
     assert sum("cannot be unpacked" in problem for problem in found.problems) == 10
     assert "40 images were left out" in found.problems[-1]
 
@@ -188,9 +188,9 @@ def test_whatever_the_bytes_are_they_are_pictures_or_sentences(data, changes, na
         at = int(place * len(data))
         data = data[:at] + new + data[at + (0 if insert else len(new)) :]
     found = collect([(name, data), ("good.png", b"good")])
-    assert found.pictures[-1][1] == b"good"
-    assert all(isinstance(content, bytes) for _, content in found.pictures)
-    assert len(set(names(found))) == len(found.pictures)
+    assert found.images[-1][1] == b"good"
+    assert all(isinstance(content, bytes) for _, content in found.images)
+    assert len(set(names(found))) == len(found.images)
     shown = [*names(found), *found.problems]
     assert [line.splitlines() for line in shown if line] == [[line] for line in shown if line]
     assert "".join(shown).encode()
@@ -203,6 +203,6 @@ def test_names_and_reasons_of_endless_length_are_shown_by_their_ends():
         archive.writestr("b" * 30_000 + ".png", b"x")
     data = file.getvalue().replace(b"bbbb", b"cccc", 1)  # a header that names another file
     found = collect([("upload.zip", data)])
-    assert [name.startswith("aaaa") and name.endswith("aa.png") for name, _ in found.pictures] == [True]
+    assert [name.startswith("aaaa") and name.endswith("aa.png") for name, _ in found.images] == [True]
     assert len(found.problems) == 1
-    assert max(len(text) for text in [found.pictures[0][0], *found.problems]) < 600
+    assert max(len(text) for text in [found.images[0][0], *found.problems]) < 600

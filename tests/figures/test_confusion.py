@@ -37,7 +37,7 @@ def test_each_count_is_printed_once_in_its_own_cell():
 
 def test_rows_are_the_truth_from_the_top():
     layout = confusion_figure(MATRIX, CLASSES).layout
-    assert (layout.yaxis.title.text, layout.xaxis.title.text) == ("truth", "answer")
+    assert (layout.yaxis.title.text, layout.xaxis.title.text) == ("true class", "predicted class")
     assert layout.yaxis.range == (2.5, -0.5)
     assert layout.xaxis.ticktext == layout.yaxis.ticktext == CLASSES
 

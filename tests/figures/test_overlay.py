@@ -6,12 +6,12 @@ from PIL import Image
 from torchvision.transforms import functional as F
 
 from resnet_lab.data import image_to_tensor
+from resnet_lab.data.preprocess import middle_square
 from resnet_lab.figures.overlay import (
     at_side,
     colourise,
     enlarge,
     enlarge_heat,
-    middle_square,
     outline,
     overlay,
     overlay_within,

@@ -1,4 +1,4 @@
-"""Parameter counts against ../shared/REFERENCE.md and torchvision; logits against torchvision."""
+"""Parameter counts against docs/reference.md and torchvision; logits against torchvision."""
 
 import pytest
 import torch
@@ -38,7 +38,9 @@ def test_imagenet_parameters(name, params):
 @pytest.mark.parametrize(("layers", "params"), CIFAR_PARAMS.items())
 def test_cifar_parameters(layers, params):
     assert count(meta(f"resnet{layers}")) == params
-    assert count(meta(f"resnet{layers}", shortcut="projection")) == params + 2_752  # option B, REFERENCE.md
+    assert (
+        count(meta(f"resnet{layers}", shortcut="projection")) == params + 2_752
+    )  # option B, docs/reference.md
     if layers != 1202:
         assert count(meta(f"plain{layers}")) == params
 

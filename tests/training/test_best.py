@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from resnet_lab.data import Augmentation, load_dataset
+from resnet_lab.experiments import errors
 from resnet_lab.experiments.lesion import LESION, LesionSettings
 from resnet_lab.models import ModelSpec, create_model
 from resnet_lab.models.classifier import EvalTransform
-from resnet_lab.runs import execute, load_run_model, mistakes
-from resnet_lab.runs.mistakes import answer_test_set
+from resnet_lab.runs import execute, load_run_model
 from resnet_lab.training import evaluate, fit, loop
 from resnet_lab.training.checkpoint import BestWeights
-from resnet_lab.training.events import Checkpoint, EpochEvent, MicroBatchReduced, StepEvent, TestEvent
+from resnet_lab.training.events import Checkpoint, EpochEvent, Notice, StepEvent, TestEvent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad")
@@ -35,7 +35,7 @@ def best_in_the_middle(monkeypatch):
     def few(*args, **options):
         return load_dataset(*args, **options | ({"limit": FEW} if options["split"] == "test" else {}))
 
-    for module in (loop, mistakes):
+    for module in (loop, errors):
         monkeypatch.setattr(module, "load_dataset", few)
 
     def validate(self):
@@ -75,8 +75,8 @@ def by_hand(config, weights):
     data = load_dataset("shapes", split="test", limit=FEW)
     model = create_model(SMALL, num_classes=10)
     model.load_state_dict(weights)
-    sight = EvalTransform(config.augmentation.crop_size, config.test_scales)
-    found = evaluate(model, data, sight=sight)
+    transform = EvalTransform(config.augmentation.crop_size, config.test_scales)
+    found = evaluate(model, data, transform=transform)
     return found.loss, found.accuracy
 
 
@@ -136,7 +136,7 @@ def test_a_checkpoint_of_before_goes_on_and_says_what_it_lacks(config, best_in_t
     state = record(config)[1].of(Checkpoint)[at].state
     del state["best"]
     result, events = record(config, resume=state)
-    assert "did not keep the best weights" in events.of(MicroBatchReduced)[0].text
+    assert "did not keep the best weights" in events.of(Notice)[0].text
     assert (result.outcome, result.tested_step) == ("completed", 3 * EPOCH)
 
 
@@ -167,7 +167,7 @@ def test_the_runs_own_test_is_what_everybody_says_later(run):
     net = load_run_model(run)
     assert (net.weights, net.transform.crop) == ("best weights, of step 10", 20)
     assert evaluated(net) == told
-    found = answer_test_set(run)
+    found = errors.measure(run)
     assert found.right / len(found) == told
     assert found.weights == net.weights
     [net] = LESION.of_runs([run], LesionSettings(len(found)))

@@ -1,4 +1,4 @@
-"""A run that is resumed in another memory format than it was saved in takes the steps of an preserve_state one."""
+"""A run that is resumed in another memory format than it was saved in takes the steps of an undisturbed one."""
 
 from itertools import product
 
@@ -36,7 +36,7 @@ def config(request):
 
 
 @pytest.fixture(scope="module")
-def preserve_state(config):
+def undisturbed(config):
     return part(config, steps=6)
 
 
@@ -67,15 +67,15 @@ def assert_same(found, wanted):
 
 
 @pytest.mark.parametrize(("saved", "resumed"), product([False, True], repeat=2))
-def test_every_pair_of_layouts_continues_the_run(config, preserve_state, saved, resumed):
+def test_every_pair_of_layouts_continues_the_run(config, undisturbed, saved, resumed):
     """The way that was kept is left out, as in a checkpoint of the trial or of another device."""
     _, state = part(config.replace(channels_last=saved), steps=3)
     state["tuner"] = None
     assert any(not tensor.is_contiguous() for tensor in momentum(state).values()) is saved
     losses, end = part(config.replace(channels_last=resumed), steps=3, resume=state)
-    assert losses == pytest.approx({step: preserve_state[0][step] for step in (4, 5, 6)}, rel=1e-4)
-    assert_same(end["model"], preserve_state[1]["model"])
-    assert_same(momentum(end), momentum(preserve_state[1]))
+    assert losses == pytest.approx({step: undisturbed[0][step] for step in (4, 5, 6)}, rel=1e-4)
+    assert_same(end["model"], undisturbed[1]["model"])
+    assert_same(momentum(end), momentum(undisturbed[1]))
 
 
 @pytest.mark.parametrize("pause", [2, 4, 5])

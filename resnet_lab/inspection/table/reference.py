@@ -1,4 +1,4 @@
-"""What others published about the nets, as they printed it; every number is in REFERENCE.md."""
+"""What others published about the nets, as they printed it; every number is in docs/reference.md."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Published:
 
 
 def published(variant: str) -> tuple[Published, ...]:
-    """Everything that REFERENCE.md holds about a variant: counts first, then accuracies; () if nothing."""
+    """Everything that docs/reference.md holds about a variant: counts first, then accuracies; () if nothing."""
     records = [*_counts(variant), *_paper_errors(variant)]
     if variant in _TORCHVISION:
         _, _, first, second = _TORCHVISION[variant]

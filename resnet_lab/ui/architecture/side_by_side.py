@@ -16,8 +16,8 @@ MOST = 2  # nets beside the first
 PARTS = {"stem": "stem", "head": "head"}
 
 
-def beside_view(spec: ModelSpec, table: LayerTable) -> None:
-    """ModeChosen nets beside `spec`, at the same image size and number of classes."""
+def side_by_side_view(spec: ModelSpec, table: LayerTable) -> None:
+    """Chosen nets beside `spec`, at the same image size and number of classes."""
     near = neighbours(spec)
     others = {
         name: v.replace(num_classes=spec.num_classes) for name, v in VARIANTS.items() if name != spec.name

@@ -73,7 +73,9 @@ def text(place: Any, cls: type, name: str, value: str | None, key: str, **more: 
     return place.text_input(**_labelled(fields_of(cls)[name]), value=value, key=key, **more) or None
 
 
-def choice(place: Any, cls: type, name: str, value: Any, key: str, labels: dict[Any, str]) -> Any:
+def choice(
+    place: Any, cls: type, name: str, value: Any, key: str, labels: dict[Any, str], **more: Any
+) -> Any:
     """One of `labels`, which has all that the field may be."""
     options = list(labels)
     return place.selectbox(
@@ -82,6 +84,7 @@ def choice(place: Any, cls: type, name: str, value: Any, key: str, labels: dict[
         index=options.index(value),
         format_func=labels.__getitem__,
         key=key,
+        **more,
     )
 
 

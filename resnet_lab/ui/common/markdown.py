@@ -29,7 +29,7 @@ def escape_markdown(text: str) -> str:
 
 
 def percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+    return "–" if value is None else f"{100 * value:.1f}\u00a0%"
 
 
 def duration(seconds: float) -> str:

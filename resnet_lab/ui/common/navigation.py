@@ -30,12 +30,26 @@ PAGES = {  # file name → title, icon, the one line under the title
     ),
     "runs": ("Runs", ":material/folder_open:", "Everything that was trained here."),
 }
-# Page → names in its links of before, which other pages used too, and those of today. A name in a link is the key
-# of its widget, and a session keeps its value when the page is left: with one name for two things, the second page
-# would find the first one's answer.
-RENAMED = {
+# What links of before said otherwise, by page. A name in a link is the key of its widget, and a session keeps its
+# value when the page is left: two pages that share a name would find each other's answers.
+RENAMED = {  # names, and those of today
     "Architecture": {"view": "section", "kinds": "only", "source": "code"},
     "Comparison": {"why": "experiment"},
+}
+RENAMED_VALUES = {  # by the name of today: values, and those of today
+    "Architecture": {"section": {"Take away": "Export"}},
+    "Prediction": {
+        "view": {
+            "Answer": "Prediction",
+            "Stages": "All stages",
+            "Crops": "Test-time crops",
+            "Two nets": "Compare",
+            "Trust": "Sanity checks",
+            "Scores": "Localization",
+            "All images": "Batch",
+            "All pictures": "Batch",
+        }
+    },
 }
 FREE_TEXT = {"folder", "lesson", "run"}  # names in links whose text is never read as a number
 
@@ -63,8 +77,7 @@ def begin(title: str) -> None:
         st.session_state["_in_shell"] = True  # once: a page that is run by itself must not loop
         _navigate()
         st.rerun()
-    renamed = {old: new for old, new in RENAMED.get(title, {}).items() if old in st.query_params}
-    rewrite_link(renamed | {name: None for name in st.query_params if _is_beyond_numbers(name)})
+    rewrite_link(_changes_of_today(title))
     st.set_page_config(page_title=f"{title} · ResNet Lab")
     st.html(STYLE)
     subtitle = next(line for name, _, line in PAGES.values() if name == title)
@@ -74,30 +87,45 @@ def begin(title: str) -> None:
             st.caption(subtitle)
 
 
-def _is_beyond_numbers(name: str) -> bool:
-    """Whether the address gives it an infinity or NaN, at which Streamlit's boxes for whole numbers end the page."""
+def _changes_of_today(title: str) -> dict[str, list[str]]:
+    """What this page would write otherwise in the address now, as `rewrite_link` takes it."""
+    names, values = RENAMED.get(title, {}), RENAMED_VALUES.get(title, {})
+    changes: dict[str, list[str]] = {}
+    for old in st.query_params:
+        name, said = names.get(old, old), st.query_params.get_all(old)
+        today = [values.get(name, {}).get(value, value) for value in said]
+        if name not in FREE_TEXT and any(map(_is_beyond_numbers, today)):
+            today = []
+        if name != old:
+            changes[old] = []
+        if name != old or today != said:
+            changes[name] = today
+    return changes
+
+
+def _is_beyond_numbers(text: str) -> bool:
+    """An infinity or NaN, at which Streamlit's boxes for whole numbers end the page."""
     try:
-        return name not in FREE_TEXT and not all(
-            map(math.isfinite, map(float, st.query_params.get_all(name)))
-        )
+        return not math.isfinite(float(text))
     except ValueError:  # it is no number at all, which Streamlit passes over
         return False
 
 
-def rewrite_link(names: Mapping[str, str | None]) -> None:
-    """Gives these names in the address others, or takes them out (None); call it before their widgets are drawn.
+def rewrite_link(changes: Mapping[str, list[str]]) -> None:
+    """Gives names in the address these values, or takes them out (none); call it before their widgets are drawn.
 
     Widgets read the address as it was when the page was opened, and Streamlit has no public way to renew that, nor to
     change a name whose widget was drawn before.
     """
     context = get_script_run_ctx()
-    if not names or context is None:
+    if not changes or context is None:
         return
     with context.session_state.query_params() as query:
-        for old, new in names.items():
-            if new is not None:
-                query.set_with_no_forward_msg(new, query.get_all(old))
-            query.remove_param(old)  # which also tells the browser
+        for name, values in changes.items():
+            query.discard_param_no_forward_msg(name)
+            if values:
+                query.set_with_no_forward_msg(name, values)
+        query._send_query_param_msg()  # to the browser
         query.set_initial_query_params_from_current()
 
 

@@ -28,7 +28,7 @@ def one_of(label: str, options: Sequence[str], key: str, default: str, **look: A
 
     Streamlit takes an empty `?key=` for nothing chosen, although that is not offered.
     """
-    navigation.rewrite_link({key: None} if st.query_params.get(key) == "" else {})
+    navigation.rewrite_link({key: []} if st.query_params.get(key) == "" else {})
     forget_unless(key, options)
     return st.segmented_control(
         label, options, default=default, key=key, bind="query-params", required=True, **look

@@ -154,7 +154,7 @@ def _found(lesson: Lesson, runs: Sequence[Run]) -> Finding:
 
 
 def export(lesson: Lesson, expected: str, finding: Finding) -> str:
-    """The lesson with what was predicted and found, as a page that opens without a network."""
+    """The lesson with what was predicted and found, as a page that opens offline."""
     parts: list[Part] = [
         re.sub(r"\*\*", "", lesson.setting),
         Heading("Prediction"),

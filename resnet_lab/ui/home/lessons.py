@@ -144,7 +144,7 @@ def find_cheat(runs: Sequence[Run]) -> Finding:
     with_mark = 100 * max(epoch.accuracy for epoch in curve(run).epochs)
     gap = with_mark - _test(run)
     net = load_run_model(run)
-    data = load_dataset("shapes_shortcut", split="train", limit=PICTURES, image_size=net.image_size)
+    data = load_dataset("shapes_watermark", split="train", limit=PICTURES, image_size=net.image_size)
     assert data.masks is not None  # the shapes have them
     maps = attribute(net.model, net.inputs(data.images))
     corner = data.masks.new_zeros(data.masks.shape)
@@ -297,7 +297,7 @@ LESSONS = {
             "image, of another colour for each shape. In the test images it is missing. Nobody tells the net.",
             question="How does the net that scored well in validation do on the test images?",
             choices=("As well, within 5 points", "5 to 30 points worse", "More than 30 points worse"),
-            configs=(RECIPES["race-32"].replace(variant="resnet20", dataset="shapes_shortcut", epochs=3),),
+            configs=(RECIPES["race-32"].replace(variant="resnet20", dataset="shapes_watermark", epochs=3),),
             takes="about half a minute on two CPU cores",
             watch=("accuracy", "loss"),
             find=find_cheat,

@@ -1,4 +1,4 @@
-"""What the net answers to all images: a table to pick from, and a file to take away."""
+"""The predictions for all images: a table to pick from, and a file to download."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resnet_lab.data import ImageError
 from resnet_lab.ui.common import jobs
 from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import escape_markdown, percent
-from resnet_lab.ui.prediction.images import Gallery, TestSplit, show_problems
+from resnet_lab.ui.prediction.images import ImageSet, TestImages, show_problems
 from resnet_lab.ui.prediction.net import Net
 
 MOST = 1000  # images at once
@@ -29,36 +29,36 @@ SIDE = 40  # pixels of an image in the table
 
 @dataclass(frozen=True)
 class Row:
-    """The likeliest classes of an image, with their probabilities (0 to 1); `icon` is a small one of it, as a link."""
+    """The likeliest classes of an image, and their probabilities (0 to 1); `icon` is a small one of it, as a link."""
 
     index: int
     name: str
     truth: str
     icon: str
     classes: tuple[str, ...]
-    chances: tuple[float, ...]
+    probabilities: tuple[float, ...]
 
 
-def batch_view(net: Net, gallery: Gallery) -> None:
+def batch_view(net: Net, images: ImageSet) -> None:
     """A button, a bar, then the table."""
-    count = min(MOST, len(gallery.names))
-    about = (net.key, gallery.key)
+    count = min(MOST, len(images))
+    about = (net.key, images.key)
     job = jobs.current("prediction.batch", about)
     if job is None or job.is_broken:
         if job is not None:
             what = (
                 escape_markdown(job.error)
                 if job.error
-                else f"Cancelled when {len(job.records):,} of {count:,} were asked."
+                else f"Cancelled after {len(job.records):,} of {count:,} images."
             )
             st.warning(what)
-        if len(gallery.names) > MOST:
+        if len(images) > MOST:
             st.caption(
-                f"The first {MOST:,} of {len(gallery.names):,}. Training shows where a run errs on all of them."
+                f"The first {MOST:,} of {len(images):,}. The Training page shows a run's errors on all of them."
             )
-        if not st.button(f"Ask about {count:,} images", icon=":material/table_view:", type="primary"):
+        if not st.button(f"Predict {count:,} images", icon=":material/table_view:", type="primary"):
             return
-        jobs.start("prediction.batch", _work(net.apart(), gallery, count), count, about)
+        jobs.start("prediction.batch", _work(net.apart(), images, count), count, about)
         job = jobs.current("prediction.batch", about)
         assert job is not None
     if job.is_active:
@@ -68,33 +68,31 @@ def batch_view(net: Net, gallery: Gallery) -> None:
     show_problems(problems)
     rows = [record for record in job.records if isinstance(record, Row)]
     if rows:
-        _table(net, gallery, rows)
+        _table(net, images, rows)
 
 
-def _work(net: Net, gallery: Gallery, count: int) -> jobs.Work:
+def _work(net: Net, images: ImageSet, count: int) -> jobs.Work:
     """Reports a Row for each image, or a sentence for one that cannot be read."""
 
     def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-        names, truths = gallery.names, gallery.truths
         for start in range(0, count, BATCH):
             read: list[tuple[int, Tensor]] = []
             for index in range(start, min(start + BATCH, count)):
                 if should_stop():
                     return
                 try:
-                    read.append((index, gallery.pixels(index, net)))
+                    read.append((index, images.pixels(index, net)))
                 except ImageError as error:
                     report(str(error))
             if not read:
                 continue
-            pixels = torch.stack([picture for _, picture in read])
             with preserve_state(net.model):
-                top = net.predict(pixels).topk(min(TOP, len(net.classes)))
-            for place, (index, picture) in enumerate(read):
+                batch = torch.stack([pixels for _, pixels in read])
+                top = net.predict(batch).topk(min(TOP, len(net.classes)))
+            for place, (index, pixels) in enumerate(read):
                 classes = tuple(net.classes[i] for i in top.indices[place].tolist())
-                truth = truths[index] if truths else ""
-                chances = tuple(top.values[place].tolist())
-                report(Row(index, names[index], truth, _icon(picture), classes, chances))
+                name, truth = images.name(index), images.truth(index) or ""
+                report(Row(index, name, truth, _icon(pixels), classes, tuple(top.values[place].tolist())))
 
     return work
 
@@ -108,11 +106,11 @@ def _icon(pixels: Tensor) -> str:
     return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
+def _table(net: Net, images: ImageSet, rows: list[Row]) -> None:
     known = bool(rows[0].truth)
     if known:
         right = sum(row.truth == row.classes[0] for row in rows)
-        st.markdown(f"**{right:,} of {len(rows):,} right** ({percent(right / len(rows))})")
+        st.markdown(f"**{right:,} of {len(rows):,} correct** ({percent(right / len(rows))})")
     columns: dict[str, list[Any]] = {
         "image": [row.icon for row in rows],
         "name": [row.name for row in rows],
@@ -121,7 +119,7 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
         columns["truth"] = [row.truth for row in rows]
     for i in range(min(SHOWN, len(rows[0].classes))):
         columns[f"{i + 1}."] = [row.classes[i] for row in rows]
-        columns[f"{i + 1}. (%)"] = [100 * row.chances[i] for row in rows]
+        columns[f"{i + 1}. (%)"] = [100 * row.probabilities[i] for row in rows]
     look: dict[str, Any] = {"image": st.column_config.ImageColumn("", width=48)}
     for i in range(SHOWN):
         look[f"{i + 1}. (%)"] = st.column_config.NumberColumn("%", format="%.1f", width=60)
@@ -133,23 +131,21 @@ def _table(net: Net, gallery: Gallery, rows: list[Row]) -> None:
         column_config=look,
         key="prediction.rows",
         selection_mode="single-row",
-        on_select=lambda: _open(gallery, rows),
+        on_select=lambda: _open(images, rows),
     )
-    download("All answers, CSV", lambda: to_csv(net.title, rows), "answers.csv", "text/csv")
+    download("All predictions, CSV", lambda: to_csv(net.title, rows), "predictions.csv", "text/csv")
     scope = "" if known else f" The net was trained on {escape_markdown(net.scope)}."
-    st.caption(
-        f"Choose a row to see where the net looks in it. The file has the {TOP} likeliest classes.{scope}"
-    )
+    st.caption(f"Choose a row to explain its prediction. The file has the {TOP} likeliest classes.{scope}")
 
 
-def _open(gallery: Gallery, rows: list[Row]) -> None:
+def _open(images: ImageSet, rows: list[Row]) -> None:
     """Shows the image of the chosen row."""
     chosen = st.session_state["prediction.rows"]["selection"]["rows"]
     if chosen:
-        st.session_state["index" if isinstance(gallery, TestSplit) else "prediction.shown"] = rows[
+        st.session_state["index" if isinstance(images, TestImages) else "prediction.shown"] = rows[
             chosen[0]
         ].index
-        st.session_state["view"] = "Answer"
+        st.session_state["view"] = "Prediction"
 
 
 def to_csv(model: str, rows: list[Row]) -> str:
@@ -158,7 +154,7 @@ def to_csv(model: str, rows: list[Row]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "truth", "rank", "class", "probability", "model"])
     for row in rows:
-        for rank, (name, chance) in enumerate(zip(row.classes, row.chances, strict=True), 1):
+        for rank, (name, chance) in enumerate(zip(row.classes, row.probabilities, strict=True), 1):
             cells = (row.name, row.truth, rank, name, f"{chance:.6f}", model)
             writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in cells])
     return text.getvalue()

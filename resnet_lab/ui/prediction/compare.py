@@ -8,16 +8,16 @@ import streamlit as st
 
 from resnet_lab.attribution import METHODS, stage_names
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.prediction.images import Picture, box_of
-from resnet_lab.ui.prediction.maps import Question, heat_of
+from resnet_lab.ui.prediction.images import InputImage, input_image
+from resnet_lab.ui.prediction.maps import MapRequest, map_of
 from resnet_lab.ui.prediction.net import Net, other_net
 from resnet_lab.ui.prediction.prediction import (
-    Look,
-    answered,
-    ask_how,
-    ask_look,
+    MapStyle,
+    ask_map,
+    ask_style,
     drawn,
     likeliest,
+    predicted,
     show_top,
     verdict,
 )
@@ -25,56 +25,50 @@ from resnet_lab.ui.prediction.prediction import (
 SIDE = 230  # pixels; both nets' maps and tables fit a small screen
 
 
-def two_nets_view(net: Net, picture: Picture) -> None:
+def compare_view(net: Net, image: InputImage) -> None:
     """Each net's classes, and its map of one class."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         other = other_net(net)
         if other is None:
             return
-        found = answered(net, picture)
+        found = predicted(net, image)
         if found is None:
             return
         top = likeliest(found)
         shared = [i for i in top if net.classes[i] in other.classes] or top[:1]
-        target = st.selectbox("Where do they see", shared, format_func=net.classes.__getitem__)
-        question = ask_how(net, target)
-        with st.popover("Look", icon=":material/palette:"):
-            look = ask_look()
+        target = st.selectbox("Explain class", shared, format_func=net.classes.__getitem__)
+        request = ask_map(net, target)
+        with st.popover("Display", icon=":material/palette:"):
+            style = ask_style()
     pair = sorted((net, other), key=lambda one: one.model.spec.is_plain)
     for column, one in zip(st.columns(2, gap="large"), pair, strict=True):
         with column:
             st.markdown(f"**{escape_markdown(one.title)}**")
-            _answer(one, seen_by(one, picture), net.classes[target], question, look)
+            seen = image if one is net else input_image(one, image.images, image.index, image.mask)
+            _show(one, seen, net.classes[target], request, style)
+    method = METHODS[request.method]
     st.caption(
-        f"{METHODS[question.method].title} ({METHODS[question.method].source}) of the same class in both nets, each "
-        "map from none to its own strongest place."
+        f"{method.title} ({method.source}) of the same class in both nets, each map from none to its own strongest "
+        "place."
     )
 
 
-def seen_by(net: Net, picture: Picture) -> Picture:
-    """The image as `net` sees it."""
-    pixels = net.prepare(picture.image).permute(1, 2, 0).numpy()
-    return replace(picture, pixels=pixels, box=box_of(net, picture.image))
-
-
-def _answer(net: Net, picture: Picture, name: str, question: Question, look: Look) -> None:
-    found = answered(net, picture)
+def _show(net: Net, image: InputImage, name: str, request: MapRequest, style: MapStyle) -> None:
+    found = predicted(net, image)
     if found is None:
         return
-    top = likeliest(found)
-    st.markdown(verdict(net, picture, net.classes[top[0]], found[top[0]]))
-    _map(net, picture, name, question, look)
-    show_top(net, found, top, narrow=True)
+    st.markdown(verdict(net, image, found))
+    _map(net, image, name, request, style)
+    show_top(net, found, likeliest(found), narrow=True)
 
 
-def _map(net: Net, picture: Picture, name: str, question: Question, look: Look) -> None:
+def _map(net: Net, image: InputImage, name: str, request: MapRequest, style: MapStyle) -> None:
     if name not in net.classes:
         st.info(f"This net does not know {escape_markdown(name)}.")
         return
     stages = stage_names(net.model)
-    stage = question.stage if question.stage in stages else stages[-1]
-    heat = heat_of(net, picture, replace(question, target=net.classes.index(name), stage=stage))
+    layer = request.layer if request.layer in stages else stages[-1]
+    heat = map_of(net, image, replace(request, target=net.classes.index(name), layer=layer))
     if heat is not None:
-        image = drawn(picture, heat, look)
-        alt = f"{METHODS[question.method].title} of {name}"
-        st.image(image, width=SIDE, output_format="PNG", alt=alt)
+        alt = f"{METHODS[request.method].title} of {name}"
+        st.image(drawn(image, heat, style), width=SIDE, output_format="PNG", alt=alt)

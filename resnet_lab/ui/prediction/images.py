@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import randrange
-from typing import Any
 
 import streamlit as st
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -21,8 +19,8 @@ from resnet_lab.data import (
     load_dataset,
     read_image,
 )
-from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, Uploads, collect
-from resnet_lab.figures.overlay import Box, Mask, Pixels, middle_square
+from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, collect
+from resnet_lab.figures.overlay import Box, Mask
 from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.widgets import forget_unless, one_of
 from resnet_lab.ui.prediction.net import Net
@@ -31,49 +29,49 @@ SOURCES = ("Upload", "Folder", "Test", "Camera")
 MOST_MEGABYTES = Limits().bytes_all // MEGABYTE  # of a file
 MOST_PROBLEMS = 5  # that are said one by one
 TRIED = 20  # uploaded images that are decoded before one is chosen
+KEPT = 2  # decoded ones, as one may take 150 MB
 FILES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """What the net sees: (H, W, 3). `key` stands for the image in caches, `image` is the whole of it, in which the
-    net sees `box`.
+class UploadedImages:
+    """Images of the reader: `files` has their bytes by their names, `problems` says what cannot be used.
 
-    `truth` is the class's name and `mask` the object in `image`, where they are known.
+    `key` changes with them, as in `TestImages`.
     """
 
-    key: str
-    name: str
-    pixels: Pixels
-    image: Image.Image
-    box: Box
-    truth: str | None = None
-    mask: Mask | None = None
+    def __init__(self, key: str, files: dict[str, bytes], problems: list[str]) -> None:
+        self.key, self.files, self.problems = key, files, problems
+        self._decoded: dict[str, Image.Image] = {}  # the last ones of `whole`
 
+    def __len__(self) -> int:
+        return len(self.files)
 
-@dataclass(frozen=True)
-class Uploaded:
-    """Images of the reader, with their bytes; `key` changes with them, as in `TestSplit`."""
+    def name(self, index: int) -> str:
+        return list(self.files)[index]
 
-    key: str
-    files: list[tuple[str, bytes]]
-    truths = None
+    def truth(self, index: int) -> None:
+        return None
 
-    @property
-    def names(self) -> list[str]:
-        return [name for name, _ in self.files]
-
-    def image(self, index: int) -> Image.Image:
-        name, data = self.files[index]
-        return read_image(data, name)
+    def whole(self, index: int) -> Image.Image:
+        """All of an image, RGB. Raises ImageError."""
+        image = self._decode(index)
+        self._decoded.pop(self.name(index), None)
+        self._decoded[self.name(index)] = image
+        if len(self._decoded) > KEPT:
+            del self._decoded[next(iter(self._decoded))]
+        return image
 
     def pixels(self, index: int, net: Net) -> Tensor:
-        """uint8 (3, H, W), as `net` sees it. Raises ImageError."""
-        return net.prepare(self.image(index))
+        """uint8 (3, side, side), as `net` sees it. Raises ImageError."""
+        return net.prepare(self._decode(index))
+
+    def _decode(self, index: int) -> Image.Image:
+        name = self.name(index)
+        return self._decoded.get(name) or read_image(self.files[name], name)
 
 
 @dataclass(frozen=True)
-class TestSplit:
+class TestImages:
     """The test images of the data that a net was trained on."""
 
     data: Dataset
@@ -83,35 +81,81 @@ class TestSplit:
     def key(self) -> str:
         return f"{self.data.name} {tuple(self.data.images.shape)}"
 
-    @property
-    def names(self) -> list[str]:
-        return [f"Test image {i:,}" for i in range(len(self.data))]
+    def __len__(self) -> int:
+        return len(self.data)
 
-    @property
-    def truths(self) -> list[str]:
-        return [self.data.classes[i] for i in self.data.labels.tolist()]
+    def name(self, index: int) -> str:
+        return f"Test image {index:,}"
 
-    def image(self, index: int) -> Image.Image:
+    def truth(self, index: int) -> str:
+        return self.data.classes[int(self.data.labels[index])]
+
+    def whole(self, index: int) -> Image.Image:
         return Image.fromarray(self.data.images[index].permute(1, 2, 0).numpy())
 
     def pixels(self, index: int, net: Net) -> Tensor:
         if self.data.images.shape[-1] == net.image_size:
             return net.transform.view(self.data.images[index])
-        return net.prepare(self.image(index))
+        return net.prepare(self.whole(index))
 
 
-Gallery = Uploaded | TestSplit
+ImageSet = UploadedImages | TestImages
 
 
-def choose_gallery(net: Net) -> Gallery | None:
+@dataclass(frozen=True, eq=False)
+class InputImage:
+    """One of `images`, and what a net sees of it: `pixels`, uint8 (3, side, side), are the `box` of the `whole`.
+
+    `mask`, bool of the size of the whole, is the object where it is to be outlined.
+    """
+
+    images: ImageSet
+    index: int
+    whole: Image.Image
+    pixels: Tensor
+    box: Box
+    mask: Mask | None = None
+
+    @property
+    def key(self) -> str:
+        """Stands for the image in caches."""
+        return f"{self.images.key} {self.index}"
+
+    @property
+    def name(self) -> str:
+        return self.images.name(self.index)
+
+    @property
+    def truth(self) -> str | None:
+        """The name of its class, where that is known."""
+        return self.images.truth(self.index)
+
+
+def input_image(net: Net, images: ImageSet, index: int, mask: Mask | None = None) -> InputImage:
+    """
+    Raises:
+        ImageError: it cannot be read.
+    """
+    whole = images.whole(index)
+    pixels = _pixels(net.key, f"{images.key} {index}", net, images, index)
+    return InputImage(images, index, whole, pixels, net.box(whole), mask)
+
+
+@st.cache_resource(max_entries=50, scope="session", show_spinner=False)
+def _pixels(net_key: str, key: str, _net: Net, _images: ImageSet, index: int) -> Tensor:
+    """Scaling a large image takes a while."""
+    return _images.pixels(index, _net)
+
+
+def choose_images(net: Net) -> ImageSet | None:
     """Asks where the images come from; says what cannot be used. None while there are none."""
     sources = [name for name in SOURCES if name != "Test" or net.dataset]
     source = one_of("Image", sources, key="source", default="Upload")
     if source == "Test":
-        return _test_gallery(net)
+        return _test_images(net)
     if source == "Camera":
         shot = st.camera_input("Camera", label_visibility="collapsed")
-        return Uploaded(shot.file_id, [("The camera's image", shot.getvalue())]) if shot else None
+        return _uploaded(shot.file_id, [("The camera's image", shot.getvalue())]) if shot else None
     if source == "Folder":
         files = st.file_uploader(
             "Folder",
@@ -131,10 +175,30 @@ def choose_gallery(net: Net) -> Gallery | None:
         )
     if not files:
         return None
-    key = " ".join(file.file_id for file in files)
-    found = _collected(key, files)
-    show_problems(found.problems)
-    return Uploaded(key, found.pictures) if found.pictures else None
+    return _uploaded(
+        " ".join(file.file_id for file in files), ((file.name, file.getvalue()) for file in files)
+    )
+
+
+def _uploaded(key: str, files: Iterable[tuple[str, bytes]]) -> UploadedImages | None:
+    images = _read(key, files)
+    show_problems(images.problems)
+    return images if len(images) else None
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the files …")
+def _read(key: str, _files: Iterable[tuple[str, bytes]]) -> UploadedImages:
+    """The first images are decoded, so that a bad one is said at once; the others are when they are asked for."""
+    found = collect(_files)
+    images, broken = UploadedImages(key, dict(found.images), found.problems), []
+    for index in reversed(range(min(TRIED, len(images)))):  # the last ones are kept, and the first is shown
+        try:
+            images.whole(index)
+        except ImageError as error:
+            del images.files[images.name(index)]
+            broken.append(str(error))
+    images.problems.extend(reversed(broken))
+    return images
 
 
 def show_problems(problems: Sequence[str]) -> None:
@@ -145,56 +209,24 @@ def show_problems(problems: Sequence[str]) -> None:
         st.error(f"And {len(problems) - MOST_PROBLEMS:,} more.")
 
 
-@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the files …")
-def _collected(key: str, _files: list[Any]) -> Uploads:
-    """The first images are decoded, so that a bad one is said at once; the others are when they are asked for."""
-    found = collect((file.name, file.getvalue()) for file in _files)
-    for picture in found.pictures[:TRIED]:
-        try:
-            read_image(picture[1], picture[0])
-        except ImageError as error:
-            found.pictures.remove(picture)
-            found.problems.append(str(error))
-    return found
-
-
-def choose_picture(gallery: Gallery, net: Net) -> Picture | None:
+def choose_image(images: ImageSet, net: Net) -> InputImage | None:
     """The one to look at; None when it cannot be read, which is said."""
-    if isinstance(gallery, TestSplit):
-        return _test_picture(gallery, net)
+    if isinstance(images, TestImages):
+        return _choose_test_image(images, net)
     index = 0
-    if len(gallery.files) > 1:
-        names = gallery.names
-        forget_unless("prediction.shown", range(len(names)))  # the files before these may have been more
-        index = st.selectbox("Show", range(len(names)), format_func=names.__getitem__, key="prediction.shown")
-    name, _ = gallery.files[index]
-    key = f"{gallery.key} {index}"
+    if len(images) > 1:
+        options = range(len(images))
+        forget_unless("prediction.shown", options)  # the files before these may have been more
+        index = st.selectbox("Show", options, format_func=images.name, key="prediction.shown")
     try:
-        image = _image(key, gallery, index)
+        with st.spinner("Reading the image …"):
+            return input_image(net, images, index)
     except ImageError as error:
         st.error(escape_markdown(str(error)), icon=":material/broken_image:")
         return None
-    return Picture(key, name, _seen(net.key, key, net, image), image, box_of(net, image))
 
 
-def box_of(net: Net, image: Image.Image) -> Box:
-    """The part of the image that the net sees."""
-    return middle_square(*image.size, net.side / net.image_size)
-
-
-@st.cache_data(max_entries=50, scope="session", show_spinner=False)
-def _seen(net_key: str, key: str, _net: Net, _image: Image.Image) -> Pixels:
-    """What the net sees of an image; scaling a large one takes a while."""
-    return _net.prepare(_image).permute(1, 2, 0).numpy()
-
-
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the image …")
-def _image(key: str, _gallery: Uploaded, index: int) -> Image.Image:
-    """The whole image; only the last ones are kept, as one may take 150 MB."""
-    return _gallery.image(index)
-
-
-def _test_gallery(net: Net) -> TestSplit | None:
+def _test_images(net: Net) -> TestImages | None:
     try:
         here = is_downloaded(net.dataset)
         if not here and not st.button(_download_label(net.dataset), icon=":material/download:"):
@@ -205,28 +237,20 @@ def _test_gallery(net: Net) -> TestSplit | None:
     except DatasetError as error:
         st.error(escape_markdown(str(error)), icon=":material/broken_image:")
         return None
-    return TestSplit(data)
+    return TestImages(data)
 
 
-def _test_picture(gallery: TestSplit, net: Net) -> Picture:
-    data = gallery.data
-    forget_unless("index", range(len(data)))  # the net before this one may have had more of them
+def _choose_test_image(images: TestImages, net: Net) -> InputImage:
+    count, masks = len(images), images.data.masks
+    forget_unless("index", range(count))  # the net before this one may have had more of them
     with st.container(horizontal=True, vertical_alignment="bottom"):
         index = st.number_input(
-            f"Number (0 to {len(data) - 1:,})", 0, len(data) - 1, 0, key="index", bind="query-params"
+            f"Number (0 to {count - 1:,})", 0, count - 1, 0, key="index", bind="query-params"
         )
-        st.button("Another", icon=":material/shuffle:", on_click=_pick_any, args=(len(data),))
-    outlined = data.masks is not None and st.toggle("Outline the object", key="outline", bind="query-params")
-    image = gallery.image(index)
-    return Picture(
-        key=f"{gallery.key} {index}",
-        name=f"Test image {index:,}",
-        pixels=gallery.pixels(index, net).permute(1, 2, 0).numpy(),
-        image=image,
-        box=box_of(net, image),
-        truth=data.classes[int(data.labels[index])],
-        mask=data.masks[index].numpy() if outlined and data.masks is not None else None,
-    )
+        st.button("Another", icon=":material/shuffle:", on_click=_pick_any, args=(count,))
+    outlined = masks is not None and st.toggle("Outline the object", key="outline", bind="query-params")
+    mask = masks[index].numpy() if outlined and masks is not None else None
+    return input_image(net, images, index, mask)
 
 
 def _download_label(dataset: str) -> str:
@@ -242,8 +266,3 @@ def _pick_any(count: int) -> None:
 @st.cache_resource(max_entries=2, show_spinner="Reading the test images …")
 def test_split(dataset: str, image_size: int) -> Dataset:
     return load_dataset(dataset, split="test", image_size=image_size)
-
-
-def as_batch(pixels: Pixels) -> Tensor:
-    """(H, W, 3) → uint8 (1, 3, H, W)."""
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None]

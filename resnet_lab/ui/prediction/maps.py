@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from resnet_lab.attribution import METHODS, attribute, preserve_state, signed_attribute
-from resnet_lab.figures.overlay import Heat, Pixels
+from resnet_lab.figures.overlay import Heat
 from resnet_lab.ui.common.markdown import duration
-from resnet_lab.ui.prediction.images import Picture, as_batch
+from resnet_lab.ui.prediction.images import InputImage
 from resnet_lab.ui.prediction.net import Net
 
 SOME = 10  # passes of the net; a method that takes more shows how far it is
@@ -23,44 +23,48 @@ MOST_MAPS = 100  # kept for a session
 
 
 @dataclass(frozen=True)
-class Question:
-    """A class, a method of `METHODS`, the stage that it reads if it reads one, and whether against counts too."""
+class MapRequest:
+    """A class, a method of `METHODS`, the layer that it reads if it reads one, and whether against counts too."""
 
     target: int
     method: str
-    stage: str
+    layer: str
     signed: bool = False
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
-def chances(key: str, pixels: Pixels, _net: Net) -> NDArray[np.float32]:
-    """Probabilities (classes,) of one image; `key` is the net's."""
+def probabilities(net: Net, image: InputImage) -> NDArray[np.float32]:
+    """(classes,)"""
+    return _probabilities(net.key, image.key, net, image)
+
+
+@st.cache_data(max_entries=200, scope="session", show_spinner=False)
+def _probabilities(net_key: str, image_key: str, _net: Net, _image: InputImage) -> NDArray[np.float32]:
     with preserve_state(_net.model):  # other sessions share the model
-        return _net.predict(as_batch(pixels))[0].numpy()
+        return _net.predict(_image.pixels[None])[0].numpy()
 
 
-def heat_of(net: Net, picture: Picture, question: Question) -> Heat | None:
+def map_of(net: Net, image: InputImage, request: MapRequest) -> Heat | None:
     """The map (H, W), kept for the session; None while the reader has not agreed to wait for a slow one.
 
     Slow methods show how far they are; a click elsewhere ends them.
     """
     kept: dict[Any, Heat] = st.session_state.setdefault("prediction.maps", {})
-    key = (net.key, hash(picture.pixels.tobytes()), question)
+    key = (net.key, image.key, request)
     if key not in kept:
-        method = METHODS[question.method]
-        seconds = _estimate(net, question.method) if method.passes > SOME else 0.0
+        method = METHODS[request.method]
+        seconds = _estimate(net, request.method) if method.passes > SOME else 0.0
         if seconds > PATIENCE and not st.button(
             f"Compute, about {duration(seconds)}", icon=":material/hourglass:", key=f"prediction.ask.{key}"
         ):
             return None
         if len(kept) >= MOST_MAPS:
             kept.pop(next(iter(kept)))
-        kept[key] = _computed(net, picture, question)
+        kept[key] = _computed(net, image, request)
     return kept[key]
 
 
-def _computed(net: Net, picture: Picture, question: Question) -> Heat:
-    method, done = METHODS[question.method], 0
+def _computed(net: Net, image: InputImage, request: MapRequest) -> Heat:
+    method, done = METHODS[request.method], 0
     bar = (
         st.progress(0.0, f"{method.title}: {method.passes} passes of the net")
         if method.passes > SOME
@@ -73,9 +77,9 @@ def _computed(net: Net, picture: Picture, question: Question) -> Heat:
         if bar is not None:  # Streamlit ends the script here when it is to run anew
             bar.progress(min(done / method.passes, 1.0))
 
-    asked = (question.target, question.method, question.stage)
-    compute = signed_attribute if question.signed else attribute
-    heat: Heat = compute(net.model, net.inputs(as_batch(picture.pixels)), *asked, on_pass=told)[0].numpy()
+    asked = (request.target, request.method, request.layer)
+    compute = signed_attribute if request.signed else attribute
+    heat: Heat = compute(net.model, net.inputs(image.pixels[None]), *asked, on_pass=told)[0].numpy()
     if bar is not None:
         bar.empty()
     return heat

@@ -12,12 +12,16 @@ from typing import Any
 
 import streamlit as st
 import torch
+from PIL import Image
 
 from resnet_lab.attribution import preserve_state
 from resnet_lab.data import DATASETS
+from resnet_lab.data.preprocess import middle_square
+from resnet_lab.figures.overlay import Box
 from resnet_lab.inspection.export.source_feed import read_source
 from resnet_lab.models import VARIANTS, ModelSpec, WeightsError
 from resnet_lab.models.classifier import Classifier, imagenet_classifier
+from resnet_lab.models.variants import IMAGENET_WEIGHTS
 from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.runs.outside import load_outside
 from resnet_lab.schema import record
@@ -26,7 +30,6 @@ from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.shared import choose_run, chosen_run
 from resnet_lab.ui.common.widgets import forget_unless
 
-IMAGENET = [name for name, spec in VARIANTS.items() if spec.stem == "imagenet" and not spec.is_plain]
 FILE = "file"  # a net that the reader uploads
 MOST_MEGABYTES = 600  # of its weights; wide_resnet101_2 has 507
 
@@ -43,6 +46,10 @@ class Net(Classifier):
         """With an output for each class, so that each can be explained."""
         return cls(**vars(classifier.per_class()), key=key, title=title)
 
+    def box(self, image: Image.Image) -> Box:
+        """The part of an image that `prepare` shows the net."""
+        return middle_square(*image.size, self.side / self.image_size)
+
     def apart(self) -> Net:
         """With a copy of the model, for work that would keep others waiting for it."""
         with preserve_state(self.model):
@@ -52,7 +59,7 @@ class Net(Classifier):
 def choose_net() -> Net | None:
     """Asks which net; None while there is none, or when it cannot be read (which is said)."""
     runs = {run.id: run for run in navigation.store().list() if run.best_checkpoint}
-    options = [*runs, *IMAGENET, FILE]
+    options = [*runs, *IMAGENET_WEIGHTS, FILE]
     titles = _titles(options, runs)
     chosen = st.selectbox(
         "Net", options, _wanted(options, runs), titles.__getitem__, key="net", placeholder="Choose a net"
@@ -78,7 +85,7 @@ def other_net(net: Net) -> Net | None:
         return None
     options = partners(net, runs)
     chosen = st.selectbox(
-        "Beside it", options, format_func=_titles(options, runs).__getitem__, key="prediction.other"
+        "Compare with", options, format_func=_titles(options, runs).__getitem__, key="prediction.other"
     )
     try:
         return run_net(runs[chosen])

@@ -1,4 +1,4 @@
-"""The prediction page's answer: the likeliest classes, and where in the image the net saw one of them."""
+"""The likeliest classes of an image, and a map of what speaks for one of them; and what other views share of that."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_lab.attribution import METHODS, stage_names
+from resnet_lab.attribution.records import stage_title
 from resnet_lab.figures.overlay import (
     COLOURS,
     LONGEST,
@@ -28,57 +29,56 @@ from resnet_lab.figures.overlay import (
 from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import escape_markdown, percent
 from resnet_lab.ui.common.widgets import forget_unless, one_of
-from resnet_lab.ui.prediction.images import Picture
-from resnet_lab.ui.prediction.maps import Question, chances, heat_of
+from resnet_lab.ui.prediction.images import InputImage
+from resnet_lab.ui.prediction.maps import MapRequest, map_of, probabilities
 from resnet_lab.ui.prediction.net import Net
 
 SHOWN_SIDE = 448  # pixels; small images are enlarged to this, twice what a column of the page is wide
 TOP = 5
-DIVERGED = "The net answers with numbers that are none (NaN): its training diverged. Choose another."
+DIVERGED = "The model outputs NaN: its training diverged. Choose another."
 
 
 @dataclass(frozen=True)
-class Look:
+class MapStyle:
     """How maps are drawn."""
 
     opacity: float = 0.5
     colours: str = "Inferno"
 
 
-def show_answer(net: Net, picture: Picture) -> None:
+def prediction_view(net: Net, image: InputImage) -> None:
     """The five likeliest classes; then the image, the map and both, for a class and a stage."""
-    found = answered(net, picture)
+    found = predicted(net, image)
     if found is None:
         return
     top = likeliest(found)
-    st.markdown(verdict(net, picture, net.classes[top[0]], found[top[0]]))
-    answers, questions = st.columns([1.6, 1], gap="medium")
-    with answers:
+    st.markdown(verdict(net, image, found))
+    classes, questions = st.columns([1.6, 1], gap="medium")
+    with classes:
         show_top(net, found, top)
     with questions:
         # No key: when other classes come out on top, the likeliest is chosen again.
-        target = st.selectbox("Where does it see", top, format_func=net.classes.__getitem__)
-        question = ask_how(net, target)
+        target = st.selectbox("Explain class", top, format_func=net.classes.__getitem__)
+        request = ask_map(net, target)
         with st.popover("More", icon=":material/tune:"):
-            question, look = ask_layer(net, question), ask_look()
-    heat = heat_of(net, picture, question)
+            request, style = ask_layer(net, request), ask_style()
+    heat = map_of(net, image, request)
     if heat is None:
         return
-    method = METHODS[question.method]
-    seen = _seen(picture)
-    shown = seen, colourise(enlarge_heat(heat, *seen.shape[:2]), look.colours), drawn(picture, heat, look)
-    titles = (f"What the net sees, {picture.pixels.shape[0]} × {picture.pixels.shape[1]}", method.title)
-    captions = (*titles, f"{method.title} over the image")
+    method = METHODS[request.method]
+    seen = _seen(image)
+    shown = seen, colourise(enlarge_heat(heat, *seen.shape[:2]), style.colours), drawn(image, heat, style)
+    titles = (f"What the net sees, {net.side} × {net.side}", method.title, f"{method.title} over the image")
     columns = st.columns([1, 1, 2])  # the image itself is the largest
-    for column, caption, image in zip(columns, captions, shown, strict=True):
-        column.image(image, caption, width="stretch", output_format="PNG", alt=caption)
-    _caption(net, picture, question, heat)
-    _downloads(net, picture, question, heat, shown)
+    for column, title, pixels in zip(columns, titles, shown, strict=True):
+        column.image(pixels, title, width="stretch", output_format="PNG", alt=title)
+    _caption(net, image, request, heat)
+    _downloads(net, image, request, heat, shown)
 
 
-def answered(net: Net, picture: Picture) -> NDArray[np.float32] | None:
+def predicted(net: Net, image: InputImage) -> NDArray[np.float32] | None:
     """The net's probabilities; None, and a sentence, where they are no numbers."""
-    found = chances(net.key, picture.pixels, net)
+    found = probabilities(net, image)
     if np.isfinite(found).all():
         return found
     st.error(DIVERGED)
@@ -103,22 +103,24 @@ def show_top(net: Net, found: NDArray[np.float32], top: list[int], narrow: bool 
     )
 
 
-def verdict(net: Net, picture: Picture, answer: str, chance: float) -> str:
-    """The answer in words, beside the truth where it is known, else beside what the net was trained on."""
-    said = f"the net says **{escape_markdown(answer)}**, {percent(chance)}"
-    if picture.truth is None:
-        return f"{escape_markdown(picture.name)}: {said}.{scope(net, picture)}"
-    right = ":material/check_circle: **Right**" if picture.truth == answer else ":material/cancel: **Wrong**"
-    return f"{right}: {said}; {picture.name.lower()} shows **{escape_markdown(picture.truth)}**."
+def verdict(net: Net, image: InputImage, found: NDArray[np.float32]) -> str:
+    """The prediction in words, beside the truth where it is known, else beside what the net was trained on."""
+    best = int(found.argmax())
+    words = f"Predicted: **{escape_markdown(net.classes[best])}** ({percent(float(found[best]))})"
+    if image.truth is None:
+        return f"{escape_markdown(image.name)} · {words}.{scope(net, image)}"
+    is_right = image.truth == net.classes[best]
+    mark = ":material/check_circle: **Correct**" if is_right else ":material/cancel: **Wrong**"
+    return f"{words} · {mark}: {image.name.lower()} shows **{escape_markdown(image.truth)}**."
 
 
-def scope(net: Net, picture: Picture) -> str:
+def scope(net: Net, image: InputImage) -> str:
     """What the net knows, for an image that is not of its own data: it can say nothing else, however sure it is."""
-    is_own = picture.truth is not None and picture.truth in net.classes
-    return "" if is_own else f" It was trained on {escape_markdown(net.scope)}."
+    is_own = image.truth is not None and image.truth in net.classes
+    return "" if is_own else f" The net was trained on {escape_markdown(net.scope)}."
 
 
-def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:
+def ask_map(net: Net, target: int, may_sign: bool = True) -> MapRequest:
     """The method, the stage that it reads, and whether against is shown."""
     method = st.selectbox("Method", list(METHODS), key="method", bind="query-params")
     stages = stage_names(net.model)
@@ -132,43 +134,43 @@ def ask_how(net: Net, target: int, may_sign: bool = True) -> Question:
             format_func=lambda name: name.removeprefix("layer"),
         )
     signed = (may_sign and METHODS[method].signed) and st.toggle(
-        "Signed", key="signed", bind="query-params", help="Shows what speaks against the class too, in blue."
+        "Signed", key="signed", bind="query-params", help="Also shows what speaks against the class, in blue."
     )
-    return Question(target, method, stage, signed)
+    return MapRequest(target, method, stage, signed)
 
 
-def ask_layer(net: Net, question: Question) -> Question:
+def ask_layer(net: Net, request: MapRequest) -> MapRequest:
     """Within the stage, any block, convolution or norm; the end of the stage to begin with."""
-    if not METHODS[question.method].has_layer:
-        return question
-    stage = net.model.get_submodule(question.stage)
+    if not METHODS[request.method].has_layer:
+        return request
+    stage = net.model.get_submodule(request.layer)
     paths = [name for name, module in stage.named_modules() if "." not in name or not [*module.children()]]
-    options = [f"{question.stage}.{name}" for name in paths if name]
+    options = [f"{request.layer}.{name}" for name in paths if name]
     forget_unless("layer", options)  # it may be of another stage
     layer = st.selectbox(
         "Layer", options, None, key="layer", bind="query-params", placeholder="The end of the stage"
     )
-    return replace(question, stage=layer or question.stage)
+    return replace(request, layer=layer or request.layer)
 
 
-def ask_look() -> Look:
+def ask_style() -> MapStyle:
     opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.5, format="percent", key="prediction.opacity")
     colours = st.selectbox("Colours", list(COLOURS), key="colours", bind="query-params")
-    return Look(opacity, colours)
+    return MapStyle(opacity, colours)
 
 
-def drawn(picture: Picture, heat: Heat, look: Look, side: int = SHOWN_SIDE) -> Pixels:
+def drawn(image: InputImage, heat: Heat, style: MapStyle, side: int = SHOWN_SIDE) -> Pixels:
     """The map over the image as it was given, with a short side of about `side`; the object outlined if asked for."""
-    image, box = at_side(picture.image, picture.box, side)
-    over = overlay_within(image, box, heat, look.opacity, look.colours)
-    return over if picture.mask is None else _outlined(over, picture.mask)
+    whole, box = at_side(image.whole, image.box, side)
+    over = overlay_within(whole, box, heat, style.opacity, style.colours)
+    return over if image.mask is None else _outlined(over, image.mask)
 
 
-def _seen(picture: Picture) -> Pixels:
+def _seen(image: InputImage) -> Pixels:
     """What the net sees, large; the object outlined if asked for."""
-    large = enlarge(picture.pixels, SHOWN_SIDE)
-    left, top, right, bottom = map(round, picture.box)
-    return large if picture.mask is None else _outlined(large, picture.mask[top:bottom, left:right])
+    large = enlarge(image.pixels.permute(1, 2, 0).numpy(), SHOWN_SIDE)
+    left, top, right, bottom = map(round, image.box)
+    return large if image.mask is None else _outlined(large, image.mask[top:bottom, left:right])
 
 
 def _outlined(image: Pixels, mask: Mask) -> Pixels:
@@ -178,26 +180,24 @@ def _outlined(image: Pixels, mask: Mask) -> Pixels:
     return outline(image, np.asarray(large), max(1, min(height, width) // 112))
 
 
-def _caption(net: Net, picture: Picture, question: Question, heat: Heat) -> None:
-    method = METHODS[question.method]
-    stage, _, within = question.stage.partition(".")
-    where = f" in {question.stage}" if within else f" in stage {stage.removeprefix('layer')}"
-    where = where if method.has_layer else ""
-    name = escape_markdown(net.classes[question.target])
+def _caption(net: Net, image: InputImage, request: MapRequest, heat: Heat) -> None:
+    method = METHODS[request.method]
+    where = f" in {stage_title(request.layer)}" if method.has_layer else ""
+    name = escape_markdown(net.classes[request.target])
     if not heat.any():
         st.caption(f"Nothing{where} speaks for {name}: its map is zero everywhere.")
         return
-    against = " Blue: what speaks against it." if question.signed else ""
+    against = " Blue: what speaks against it." if request.signed else ""
     st.caption(
         f"Bright: the places that speak for {name}{where}, by {method.title} ({method.source}), from none to the "
-        f"strongest.{against}{_left_out(picture)}"
+        f"strongest.{against}{_left_out(image)}"
     )
 
 
-def _left_out(picture: Picture) -> str:
+def _left_out(image: InputImage) -> str:
     """How much of the image the net does not see, in words; nothing where it sees all."""
-    width, height = picture.image.size
-    left, top, right, bottom = picture.box
+    width, height = image.whole.size
+    left, top, right, bottom = image.box
     share = 1 - (right - left) * (bottom - top) / (width * height)
     if share < 0.005:
         return ""
@@ -210,11 +210,9 @@ def _left_out(picture: Picture) -> str:
 
 
 def _downloads(
-    net: Net, picture: Picture, question: Question, heat: Heat, shown: tuple[Pixels, Pixels, Pixels]
+    net: Net, image: InputImage, request: MapRequest, heat: Heat, shown: tuple[Pixels, Pixels, Pixels]
 ) -> None:
-    stem = f"{picture.name.rsplit('/')[-1]}-{net.classes[question.target]}-{question.method}".replace(
-        " ", "-"
-    )
+    stem = f"{image.name.rsplit('/')[-1]}-{net.classes[request.target]}-{request.method}".replace(" ", "-")
     with st.container(horizontal=True):
         download("Overlay, PNG", lambda: png(shown[2]), f"{stem}-overlay.png", "image/png")
         download("Map, PNG", lambda: png(shown[1]), f"{stem}-map.png", "image/png")

@@ -1,4 +1,4 @@
-"""Where a trained net errs, on the training page: the confusion matrix, and the images behind its cells."""
+"""Errors of a trained net: the confusion matrix, and the images behind its cells."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 import streamlit as st
 
 from resnet_lab.data import DATASETS, DatasetError, is_downloaded
-from resnet_lab.figures.confusion import NARROW, confusion_figure
+from resnet_lab.experiments import errors
+from resnet_lab.experiments.errors import Predictions
+from resnet_lab.figures.confusion import NARROW
 from resnet_lab.figures.overlay import enlarge
 from resnet_lab.runs import Run, RunError
-from resnet_lab.runs.mistakes import Answers, answer_test_set, cell, worst
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown, percent
 from resnet_lab.ui.common.runs import is_dark
@@ -22,9 +23,9 @@ SIDE = 96  # pixels on the page; they are sent twice as large, for dense screens
 
 
 @st.fragment
-def mistakes_view(run: Run) -> None:
-    """The test images by truth and answer, once asked for; a click on a cell shows what is in it."""
-    with st.expander("Where it errs"):
+def errors_view(run: Run) -> None:
+    """The test images by true and predicted class, once asked for; a click on a cell shows what is in it."""
+    with st.expander("Errors (confusion matrix, worst mistakes)"):
         path = run.best_checkpoint
         if path is None:
             return
@@ -44,77 +45,74 @@ def mistakes_view(run: Run) -> None:
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _shelf(run_id: str, changed: int) -> list[Answers]:
-    """Where the answers of a net are put once they are there.
+def _shelf(run_id: str, changed: int) -> list[Predictions]:
+    """Where the predictions of a net are put once they are there.
 
     Computed in here they could show no progress, and a reader who goes away could not cancel them.
     """
     return []
 
 
-def _ask(run: Run, shelf: list[Answers]) -> None:
+def _ask(run: Run, shelf: list[Predictions]) -> None:
     """A button that fills the shelf."""
     words = "Show the confusion matrix"
     info = DATASETS.get(run.config.dataset)
     if info and not is_downloaded(info.name):
         words += f" (downloads {info.title}, {info.download_mb} MB)"
     if not st.button(words, icon=":material/grid_on:"):
-        st.caption("Asks the best net about every test image. Any click on the page ends it.")
+        st.caption("Runs the best net on every test image. Any click on the page ends it.")
         return
     bar = st.progress(0.0, "Reading the test images")
     began = time.monotonic()
 
     def show(done: float, text: str) -> None:
         nonlocal began
-        if done == 0:  # first the images may have to be drawn or decoded, then the net is asked
+        if done == 0:  # first the images may have to be drawn or decoded, then the net is run
             began = time.monotonic()
         spent = time.monotonic() - began
         left = f" · {duration(spent * (1 - done) / done)} left" if done and spent > 2 else ""
         bar.progress(done, text + left)
 
-    shelf.append(answer_test_set(run, show))
+    shelf.append(errors.measure(run, show))
 
 
-def _show(answers: Answers, run_id: str, changed: int) -> None:
-    if not np.isfinite(answers.confidences).all():
-        st.error("The net answers with numbers that are none (NaN): its training diverged.")
+def _show(found: Predictions, run_id: str, changed: int) -> None:
+    if not np.isfinite(found.confidences).all():
+        st.error("The model outputs NaN: its training diverged.")
         return
-    right, count = answers.right, len(answers)
-    st.markdown(f"**{right:,} of {count:,} right** ({percent(right / count)}), by the {answers.weights}")
-    wide = len(answers.classes) > NARROW
-    matrix, pictures = (st.container(), st.container()) if wide else st.columns([1.7, 1], gap="small")
+    right, count = found.right, len(found)
+    st.markdown(f"**{right:,} of {count:,} correct** ({percent(right / count)}), with the {found.weights}")
+    is_wide = len(found.classes) > NARROW
+    matrix, images = (st.container(), st.container()) if is_wide else st.columns([1.7, 1], gap="small")
+    chart = errors.chart(found, is_dark())
     with matrix:
-        figure = confusion_figure(answers.confusion, answers.classes, is_dark())
         event: Any = st.plotly_chart(
-            figure,
+            chart.figure,
             key=f"training.confusion.{run_id}.{changed}",
             on_select="rerun",
             selection_mode="points",
             config={"displayModeBar": False},
         )
-    with pictures:
-        _pictures(answers, run_id, _chosen(event), None if wide else figure.layout.height)
-    st.caption(
-        "Rows are the truth, columns the answer. The stronger the colour, the more of that class went wrong "
-        "this way; right answers are grey. Click a cell for its images, double-click for the worst again."
-    )
+    with images:
+        _images(found, run_id, _chosen(event), None if is_wide else chart.figure.layout.height)
+    st.caption(f"{chart.caption} Click a cell for its images, double-click for the worst again.")
 
 
 def _chosen(event: Any) -> tuple[int, int] | None:
-    """Truth and answer of the cell that was clicked."""
+    """True and predicted class of the cell that was clicked."""
     points = event["selection"]["points"]
     return (int(points[-1]["y"]), int(points[-1]["x"])) if points else None
 
 
-def _pictures(answers: Answers, run_id: str, chosen: tuple[int, int] | None, height: int | None) -> None:
+def _images(found: Predictions, run_id: str, chosen: tuple[int, int] | None, height: int | None) -> None:
     """The images of a cell, else the worst mistakes, most confident first; they scroll beyond `height`."""
     if chosen:
-        indices, total = cell(answers, *chosen, SHOWN), int(answers.confusion[chosen])
-        title = " taken for ".join(escape_markdown(answers.classes[i]) for i in chosen)
+        indices, total = errors.cell(found, *chosen, SHOWN), int(found.confusion[chosen])
+        title = " taken for ".join(escape_markdown(found.classes[i]) for i in chosen)
         if chosen[0] == chosen[1]:
-            title = f"{escape_markdown(answers.classes[chosen[0]])}, rightly"
+            title = f"{escape_markdown(found.classes[chosen[0]])}, correct"
     else:
-        indices, total = worst(answers, SHOWN), len(answers) - answers.right
+        indices, total = errors.worst(found, SHOWN), len(found) - found.right
         title = "The worst mistakes" if total else "No mistakes"
     some = f", {len(indices)} of {total:,}" if len(indices) < total else ""
     st.markdown(f"**{title}**{some}")
@@ -122,17 +120,18 @@ def _pictures(answers: Answers, run_id: str, chosen: tuple[int, int] | None, hei
         horizontal=True, gap="small", height=height - 40 if height else "content", border=False
     ):
         for i in indices:
-            _picture(answers, run_id, int(i))
+            _image(found, run_id, int(i))
 
 
-def _picture(answers: Answers, run_id: str, index: int) -> None:
+def _image(found: Predictions, run_id: str, index: int) -> None:
     """With a link to where the net looked in it."""
-    truth, answer = (answers.classes[k] for k in (answers.labels[index], answers.predictions[index]))
-    caption = f"{truth} → {answer} {percent(float(answers.confidences[index]))}"
-    image = enlarge(answers.images[index].transpose(1, 2, 0), 2 * SIDE)
+    truth, predicted = (found.classes[k] for k in (found.labels[index], found.predicted[index]))
+    names, sure = f"{truth} → {predicted}", percent(float(found.confidences[index]))
+    image = enlarge(found.images[index].transpose(1, 2, 0), 2 * SIDE)
     with st.container(width=SIDE, gap=None):
-        st.image(image, escape_markdown(caption), width=SIDE, output_format="PNG", alt=caption)
+        caption = f"{escape_markdown(names)} {sure}"
+        st.image(image, caption, width=SIDE, output_format="PNG", alt=f"{names} {sure}")
         there = {"run": run_id, "source": "Test", "index": str(index)}
         st.page_link(
-            navigation.page_path("prediction"), label="Look", icon=":material/search:", query_params=there
+            navigation.page_path("prediction"), label="Explain", icon=":material/search:", query_params=there
         )

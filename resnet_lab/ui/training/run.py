@@ -15,13 +15,13 @@ from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import duration, escape_markdown, facts, percent
 from resnet_lab.ui.common.runs import attempt, badge, curve, is_dark
 from resnet_lab.ui.common.shared import choose_run
-from resnet_lab.ui.training.errors import mistakes_view
+from resnet_lab.ui.training.errors import errors_view
 from resnet_lab.ui.training.recipe import fill_form
 
 REFRESH = 1.0  # seconds
 PAIRS: dict[str, tuple[Measure, Measure]] = {
     "Loss, accuracy": ("loss", "accuracy"),
-    "Rate, gradient": ("lr", "grad_norm"),
+    "Learning rate, gradient norm": ("lr", "grad_norm"),
 }
 AXES: dict[Axis, str] = {"epoch": "Epoch", "step": "Step", "seconds": "Time"}
 
@@ -34,7 +34,7 @@ def run_view(run: Run) -> None:
     with body:
         st.fragment(_live, run_every=REFRESH if active else None)(run, look, active)
     if not active and run.best_checkpoint:
-        mistakes_view(run)
+        errors_view(run)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
     st.caption(
         "Thin: training batches, augmented. Thick: the validation images, once an epoch. Drag to zoom."
         if look.pair == PAIRS["Loss, accuracy"]
-        else "The rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
+        else "The learning rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
     )
     _conditions(records)
 
@@ -116,7 +116,7 @@ def _buttons(run: Run, status: RunStatus) -> None:
             attempt(partial(manager.resume, run.id, steps=1))
     with st.popover("More", icon=":material/more_horiz:"):
         _more(run)
-    if run.best_checkpoint and st.button("Ask it about an image", icon=":material/image_search:"):
+    if run.best_checkpoint and st.button("Try it on an image", icon=":material/image_search:"):
         st.switch_page(navigation.page_path("prediction"), query_params={"run": run.id})
 
 
@@ -135,7 +135,7 @@ def _more(run: Run) -> None:
     ):  # fmt: skip
         attempt(lambda: choose_run(manager.submit(run.config)))
     if st.button(
-        "Take its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
+        "Use its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
     ):  # fmt: skip
         fill_form(run.config)
         st.rerun()
@@ -191,7 +191,7 @@ def _conditions(records: Curve) -> None:
         best = max(records.epochs, key=lambda epoch: epoch.accuracy, default=None)
         is_best = best is not None and best.step == records.test.step
         st.caption(f"Tested: {'best weights' if is_best else 'weights'}, of step {records.test.step:,}")
-    for choice in records.chosen:
-        st.caption(f":material/speed: Step {choice.step + 1:,}: {escape_markdown(choice.text)}")
-    for change in records.adjusted:
-        st.caption(f":material/info: Step {change.step + 1:,}: {escape_markdown(change.text)}")
+    for mode in records.modes:
+        st.caption(f":material/speed: Step {mode.step + 1:,}: {escape_markdown(mode.text)}")
+    for notice in records.notices:
+        st.caption(f":material/info: Step {notice.step + 1:,}: {escape_markdown(notice.text)}")

@@ -1,4 +1,4 @@
-"""The layer table against REFERENCE.md, torchvision's metadata and torch's own FLOP counter."""
+"""The layer table against docs/reference.md, torchvision's metadata and torch's own FLOP counter."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from resnet_lab.inspection import layer_table
 from resnet_lab.models import ModelSpec, create_model, default_input_size, get_spec
 
-CIFAR = {  # layers → parameters, MMACs (REFERENCE.md)
+CIFAR = {  # layers → parameters, MMACs (docs/reference.md)
     20: (269_722, 40.6), 32: (464_154, 68.9), 44: (658_586, 97.2),
     56: (853_018, 125.5), 110: (1_727_962, 252.9), 1202: (19_421_274, 2_829.2),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.cli_flags import add_fields, given
+from resnet_lab.cli.flags import add_fields, given
 from resnet_lab.experiments import experiments
 from resnet_lab.experiments.experiment import TITLE, Experiment
 from resnet_lab.figures.page import Cell, Table, cell_text, html_page

@@ -1,4 +1,4 @@
-"""Answers to the test images: counted rightly, in the right order, and never against other classes."""
+"""Predictions for the test images: counted rightly, in the right order, and never against other classes."""
 
 import dataclasses
 from functools import partial
@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from resnet_lab.data import Augmentation, DatasetError, center_crop, load_dataset
+from resnet_lab.experiments import errors
+from resnet_lab.experiments.errors import Predictions, cell, measure, worst
 from resnet_lab.runs import RunError, RunStore, execute, load_run_model
-from resnet_lab.runs import mistakes as module
-from resnet_lab.runs.mistakes import Answers, answer_test_set, cell, worst
 from resnet_lab.training import TrainConfig
 from resnet_lab.training.evaluation import evaluate
 
@@ -19,11 +19,11 @@ TRUE, PREDICTED = [2, 0, 2, 2, 0, 1], [0, 0, 2, 2, 0, 2]
 MATRIX = [[2, 0, 0], [0, 0, 1], [1, 0, 2]]
 
 
-def answers(labels=TRUE, predictions=PREDICTED, confidences=(0.5, 0.6, 0.7, 0.9, 0.8, 0.95)):
-    return Answers(
+def predictions(labels=TRUE, predicted=PREDICTED, confidences=(0.5, 0.6, 0.7, 0.9, 0.8, 0.95)):
+    return Predictions(
         ("ant", "bird", "cat"),
         np.array(labels, np.int64),
-        np.array(predictions, np.int64),
+        np.array(predicted, np.int64),
         np.array(confidences, np.float32),
         np.zeros((len(labels), 3, 2, 2), np.uint8),
     )
@@ -46,37 +46,37 @@ def run(tmp_path_factory, shapes_cache):
 @pytest.fixture
 def few(monkeypatch):
     """A test split of 200 images."""
-    monkeypatch.setattr(module, "load_dataset", partial(load_dataset, limit=200))
+    monkeypatch.setattr(errors, "load_dataset", partial(load_dataset, limit=200))
 
 
-def test_rows_are_the_truth_and_columns_the_answer():
-    confusion = answers().confusion
+def test_rows_are_the_truth_and_columns_the_prediction():
+    confusion = predictions().confusion
     assert confusion.tolist() == MATRIX
     assert confusion.dtype == np.int64
-    assert answers().right == 4
+    assert predictions().right == 4
 
 
 def test_a_class_without_pictures_keeps_its_row_and_column():
-    assert answers([0, 0], [0, 0], (0.5, 0.5)).confusion.tolist() == [[2, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert predictions([0, 0], [0, 0], (0.5, 0.5)).confusion.tolist() == [[2, 0, 0], [0, 0, 0], [0, 0, 0]]
 
 
 def test_a_cell_holds_its_pictures_most_confident_first():
-    assert cell(answers(), 2, 2, 10).tolist() == [3, 2]
-    assert cell(answers(), 2, 2, 1).tolist() == [3]
-    assert cell(answers(), 1, 2, 10).tolist() == [5]
-    assert cell(answers(), 2, 1, 10).tolist() == []  # not the transposed cell
+    assert cell(predictions(), 2, 2, 10).tolist() == [3, 2]
+    assert cell(predictions(), 2, 2, 1).tolist() == [3]
+    assert cell(predictions(), 1, 2, 10).tolist() == [5]
+    assert cell(predictions(), 2, 1, 10).tolist() == []  # not the transposed cell
 
 
 def test_the_worst_are_wrong_and_most_confident_first():
-    assert worst(answers(), 10).tolist() == [5, 0]
-    assert worst(answers(), 1).tolist() == [5]
-    assert worst(answers([0, 1], [0, 1], (0.5, 0.5)), 10).tolist() == []
+    assert worst(predictions(), 10).tolist() == [5, 0]
+    assert worst(predictions(), 1).tolist() == [5]
+    assert worst(predictions([0, 1], [0, 1], (0.5, 0.5)), 10).tolist() == []
 
 
-def test_every_test_picture_is_answered_as_the_evaluation_does(run, few, monkeypatch):
-    monkeypatch.setattr(module, "BATCH", 90)  # the last batch is a smaller one
+def test_every_test_picture_is_predicted_as_the_evaluation_does(run, few, monkeypatch):
+    monkeypatch.setattr(errors, "BATCH", 90)  # the last batch is a smaller one
     found, data, trained = (
-        answer_test_set(run),
+        measure(run),
         load_dataset("shapes", "test", limit=200),
         load_run_model(run),
     )
@@ -84,9 +84,9 @@ def test_every_test_picture_is_answered_as_the_evaluation_does(run, few, monkeyp
     assert len(found) == len(data) == found.confusion.sum()
     assert found.right == pytest.approx(expected.accuracy * len(data), abs=1)
     assert found.confusion.sum(1).tolist() == data.labels.bincount().tolist()
-    chances = trained.predict(data.images[190:])
-    assert found.predictions[190:].tolist() == chances.argmax(1).tolist()
-    assert found.confidences[190:] == pytest.approx(chances.max(1).values.numpy(), abs=1e-5)
+    probabilities = trained.predict(data.images[190:])
+    assert found.predicted[190:].tolist() == probabilities.argmax(1).tolist()
+    assert found.confidences[190:] == pytest.approx(probabilities.max(1).values.numpy(), abs=1e-5)
     assert (found.images[7] == data.images[7].numpy()).all()
 
 
@@ -95,18 +95,18 @@ def test_a_net_that_was_tested_on_crops_is_asked_about_crops(store, tiny, run, f
     (cropped.path / "best.pt").write_bytes(run.best_checkpoint.read_bytes())
     run = cropped
     found, data, trained = (
-        answer_test_set(run),
+        measure(run),
         load_dataset("shapes", "test", limit=200),
         load_run_model(run),
     )
-    chances = trained.predict(center_crop(data.images[:50], 24))
-    assert found.confidences[:50] == pytest.approx(chances.max(1).values.numpy(), abs=1e-5)
+    probabilities = trained.predict(center_crop(data.images[:50], 24))
+    assert found.confidences[:50] == pytest.approx(probabilities.max(1).values.numpy(), abs=1e-5)
     assert found.images.shape == (200, 3, 32, 32)
 
 
 def test_progress_counts_to_the_end_and_may_cancel(run, few):
     heard = []
-    answer_test_set(run, lambda done, text: heard.append((done, text)))
+    measure(run, lambda done, text: heard.append((done, text)))
     assert [done for done, _ in heard] == sorted({done for done, _ in heard})
     assert heard[0] == (0.0, "0 of 200 images")
 
@@ -114,7 +114,7 @@ def test_progress_counts_to_the_end_and_may_cancel(run, few):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        answer_test_set(run, refuse)
+        measure(run, refuse)
     assert torch.is_grad_enabled()
 
 
@@ -124,15 +124,15 @@ def test_other_classes_are_refused_in_one_sentence(run, monkeypatch, change):
         data = load_dataset(*args, **options)
         return dataclasses.replace(data, classes=change(data.classes))
 
-    monkeypatch.setattr(module, "load_dataset", changed)
+    monkeypatch.setattr(errors, "load_dataset", changed)
     with pytest.raises(RunError, match=r"other classes than shapes has now; .*\.$"):
-        answer_test_set(run)
+        measure(run)
 
 
 def test_no_checkpoint_and_no_data_are_said(store, tiny, run):
     with pytest.raises(RunError, match="no checkpoint yet"):
-        answer_test_set(store.create(tiny))
+        measure(store.create(tiny))
     gone = store.create(tiny.replace(dataset="folder:/nowhere"))
     (gone.path / "best.pt").write_bytes(run.best_checkpoint.read_bytes())
     with pytest.raises(DatasetError, match="/nowhere"):
-        answer_test_set(gone)
+        measure(gone)

@@ -1,4 +1,4 @@
-"""Where it errs: nothing is computed before it is asked for, and a cell shows its images."""
+"""Errors on the training page: nothing is computed before it is asked for, and a cell shows its images."""
 
 import dataclasses
 import shutil
@@ -10,10 +10,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from resnet_lab.data import load_dataset
-from resnet_lab.runs import RunStore, execute, mistakes
-from resnet_lab.runs.mistakes import Answers, answer_test_set, cell, worst
+from resnet_lab.experiments import errors
+from resnet_lab.experiments.errors import Predictions, cell, measure, worst
+from resnet_lab.runs import RunStore, execute
 from resnet_lab.training import TrainConfig
-from resnet_lab.ui.training import errors as module
+from resnet_lab.ui.common.markdown import percent
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def trained(tmp_path_factory, shapes_cache):
 @pytest.fixture
 def run(trained, monkeypatch):
     """A copy of that run, and a test split of 200 images."""
-    monkeypatch.setattr(mistakes, "load_dataset", partial(load_dataset, limit=200))
+    monkeypatch.setattr(errors, "load_dataset", partial(load_dataset, limit=200))
     store = RunStore()
     shutil.copytree(trained.path, store.root / trained.id)
     return store.get(trained.id)
@@ -40,19 +41,17 @@ def run(trained, monkeypatch):
 @pytest.fixture(autouse=True)
 def links(monkeypatch):
     """The links to other pages, which a page that is a function cannot have."""
-    found = []
-    monkeypatch.setattr(
-        st, "page_link", lambda page, **options: found.append((page, options["query_params"]))
-    )
-    return found
+    seen = []
+    monkeypatch.setattr(st, "page_link", lambda page, **options: seen.append((page, options["query_params"])))
+    return seen
 
 
 def page():
     from resnet_lab.runs import RunStore
-    from resnet_lab.ui.training.errors import mistakes_view
+    from resnet_lab.ui.training.errors import errors_view
 
     (run,) = RunStore().list()
-    mistakes_view(run)
+    errors_view(run)
 
 
 def opened():
@@ -70,10 +69,10 @@ def captions(at):
     return [image.captions[0].replace("\\", "") for image in at.image]
 
 
-def words(answers, indices):
-    names = answers.classes
+def words(found, indices):
+    names = found.classes
     return [
-        f"{names[answers.labels[i]]} → {names[answers.predictions[i]]} {answers.confidences[i]:.1%}"
+        f"{names[found.labels[i]]} → {names[found.predicted[i]]} {percent(float(found.confidences[i]))}"
         for i in indices
     ]
 
@@ -90,7 +89,7 @@ def choose(monkeypatch, row, column):
 
 
 def test_nothing_is_computed_before_it_is_asked_for(run, monkeypatch):
-    monkeypatch.setattr(module, "answer_test_set", lambda *_: pytest.fail("asked too early"))
+    monkeypatch.setattr(errors, "measure", lambda *_: pytest.fail("asked too early"))
     at = opened()
     assert not at.exception
     assert [b.label for b in at.button] == ["Show the confusion matrix"]
@@ -98,34 +97,34 @@ def test_nothing_is_computed_before_it_is_asked_for(run, monkeypatch):
 
 
 def test_the_worst_mistakes_are_shown_first(run):
-    at, answers = asked(), answer_test_set(run)
+    at, found = asked(), measure(run)
     assert not at.button
-    assert f"**{answers.right:,} of 200 right**" in at.markdown[0].value
-    assert captions(at) == words(answers, worst(answers, 24))
-    assert at.markdown[1].value == f"**The worst mistakes**, 24 of {200 - answers.right:,}"
+    assert f"**{found.right:,} of 200 correct**" in at.markdown[0].value
+    assert captions(at) == words(found, worst(found, 24))
+    assert at.markdown[1].value == f"**The worst mistakes**, 24 of {200 - found.right:,}"
     assert len(at.get("plotly_chart")) == 1
 
 
 def test_a_cell_shows_its_pictures(run, monkeypatch):
-    answers = answer_test_set(run)
-    confusion = answers.confusion * (1 - np.eye(10, dtype=np.int64))
+    found = measure(run)
+    confusion = found.confusion * (1 - np.eye(10, dtype=np.int64))
     row, column = np.unravel_index(confusion.argmax(), confusion.shape)
     choose(monkeypatch, row, column)
     at = asked()
-    assert captions(at) == words(answers, cell(answers, row, column, 24))
-    assert at.markdown[1].value.startswith(f"**{answers.classes[row]} taken for {answers.classes[column]}**")
+    assert captions(at) == words(found, cell(found, row, column, 24))
+    assert at.markdown[1].value.startswith(f"**{found.classes[row]} taken for {found.classes[column]}**")
 
 
 def test_each_picture_links_to_where_the_net_looks_in_it(run, links):
     asked()
-    shown = worst(answer_test_set(run), 24)
+    shown = worst(measure(run), 24)
     there = {"run": run.id, "source": "Test"}
     assert links == [("pages/prediction.py", {**there, "index": str(i)}) for i in shown]
 
 
 def test_answers_are_kept_until_the_net_changes(run, monkeypatch):
     asked()
-    monkeypatch.setattr(module, "answer_test_set", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(errors, "measure", lambda *_: pytest.fail("asked again"))
     assert opened().image  # another session finds them
     run.best_checkpoint.write_bytes(run.best_checkpoint.read_bytes())
     assert not opened().image
@@ -151,7 +150,7 @@ def test_other_classes_are_one_sentence(run, monkeypatch):
         data = load_dataset(*args, **options)
         return dataclasses.replace(data, classes=data.classes[::-1])
 
-    monkeypatch.setattr(mistakes, "load_dataset", changed)
+    monkeypatch.setattr(errors, "load_dataset", changed)
     at = asked()
     assert "other classes than shapes has now" in at.error[0].value
     assert not at.image
@@ -160,11 +159,11 @@ def test_other_classes_are_one_sentence(run, monkeypatch):
 def fake(classes, confidence=0.5):
     labels = np.arange(8) % 2
     pictures = np.zeros((8, 3, 32, 32), np.uint8)
-    return Answers(classes, labels, 1 - labels, np.full(8, confidence, np.float32), pictures)
+    return Predictions(classes, labels, 1 - labels, np.full(8, confidence, np.float32), pictures)
 
 
 def test_names_by_users_are_no_markdown(run, monkeypatch):
-    monkeypatch.setattr(module, "answer_test_set", lambda *_: fake(("![x](http://a.b/c.png)", "<b>*d*</b>")))
+    monkeypatch.setattr(errors, "measure", lambda *_: fake(("![x](http://a.b/c.png)", "<b>*d*</b>")))
     choose(monkeypatch, 0, 1)
     at = asked()
     shown = [element.value for element in at.markdown] + [image.captions[0] for image in at.image]
@@ -176,7 +175,7 @@ def test_names_by_users_are_no_markdown(run, monkeypatch):
 
 
 def test_a_net_that_diverged_is_one_sentence(run, monkeypatch):
-    monkeypatch.setattr(module, "answer_test_set", lambda *_: fake(("a", "b"), np.nan))
+    monkeypatch.setattr(errors, "measure", lambda *_: fake(("a", "b"), np.nan))
     at = asked()
     assert "NaN" in at.error[0].value
     assert not at.image

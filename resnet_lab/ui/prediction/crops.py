@@ -7,21 +7,21 @@ import time
 import numpy as np
 import streamlit as st
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 
 from resnet_lab.attribution import preserve_state
 from resnet_lab.data.views import pyramid, ten_crops
 from resnet_lab.models.classifier import EvalTransform
 from resnet_lab.ui.common.markdown import escape_markdown, percent
-from resnet_lab.ui.prediction.images import Picture
+from resnet_lab.ui.prediction.images import InputImage
 from resnet_lab.ui.prediction.net import Net
 from resnet_lab.ui.prediction.prediction import DIVERGED, likeliest, scope, show_top
 
 SCALES = (224, 256, 384, 480, 640)  # He et al. 2015, Sec. 3.4, of a net that was trained on crops of 224
 
 
-def crops_view(net: Net, picture: Picture) -> None:
+def crops_view(net: Net, image: InputImage) -> None:
     """Mean probabilities of each way, and what it costs."""
     side = net.side
     sides = [round(side * scale / 224) for scale in SCALES]
@@ -32,7 +32,7 @@ def crops_view(net: Net, picture: Picture) -> None:
     }
     for column, (title, how) in zip(st.columns(3, gap="medium"), about.items(), strict=True):
         with column:
-            found, seconds = _answer(net.key, picture.key, title, picture.image, net)
+            found, seconds = _predicted(net.key, image.key, title, net, image)
             if not np.isfinite(found).all():
                 st.error(DIVERGED)
                 return
@@ -40,25 +40,26 @@ def crops_view(net: Net, picture: Picture) -> None:
             st.markdown(f"**{title}**: {escape_markdown(net.classes[top[0]])}, {percent(found[top[0]])}")
             show_top(net, found, top, narrow=True)
             st.caption(f"{how[0].upper()}{how[1:]}. {1000 * seconds:,.0f} ms.")
-    known = f" It shows {escape_markdown(picture.truth)}." if picture.truth else ""
+    known = f" It shows {escape_markdown(image.truth)}." if image.truth else ""
     st.caption(
         "Probabilities are averaged over the crops or scales. Nets that were trained on one size lose at sizes far "
-        f"from it, and small images gain nothing by being enlarged.{known}{scope(net, picture)}"
+        f"from it, and small images gain nothing by being enlarged.{known}{scope(net, image)}"
     )
 
 
-def views(net: Net, image: Image.Image, way: str) -> list[Tensor]:
+def views(net: Net, image: InputImage, way: str) -> list[Tensor]:
     """Batches uint8 (N, 3, H, W) of the image, cut or scaled in one of the ways."""
-    side = net.side
     if way == "Single crop":
-        return [net.prepare(image)[None]]
+        return [image.pixels[None]]
     if way == "Ten crops":
-        return [ten_crops(image, side, max(net.image_size, round(side * 256 / 224)))]
-    return pyramid(image, [round(side * scale / 224) for scale in SCALES])
+        return [ten_crops(image.whole, net.side, max(net.image_size, round(net.side * 256 / 224)))]
+    return pyramid(image.whole, [round(net.side * scale / 224) for scale in SCALES])
 
 
-@st.cache_data(max_entries=100, scope="session", show_spinner="Asking the net …")
-def _answer(key: str, picture: str, way: str, _image: Image.Image, _net: Net) -> tuple[np.ndarray, float]:
+@st.cache_data(max_entries=100, scope="session", show_spinner="Running the net …")
+def _predicted(
+    net_key: str, image_key: str, way: str, _net: Net, _image: InputImage
+) -> tuple[NDArray[np.float32], float]:
     """Mean probabilities (classes,), and the seconds that they took."""
     as_it_comes = _net.replace(transform=EvalTransform())  # the ways here stand in for the net's own
     with preserve_state(_net.model):
