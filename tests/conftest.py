@@ -1,5 +1,7 @@
 import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,3 +64,16 @@ def tiny():
         channels_last=False,
         device="cpu",
     )
+
+
+@pytest.fixture
+def new_experiment(tmp_path, monkeypatch):
+    """tests/experiments/count.py, as if it lay beside the lab's own."""
+    from resnet_lab import experiments as package
+
+    (tmp_path / "more").mkdir()
+    shutil.copy(Path(__file__).parent / "experiments" / "count.py", tmp_path / "more")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / "more")])
+    package.experiments.cache_clear()
+    yield
+    package.experiments.cache_clear()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -235,14 +236,16 @@ def test_compare_races_and_writes_a_page_that_opens_offline(tmp_path, capsys):
     assert main([*arguments, "--output", str(output)]) == 0
     told = capsys.readouterr().out
     assert "plain14, seed 0: test" in told
-    assert "8 layers, A" in told
+    assert re.search(r"^14 +A +[\d.]+ +1$", told, re.M)  # layers, shortcuts, test error, runs
     page = output.read_text()
     assert page.count("Plotly.newPlot") == 3  # error, loss, depth
     runs = [run.id for run in RunStore().list()]
     assert len(runs) == 4
-    for experiment in ("curves", "responses", "lesion"):
+    for experiment in ("curves", "depth", "training-gradients"):
         assert main(["compare", experiment, *runs[:2], "--output", str(output)]) == 0
-    small = ["--points", "3", "--pictures", "50", "--output", str(output)]
+    for experiment in ("responses", "lesion", "random-lesion"):
+        assert main(["compare", experiment, *runs[:2], "--images", "50", "--output", str(output)]) == 0
+    small = ["--points", "3", "--pictures", "50", "--output", str(output)]  # what --images was called
     assert main(["compare", "surface", *runs[:2], *small]) == 0
     assert output.read_text().count("Plotly.newPlot") == 2
 
@@ -258,10 +261,10 @@ def test_gradients_of_a_depth_are_measured_without_any_run(tmp_path):
     [
         (["race", "--depths", "21"], "depth is 21"),
         (["race", "--shortcuts", "D"], "shortcuts is 'D'"),
-        (["race", "--seeds", "0"], "at least one"),
+        (["race", "--seeds", "0"], "seeds is 0; it may be a whole number from 1"),
         (["curves", "gone"], "no run 'gone'"),
         (["gradients", "--depth", "9"], "depth is 9"),
-        (["surface", "gone", "--points", "1"], "two points a side"),
+        (["surface", "gone", "--points", "1"], "points is 1; it may be a whole number from 2"),
     ],
 )
 def test_a_comparison_that_cannot_be_is_said(arguments, says, capsys):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.functional import gaussian_blur
 
 from resnet_lab.attribution.preserve_state import preserve_state
 
@@ -32,6 +31,9 @@ def deletion_insertion(
     `on_pass` is called before each pass of the net (2 (steps + 1) times for each 50 images); what it raises ends
     the work. Returns float32 (N, steps + 1) twice, on the CPU.
     """
+    # Here, as the app's first page imports torchvision in a thread, and two imports of it at once can both fail.
+    from torchvision.transforms.functional import gaussian_blur
+
     sigma = images.shape[-1] / BLUR
     kernel = 2 * round(2 * sigma) + 1
     parts = []

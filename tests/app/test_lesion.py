@@ -7,12 +7,10 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from resnet_lab.analysis.lesions import accuracy, lesioned
+from resnet_lab.analysis.records import Lesion
 from resnet_lab.data import load_dataset, normalize
-from resnet_lab.figures.lesions import Without, each_figure
 from resnet_lab.runs import load_run_model
 from resnet_lab.ui.common.jobs import Job
-from resnet_lab.ui.comparison import lesion as module
-from resnet_lab.ui.comparison.lesion import coarse_first
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PICTURES = 100
@@ -21,7 +19,11 @@ PICTURES = 100
 @pytest.fixture
 def runs(monkeypatch, saved):
     """resnet20 and plain20 with running statistics of the images, and a residual net of another depth."""
-    monkeypatch.setattr(module, "PICTURES", PICTURES)
+
+    def few(*args, **options):
+        return load_dataset(*args, **options | {"limit": PICTURES})
+
+    monkeypatch.setattr("resnet_lab.experiments.subjects.load_dataset", few)
     return [saved(name, PICTURES) for name in ("resnet20", "plain20", "resnet32")]
 
 
@@ -104,38 +106,37 @@ def test_blocks_that_cannot_change_places_are_one_sentence_and_the_other_net_goe
 def test_series_are_what_the_nets_answer_and_both_nets_grow_together(runs):
     residual, plain, _ = runs
     at = press(opened(residual, plain), "Remove each in turn")
-    at.session_state["comparison.each.job"].wait()
-    found = at.session_state["comparison.each.job"].records
-    assert [r.plain for r in found] == [False, True] * 9
+    at.session_state["comparison.lesion.job"].wait()
+    found = at.session_state["comparison.lesion.job"].records
+    assert [r.plain for r in found] == [False, True] * 10
     for record in found[:4]:
-        assert record.accuracy == pytest.approx(
-            expected((residual, plain)[record.plain], removed=record.removed)
-        )
+        of = expected((residual, plain)[record.plain], removed=record.removed)
+        assert 100 * record.accuracy == pytest.approx(of)
     assert {r.removed[0] for r in found if r.changes_shape} == {"layer2.0", "layer3.0"}
     at = press(at.run(), "Remove k at random")
-    at.session_state["comparison.random.job"].wait()
+    at.session_state["comparison.random-lesion.job"].wait()
     at.run()
     assert not at.exception
-    found = at.session_state["comparison.random.job"].records
-    assert sorted(len(r.removed) for r in found if r.plain) == sorted([*range(1, 10)] * 3)
+    found = at.session_state["comparison.random-lesion.job"].records
+    assert sorted(len(r.removed) for r in found if r.plain) == sorted([0, *[*range(1, 10)] * 3])
     assert [r.removed for r in found if r.plain] == [r.removed for r in found if not r.plain]
 
 
 def test_a_series_of_other_nets_is_ended_and_not_shown(runs):
     residual, plain, deeper = runs
     at = press(opened(deeper), "Remove each in turn")
-    at.session_state["comparison.each.job"].wait()
+    at.session_state["comparison.lesion.job"].wait()
     charts = len(at.run().get("bidi_component"))
     going, go = threading.Event(), threading.Event()
 
     def work(report, should_stop):
-        report(Without("resnet32, seed 0", False, ("layer3.4",), 50.0))
+        report(Lesion("resnet32, seed 0", False, ("layer3.4",), 0.5, PICTURES))
         going.set()
         go.wait(20)
 
     job = Job(work, 15, of="other nets")
     going.wait(20)
-    at.session_state["comparison.each.job"] = job
+    at.session_state["comparison.lesion.job"] = job
     at.session_state["chosen"] = [residual.id, plain.id]
     at.run()
     assert not at.exception
@@ -143,11 +144,6 @@ def test_a_series_of_other_nets_is_ended_and_not_shown(runs):
     assert len(at.get("bidi_component")) == charts - 1
     go.set()
     job.wait()
-
-
-def test_bars_of_blocks_that_the_shown_nets_lack_are_left_out():
-    found = [Without("deep", False, ("layer3.4",), 50.0), Without("a", True, ("layer1.0",), 10.0)]
-    assert [bar.name for bar in each_figure(found, ["layer1.0"], {}).data] == ["a"]
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut short"])
@@ -169,10 +165,3 @@ def test_a_net_that_trained_on_is_asked_anew(runs):
         state["model"]["fc.bias"] += torch.eye(10)[7] * 1e6
         torch.save(state, path)
     assert at.run().metric[0].value == f"{expected(residual):.1f} %" == "10.0 %"
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 9, 27, 54])
-def test_numbers_of_blocks_come_coarse_first(n):
-    counts = coarse_first(n)
-    assert sorted(counts) == list(range(1, n + 1))
-    assert max(counts[: min(4, n)]) >= n / 2

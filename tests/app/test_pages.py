@@ -172,7 +172,7 @@ def test_race_button_queues_matched_nets_of_every_depth_kind_and_seed(open_page)
 
 
 @pytest.mark.parametrize(
-    ("depths", "says"), [(["21"], "6n \\+ 2"), (["many"], "whole numbers"), ([], "at least one depth")]
+    ("depths", "says"), [(["21"], "6n \\+ 2"), (["many"], "a whole number"), ([], "at least one depth")]
 )
 def test_a_depth_that_does_not_fit_is_said_and_the_page_goes_on(open_page, finished, depths, says):
     at = open_page("comparison")
@@ -195,7 +195,7 @@ def test_runs_that_differ_in_more_than_shortcuts_are_told_apart(open_page, finis
 
 
 def test_the_degradation_figure_counts_finished_runs(open_page, finished):
-    at = open_page("comparison", why="Depth")
+    at = open_page("comparison", experiment="Depth")
     assert not at.exception
     assert "2 finished runs" in words(at)
 

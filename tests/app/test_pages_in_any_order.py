@@ -20,7 +20,7 @@ VIEWS = {
     "architecture": [{"section": s} for s in ("Layers", "Memory", "Side by side", "Export", "Published")]
     + [{"build": "true"}],
     "training": [{}, {"dataset": "folder"}],
-    "comparison": [{"why": w} for w in ("Curves", "Depth", "Responses", "Lesion", "Surface")],
+    "comparison": [{"experiment": w} for w in ("Curves", "Depth", "Responses", "Lesion", "Surface")],
     "prediction": [{"view": view} for view in RENAMED_VALUES["Prediction"]["view"].values()]
     + [{"run": "file"}, {"run": "resnet50"}, {"source": "Folder"}, {"source": "Test"}, {"source": "Camera"}],
     "runs": [{}],
@@ -95,7 +95,7 @@ def test_the_scan_sees_keys():
     assert {
         "prediction.shown",
         "architecture.place",
-        "comparison.landscape",
+        "comparison.recipe",
         "view",
         "section",
         "PAGE.",
@@ -244,7 +244,7 @@ def test_views_of_prediction_open_by_their_names_of_before(open_page, saved, old
 )
 def test_a_number_beyond_all_numbers_in_a_link_is_as_none(open_page, saved, page, key, value):
     saved("resnet20")
-    query = {"source": "Test"} if page == "prediction" else {"section": "Memory", "why": "Gradients"}
+    query = {"source": "Test"} if page == "prediction" else {"section": "Memory", "experiment": "Gradients"}
     usual = open_page(page, **query).number_input(key=key).value
     at = open_page(page, **query, **{key: value})
     assert not at.exception
@@ -254,7 +254,12 @@ def test_a_number_beyond_all_numbers_in_a_link_is_as_none(open_page, saved, page
 
 @pytest.mark.parametrize(
     ("page", "key"),
-    [("architecture", "section"), ("architecture", "depth"), ("comparison", "why"), ("prediction", "view")]
+    [
+        ("architecture", "section"),
+        ("architecture", "depth"),
+        ("comparison", "experiment"),
+        ("prediction", "view"),
+    ]
     + [
         ("prediction", "source"),
         ("prediction", "stage"),

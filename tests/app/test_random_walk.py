@@ -23,12 +23,13 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Dataframe, Widget
 
+from resnet_lab.data import load_dataset
 from resnet_lab.models import VARIANTS, create_model
+from resnet_lab.models.cifar import cifar_net
 from resnet_lab.runs import RunStore
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.architecture import memory
 from resnet_lab.ui.common import jobs
-from resnet_lab.ui.comparison import gradients, lesion, responses
 from resnet_lab.ui.home import lessons
 from resnet_lab.ui.training import lr_finder
 from tests.app.keys import PAGES, recorded_keys
@@ -58,7 +59,8 @@ LINKS = {  # names in the links of each page, of before too, and some of what th
     },
     "comparison": {
         "depths": ["20", "21", "many"], "kinds": ["A", "plain"], "data": ["mnist"], "seeds": ["2"], "runs": ["RUN"],
-        "why": ["Depth", "Gradients", "Responses", "Lesion", "Surface"], "start_depth": ["20"], "start_seed": ["1"],
+        "why": ["Depth", "Gradients", "Nothing"], "experiment": ["Responses", "Lesion", "Surface"],
+        "start_depth": ["20"], "start_seed": ["1"],
     },
     "prediction": {
         "run": ["RUN", "resnet18", "file", "gone"], "source": ["Test", "Folder", "Camera"], "index": ["3", "39"],
@@ -147,7 +149,7 @@ def world(saved, tmp_path, monkeypatch, one_thread):
 
     start = jobs.start
 
-    def start_short(key, work, total, of):
+    def start_short(key, work, total, of, problems=()):
         """Its first records, at once."""
 
         def short(report, should_stop):
@@ -161,10 +163,15 @@ def world(saved, tmp_path, monkeypatch, one_thread):
 
             work(first, should_stop)
 
-        start(key, short, total, of)
+        start(key, short, total, of, problems)
         st.session_state[f"{key}.job"].wait(PATIENCE)
 
-    starts = gradients.measuring_start
+    def few(*args, **options):
+        return load_dataset(*args, **options | {"limit": 20})
+
+    def shallow(depth, kind):
+        return cifar_net(min(depth, 8), kind)
+
     monkeypatch.setattr(jobs, "start", start_short)
     monkeypatch.setattr("resnet_lab.runs.manager.RunManager._enqueue", lambda self, runs, steps=None: None)
     monkeypatch.setattr("torch.hub.urlopen", refuse)
@@ -173,9 +180,9 @@ def world(saved, tmp_path, monkeypatch, one_thread):
     monkeypatch.setattr(memory, "measure_step", measured)
     monkeypatch.setattr(lr_finder, "range_test", tested)
     monkeypatch.setattr(lessons, "DEEP", 8)
-    monkeypatch.setattr(gradients, "measuring_start", lambda depth, seed: starts(8, seed))
-    for module, count in ((lesion, 20), (responses, 20), (lessons, 20)):
-        monkeypatch.setattr(module, "PICTURES", count)
+    monkeypatch.setattr("resnet_lab.experiments.gradients.cifar_net", shallow)
+    monkeypatch.setattr("resnet_lab.experiments.subjects.load_dataset", few)
+    monkeypatch.setattr(lessons, "PICTURES", 20)
     for name, count in (("PATCHES", 3), ("NOISY", 3), ("STEPS", 3)):
         monkeypatch.setattr(f"resnet_lab.attribution.methods.{name}", count)
     return World(saved, tmp_path)

@@ -49,16 +49,16 @@ def _ask(field: FieldInfo, kept: dict[str, Any]) -> Any:
         return tuple(map(_number, typed))
     if offered:
         return st.selectbox(options=offered, index=offered.index(default), width=160, **look)
-    if field.kind is float and field.low is not None and field.high is not None:
-        return st.slider(min_value=field.low, max_value=field.high, value=default, width=220, **look)
-    low, high = (None if end is None else field.kind(end) for end in (field.low, field.high))
+    low, high = _limits(field)
+    if field.kind is float and low is not None and high is not None:
+        return st.slider(min_value=low, max_value=high, value=default, width=220, **look)
     return st.number_input(min_value=low, max_value=high, value=default, width=130, **look)
 
 
 def number(place: Any, cls: type, name: str, value: Any, key: str, **more: Any) -> Any:
     """A number; an end that the field leaves out itself can be typed, and is then refused in words."""
     field = fields_of(cls)[name]
-    low, high = (None if end is None else field.kind(end) for end in (field.low, field.high))
+    low, high = _limits(field)
     if field.kind is float:
         more = {"format": "%.4g", **more}
     return place.number_input(**_labelled(field), min_value=low, max_value=high, value=value, key=key, **more)
@@ -96,6 +96,12 @@ def numbers(
         **_labelled(fields_of(cls)[name]), value=", ".join(map(str, value)), key=key, **more
     )
     return tuple(_number(part) for part in typed.split(",") if part.strip())
+
+
+def _limits(field: FieldInfo) -> tuple[Any, Any]:
+    """Of the field's own kind, which Streamlit's boxes insist on."""
+    low, high = (None if end is None else field.kind(end) for end in (field.low, field.high))
+    return low, high
 
 
 def _labelled(field: FieldInfo) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def experiment_view(
     starts, or the page itself. `settings` and `prepare` take the place of what the form and the experiment say; `then`
     adds to what is complete.
     """
-    if experiment.prepare is not None and not runs and not experiment.trains:
+    if experiment.prepare is not None and not runs:
+        if experiment.trains:
+            ask(experiment)
         ask_for_runs()
         return
     runs = pair_first(runs)[: experiment.most] if experiment.prepare else []
@@ -108,8 +110,10 @@ def _train(groups: list[list[TrainConfig]]) -> None:
             started += navigation.manager().race(group)
     except RunError as error:
         st.error(escape_markdown(str(error)))
-    if started:
         compare_runs(started)
+    else:
+        compare_runs(started)
+        st.rerun()
 
 
 def _live(experiment: Experiment[Any, Any], runs: list[Run], settings: Record) -> None:

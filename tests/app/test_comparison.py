@@ -1,4 +1,4 @@
-"""The views that say why: gradients, responses, lesions, the loss surface; and the work beside the page."""
+"""The experiments of the comparison page, and the work beside the page."""
 
 import shutil
 import threading
@@ -10,7 +10,7 @@ from resnet_lab.runs import Run, RunStore, execute
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common.jobs import Job
 
-VIEWS = ["Curves", "Depth", "Gradients", "Responses", "Lesion", "Surface"]
+VIEWS = ["Curves", "Depth", "Gradients", "Lesion", "Responses", "Surface"]
 
 
 SMALL = TrainConfig(
@@ -46,16 +46,27 @@ def finish(at, key):
     return at.run()
 
 
+def test_every_experiment_has_a_view(open_page, pair):
+    assert open_page("comparison").segmented_control(key="experiment").options == VIEWS
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_links_of_before_name_the_same_views(open_page, view):
+    at = open_page("comparison", why=view)
+    assert at.segmented_control(key="experiment").value == view
+    assert "why" not in at.query_params
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_shows_a_pair(open_page, pair, view):
-    at = open_page("comparison", why=view)
+    at = open_page("comparison", experiment=view)
     assert not at.exception
     assert not at.error
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_says_what_to_do_first(open_page, view):
-    at = open_page("comparison", why=view)
+    at = open_page("comparison", experiment=view)
     assert not at.exception
     assert "Race" in at.info[0].value
 
@@ -64,30 +75,31 @@ def test_every_view_says_what_to_do_first(open_page, view):
 def test_a_run_whose_checkpoint_is_gone_is_said_and_the_rest_goes_on(open_page, pair, view):
     for path in pair[0].path.glob("*.pt"):
         path.unlink()
-    at = open_page("comparison", why=view)
+    at = open_page("comparison", experiment=view)
     if view == "Surface":
         next(b for b in at.button if b.label == "Compute").click().run()
-        at.session_state["comparison.landscape.job"].cancel()
+        at.session_state["comparison.surface.job"].cancel()
     assert not at.exception
     assert "resnet20 on shapes has no checkpoint" in words(at)
 
 
 def test_claims_stand_beside_what_was_measured(open_page):
-    at = finish(open_page("comparison", why="Gradients", start_depth="20"), "start")
-    starts = at.session_state["comparison.start.job"].records
-    assert [len(s.norms) + len(s.correlations) for s in starts] == list(range(1, 9))
+    at = finish(open_page("comparison", experiment="Gradients", start_depth="20"), "gradients")
+    found = at.session_state["comparison.gradients.job"].records
+    assert [series.net for series in found[:4]] == [series.net for series in found[4:]]
+    assert len(found) == at.session_state["comparison.gradients.job"].total == 8
     table = next(m.value for m in at.markdown if "He et al. 2015" in m.value)
     assert "plain20 with BN" in table
     assert "Balduzzi" in table
 
 
 def test_heat_maps_tell_of_the_chosen_runs(open_page, pair):
-    at = open_page("comparison", why="Gradients")
+    at = open_page("comparison", experiment="Gradients")
     assert "first layer over last" in words(at)
 
 
 def test_a_click_takes_a_block_out_at_once_and_a_second_puts_it_back(open_page, pair):
-    at = open_page("comparison", why="Lesion")
+    at = open_page("comparison", experiment="Lesion")
     whole = at.metric[0].value
     key = "comparison.out.resnet20, seed 0.2"
     at.get_by_key(key).set_value(["layer2.1"]).run()
@@ -98,27 +110,33 @@ def test_a_click_takes_a_block_out_at_once_and_a_second_puts_it_back(open_page, 
 
 
 def test_each_block_in_turn_and_many_at_random(open_page, pair):
-    at = open_page("comparison", why="Lesion")
+    at = open_page("comparison", experiment="Lesion")
     next(b for b in at.button if b.label == "Remove each in turn").click().run()
-    at = finish(at, "each")
-    assert len(at.session_state["comparison.each.job"].records) == 18
+    at = finish(at, "lesion")
+    assert len(at.session_state["comparison.lesion.job"].records) == 2 * (1 + 9)
     next(b for b in at.button if b.label == "Remove k at random").click().run()
-    at = finish(at, "random")
+    at = finish(at, "random-lesion")
     assert not at.exception
-    assert {len(r.removed) for r in at.session_state["comparison.random.job"].records} == set(range(1, 10))
+    job = at.session_state["comparison.random-lesion.job"]
+    assert {len(r.removed) for r in job.records} == set(range(10))
+    assert len(job.records) == job.total
 
 
-@pytest.mark.parametrize("kind", ["Surface", "Slice"])
+@pytest.mark.parametrize("kind", ["surface", "slice"])
 def test_the_surface_of_both_nets(open_page, pair, kind):
-    at = open_page("comparison", why="Surface")
-    at.get_by_key("comparison.surface").set_value(kind).run()
-    at.selectbox(key="comparison.points").set_value(5).run()
+    at = open_page("comparison", experiment="Surface")
+    at.get_by_key("comparison.surface.show").set_value(kind).run()
+    at.selectbox(key="comparison.surface.points").set_value(5).run()
     next(b for b in at.button if b.label == "Compute").click().run()
-    at = finish(at, "landscape")
+    at = finish(at, "surface")
     assert not at.exception
-    samples = at.session_state["comparison.landscape.job"].records
-    assert len(samples) == (50 if kind == "Surface" else 10)
-    assert {sample.name for sample in samples} == {"resnet20, seed 0", "plain20, seed 0"}
+    samples = at.session_state["comparison.surface.job"].records
+    assert len(samples) == (50 if kind == "surface" else 10)
+    assert {sample.net for sample in samples} == {"resnet20, seed 0", "plain20, seed 0"}
+    at.get_by_key("comparison.surface.seen_from").set_value("side").run()
+    assert at.session_state["comparison.surface.job"].records is samples  # the same points, otherwise drawn
+    at.number_input(key="comparison.surface.radius").set_value(0.5).run()
+    assert not at.get("bidi_component")  # another surface, which nobody has asked for yet
 
 
 @pytest.fixture
@@ -132,15 +150,31 @@ def twins(tiny):
 
 
 def test_two_runs_of_one_net_and_seed_are_told_apart(open_page, twins):
-    at = open_page("comparison", why="Lesion")
+    at = open_page("comparison", experiment="Lesion")
     at.multiselect(key="runs").set_value([run.id for run in twins]).run()
     assert not at.exception
-    at.segmented_control(key="why").set_value("Surface").run()
-    at.selectbox(key="comparison.points").set_value(5).run()
+    at.segmented_control(key="experiment").set_value("Surface").run()
+    at.selectbox(key="comparison.surface.points").set_value(5).run()
     next(b for b in at.button if b.label == "Compute").click().run()
-    at = finish(at, "landscape")
-    names = [sample.name for sample in at.session_state["comparison.landscape.job"].records]
+    at = finish(at, "surface")
+    names = [sample.net for sample in at.session_state["comparison.surface.job"].records]
     assert {names.count(f"resnet20, seed 0 ({run.id[-4:]})") for run in twins} == {25}
+
+
+def test_a_new_experiment_has_its_view(open_page, new_experiment):
+    at = open_page("comparison", experiment="Count")
+    at.number_input(key="comparison.count.until").set_value(4).run()
+    at = finish(at, "count")
+    assert not at.exception
+    assert at.dataframe[0].value.values.tolist() == [["all", 4]]
+
+
+def test_curves_are_drawn_as_asked(open_page, pair):
+    at = open_page("comparison")
+    at.get_by_key("comparison.curves.show").set_value("rate and gradient").run()
+    at.get_by_key("comparison.curves.axis").set_value("seconds").run()
+    assert not at.exception
+    assert len(at.get("bidi_component")) == 2
 
 
 def test_a_job_that_nobody_looks_at_ends(monkeypatch):
