@@ -38,7 +38,9 @@ def test_imagenet_parameters(name, params):
 @pytest.mark.parametrize(("layers", "params"), CIFAR_PARAMS.items())
 def test_cifar_parameters(layers, params):
     assert count(meta(f"resnet{layers}")) == params
-    assert count(meta(f"resnet{layers}", shortcut="projection")) == params + 2_752  # option B, docs/reference.md
+    assert (
+        count(meta(f"resnet{layers}", shortcut="projection")) == params + 2_752
+    )  # option B, docs/reference.md
     if layers != 1202:
         assert count(meta(f"plain{layers}")) == params
 

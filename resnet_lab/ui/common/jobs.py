@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakSet
 
@@ -33,6 +33,16 @@ def ender(should_stop: ShouldStop) -> Check:
             raise Ended
 
     return check
+
+
+def reporting(measure: Callable[[Check], Iterable[Any]]) -> Work:
+    """Work that reports each record of `measure`, which is given something to call often."""
+
+    def work(report: Report, should_stop: ShouldStop) -> None:
+        for record in measure(ender(should_stop)):
+            report(record)
+
+    return work
 
 
 class Job:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from resnet_lab.attribution import attribute
-from resnet_lab.attribution.localization import pointing_hits
 from resnet_lab.data import load_dataset
+from resnet_lab.experiments.localization import pointing_hits
 from resnet_lab.experiments.why import gradients_report, lesions_figure, lesions_of
 from resnet_lab.figures.curves import curve_figure
 from resnet_lab.figures.page import Chart, Table
