@@ -14,7 +14,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from resnet_lab.analysis.lesions import Prepared, blocks, lesioned, remove_each
+from resnet_lab.analysis.lesions import Prepared, lesioned, remove_each
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.models import ResNet, init_model
 from resnet_lab.training.execution.device import device_name, pick_device, synchronize
@@ -70,7 +70,7 @@ def _with_statistics(net: str, images: Tensor) -> ResNet:
 @torch.no_grad()
 def _plain(model: ResNet, images: Tensor, labels: Tensor, names: list[str], size: int) -> list[float]:
     """Take a block out, evaluate the whole net."""
-    assert names == [place.name for place in blocks(model)]
+    assert names == [place.name for place in model.spec.block_shapes()]
     accuracies = []
     for name in names:
         net = lesioned(model, [name])

@@ -25,7 +25,7 @@ def main(run: str, count: str = "200") -> None:
     asked = localization.pairs(net, list(METHODS))
     for score in localization.measure(net, data.images, data.masks, asked):
         (row,) = localization.table([score]).rows
-        print(f"| {' | '.join(cell or '–' for cell in row.values())} |", flush=True)
+        print(f"| {' | '.join(str(cell or '–') for cell in row.values())} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from benchmarks.mutations import break_bytes, break_json, break_png, break_tree,
 from resnet_lab.data import ImageError, image_to_tensor, read_image
 from resnet_lab.data.uploads import collect
 from resnet_lab.figures.curves import Curve
-from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, init_model, load_weights
 from resnet_lab.models.links import spec_from_link, spec_to_link
 from resnet_lab.runs import Run, RunError, RunStore, execute

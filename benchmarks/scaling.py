@@ -50,7 +50,7 @@ def _seconds_a_step(trainer: Trainer, steps: int = 6) -> float:
     times = []
     for _ in range(steps + 2):
         began = time.perf_counter()
-        trainer.train_step()
+        trainer.stepper.take()
         synchronize(trainer.device)
         times.append(time.perf_counter() - began)
     return median(times[2:])

@@ -26,8 +26,8 @@ from torchvision.datasets import ImageFolder
 from resnet_lab.data import Augmentation, load_dataset
 from resnet_lab.models import VARIANTS, ModelSpec, create_model
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.events import Event, ModeChosen
-from resnet_lab.training.execution.device import device_name, kept_memory, pick_device, synchronize
+from resnet_lab.training.execution.device import device_name, pick_device, synchronize
+from resnet_lab.training.execution.memory import kept_memory
 from resnet_lab.training.loop import Trainer
 
 CIFAR_STEM = VARIANTS["resnet18"].replace(name="resnet18-cifar", stem="cifar", num_classes=10)
@@ -38,7 +38,7 @@ NETS: dict[str, tuple[str | ModelSpec, int, int]] = {  # name → net, side, bat
     "resnet50": ("resnet50", 224, 32),
 }
 SECONDS = 2.0  # of steps that are counted, a round; short, so that a busy moment falls on all
-PICTURES = 2048
+IMAGES = 2048
 
 
 def main(rounds: str = "9", *names: str) -> None:
@@ -61,16 +61,16 @@ def main(rounds: str = "9", *names: str) -> None:
 def _compare(name: str, config: TrainConfig, folder: Path, rounds: int) -> None:
     """One table part: each way takes its turn in each round, so that a busy moment falls on all."""
     side = config.image_size or 32
-    _write_pictures(folder, side)
+    _write_images(folder, side)
     device = pick_device("auto")
     workers = _best_workers(config, folder, device)
     loops = {
         f"plain, DataLoader with {workers} workers": _plain_loop(config, folder, workers, device),
-        "fit, float32": _our_loop(config.replace(precision="float32", train_limit=PICTURES)),
-        "fit, auto": _our_loop(config.replace(train_limit=PICTURES)),
+        "fit, float32": _our_loop(config.replace(precision="float32", train_limit=IMAGES)),
+        "fit, auto": _our_loop(config.replace(train_limit=IMAGES)),
     }
     if side == 32:
-        compiled = config.replace(precision="bf16", channels_last=True, compile=True, train_limit=PICTURES)
+        compiled = config.replace(precision="bf16", channels_last=True, compile=True, train_limit=IMAGES)
         loops["fit, bf16, compiled"] = _our_loop(compiled)
     speeds: dict[str, list[float]] = {label: [] for label in loops}
     for _ in range(rounds):
@@ -94,9 +94,9 @@ def _spread(values: list[float], form: str) -> str:
     return f"{median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
 
 
-def _write_pictures(folder: Path, side: int) -> None:
+def _write_images(folder: Path, side: int) -> None:
     """The shapes as PNG files in class folders, which torchvision's ImageFolder reads."""
-    data = load_dataset("shapes", limit=PICTURES, image_size=side)
+    data = load_dataset("shapes", limit=IMAGES, image_size=side)
     for i, (image, label) in enumerate(zip(data.images, data.labels.tolist(), strict=True)):
         place = folder / data.classes[label]
         place.mkdir(exist_ok=True)
@@ -138,16 +138,15 @@ def _best_workers(config: TrainConfig, folder: Path, device: torch.device) -> in
 
 def _our_loop(config: TrainConfig) -> Iterator[int]:
     """The loop inside `fit`, with its readings, past the first steps in which it chooses how to compute."""
-    told: list[Event] = []
     config = config.replace(epochs=1000, lr=0.01, schedule="constant", augmentation=Augmentation())
-    trainer = Trainer(config, told.append)
-    while not any(isinstance(event, ModeChosen) for event in told) and trainer.tuner.trial.is_running:
-        trainer.train_step()
+    trainer = Trainer(config, lambda event: None)
+    while trainer.stepper.tuner.trial.is_running:
+        trainer.stepper.take()
     trainer.meter.begin()
     while True:
-        trainer.meter.add(trainer.train_step())
+        trainer.meter.add(trainer.stepper.take())
         if trainer.meter.is_due:
-            trainer.meter.read(trainer.step, config.lr)
+            trainer.meter.read(trainer.step)
         yield config.batch_size
 
 

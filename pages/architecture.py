@@ -1,4 +1,4 @@
-"""A net, read layer by layer: diagram, layer table, memory, side by side, take away, published figures."""
+"""A net, read layer by layer: diagram, layer table, memory, side by side, export, published figures."""
 
 import streamlit as st
 
@@ -10,17 +10,17 @@ from resnet_lab.inspection import layer_table  # noqa: E402 (torch comes with it
 from resnet_lab.models import VARIANTS  # noqa: E402
 from resnet_lab.ui.architecture import summary as show  # noqa: E402
 from resnet_lab.ui.architecture.diagram import diagram  # noqa: E402
-from resnet_lab.ui.architecture.export import take_away_view  # noqa: E402
+from resnet_lab.ui.architecture.export import export_view  # noqa: E402
 from resnet_lab.ui.architecture.layers import layer_view  # noqa: E402
 from resnet_lab.ui.architecture.memory import memory_view  # noqa: E402
-from resnet_lab.ui.architecture.net import pick_net  # noqa: E402
-from resnet_lab.ui.architecture.side_by_side import beside_view  # noqa: E402
+from resnet_lab.ui.architecture.side_by_side import side_by_side_view  # noqa: E402
+from resnet_lab.ui.architecture.spec import pick_spec  # noqa: E402
 from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
 from resnet_lab.ui.common.widgets import one_of  # noqa: E402
 
 VIEWS = ["Layers", "Memory", "Side by side", "Export", "Published"]
 
-spec, size = pick_net()
+spec, size = pick_spec()
 with st.spinner("Reading the net"):
     try:
         table = layer_table(spec, (3, size, size))
@@ -40,8 +40,8 @@ if view == "Layers":
 elif view == "Memory":
     memory_view(spec, table)
 elif view == "Side by side":
-    beside_view(spec, table)
+    side_by_side_view(spec, table)
 elif view == "Export":
-    take_away_view(spec, table)
+    export_view(spec, table)
 else:
     show.beside_published(spec)

@@ -1,29 +1,25 @@
 """Residual against plain: race them, then ask why."""
 
+from functools import partial
+
 from resnet_lab.ui.common import navigation
 
 navigation.begin("Comparison")
 
 
+from resnet_lab.experiments import experiments  # noqa: E402 (torch comes with it; the heading is shown first)
+from resnet_lab.experiments.race import RACE  # noqa: E402
 from resnet_lab.ui.common.widgets import one_of  # noqa: E402
-from resnet_lab.ui.comparison.curves import choose_runs, compare_view  # noqa: E402 (torch comes with it; the heading is shown first)
 from resnet_lab.ui.comparison.depth import depth_view  # noqa: E402
 from resnet_lab.ui.comparison.gradients import gradients_view  # noqa: E402
 from resnet_lab.ui.comparison.lesion import lesion_view  # noqa: E402
-from resnet_lab.ui.comparison.race import race_form  # noqa: E402
-from resnet_lab.ui.comparison.responses import responses_view  # noqa: E402
-from resnet_lab.ui.comparison.surface import surface_view  # noqa: E402
+from resnet_lab.ui.comparison.runs import choose_runs  # noqa: E402
+from resnet_lab.ui.comparison.view import ask, view_of  # noqa: E402
 
-VIEWS = {
-    "Curves": compare_view,
-    "Depth": depth_view,
-    "Gradients": gradients_view,
-    "Responses": responses_view,
-    "Lesion": lesion_view,
-    "Surface": surface_view,
-}
+MORE = {"Depth": depth_view, "Gradients": gradients_view, "Lesion": lesion_view}  # than inputs and figures
 
-race_form()
+ask(RACE)
 runs = choose_runs()
-view = one_of("View", list(VIEWS), key="why", default="Curves", label_visibility="collapsed")
-VIEWS[view](runs)
+labels = dict.fromkeys(each.view for each in experiments().values() if each.view)
+label = one_of("Experiment", list(labels), key="experiment", default="Curves", label_visibility="collapsed")
+MORE.get(label, partial(view_of, label))(runs)

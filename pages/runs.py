@@ -38,7 +38,7 @@ def delete(runs: Sequence[Run]) -> None:
 
 def ask_and_delete(runs: Sequence[Run], key: str) -> None:
     st.markdown("Curves and checkpoints go with it. This cannot be undone.")
-    if not st.button("Delete for good", type="primary", icon=":material/delete:", key=key):
+    if not st.button("Delete permanently", type="primary", icon=":material/delete:", key=key):
         return
     try:
         left = [f"{run.title}/{name}" for run in runs for name in store.delete(run)]
@@ -47,13 +47,13 @@ def ask_and_delete(runs: Sequence[Run], key: str) -> None:
         return
     if not left:
         st.rerun()
-    st.warning(f"What is not the lab's has been left: {escape_markdown(', '.join(left))}.")
+    st.warning(f"Files that are not the lab's were kept: {escape_markdown(', '.join(left))}.")
 
 
 store = navigation.store()
 runs = store.list()
 if not runs:
-    st.info("Nothing has been trained here yet.", icon=":material/info:")
+    st.info("There are no runs yet.", icon=":material/info:")
     st.page_link(navigation.page_path("training"), label="Train a first net", icon=":material/show_chart:")
 else:
     picked = run_table(runs)

@@ -11,7 +11,7 @@ from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
 from resnet_lab.ui.common.runs import pick_run  # noqa: E402
 from resnet_lab.ui.common.shared import choose_run, chosen_run  # noqa: E402
 from resnet_lab.ui.training.before_start import may_start  # noqa: E402
-from resnet_lab.ui.training.lr_finder import rate_view  # noqa: E402
+from resnet_lab.ui.training.lr_finder import lr_finder  # noqa: E402
 from resnet_lab.ui.training.recipe import recipe_file, recipe_form  # noqa: E402
 from resnet_lab.ui.training.run import run_view  # noqa: E402
 
@@ -42,4 +42,4 @@ with view:
     else:
         run_view(run)
     if not isinstance(config, str):
-        rate_view(config)
+        lr_finder(config)

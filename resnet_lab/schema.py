@@ -50,7 +50,7 @@ class SchemaError(ValueError):
 
 
 def about(help: str = "", *, title: str | None = None, unit: str = "", **limits: Any) -> Any:
-    """What a class says of a field besides its type; `limits` are pydantic's: ge, gt, le, lt, max_length …"""
+    """What a class says of a field besides its type; `limits` are pydantic's: ge, gt, le, lt, max_length, examples …"""
     return Field(description=help, title=title, json_schema_extra={"unit": unit}, **limits)
 
 
@@ -151,6 +151,7 @@ class FieldInfo:
     optional: bool
     required: bool
     default: Any
+    examples: tuple[Any, ...] = ()  # what a form offers, where other values may be typed or given too
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
@@ -205,6 +206,7 @@ def fields_of(cls: type) -> dict[str, FieldInfo]:
             help=field.description or "",
             unit=str(extra.get("unit", "")),
             required=field.is_required(),
+            examples=tuple(field.examples or ()),
             default=None if field.is_required() else field.get_default(call_default_factory=True),
         )
     return found

@@ -11,8 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from resnet_lab import cli
-from resnet_lab.cli import main
+from resnet_lab.cli import main, train
 from resnet_lab.models import VARIANTS, ModelSpec, create_model, load_weights
 from resnet_lab.runs import RunStore, load_run_model
 from resnet_lab.training import RECIPES
@@ -180,7 +179,7 @@ def test_bad_input_is_one_sentence(command, sentence, capsys):
 
 def test_every_field_of_a_recipe_has_a_flag(monkeypatch):
     asked = []
-    monkeypatch.setattr(cli, "_execute", lambda find: asked.append(find()) or 0)
+    monkeypatch.setattr(train, "train_in_console", lambda find: asked.append(find()) or 0)
     config = RECIPES["guide"].replace(
         schedule="multistep", milestones=(1.0, 2.5), test_scales=(224, 256), precision="bf16", seed=3, lr=0.1 + 0.2,
         compile=False, channels_last=True, deterministic=True, micro_batch=8, warmup_accuracy=0.25, device="cpu",

@@ -10,9 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from resnet_lab import cli
+from resnet_lab import data, runs
 from resnet_lab.cli import main
-from resnet_lab.data import load_dataset
 from resnet_lab.models import init_model
 
 
@@ -27,10 +26,10 @@ def _keep_signals():
 @pytest.fixture
 def trained(store, tiny):
     run = store.create(tiny)
-    data = load_dataset("shapes", split="test", limit=10)
+    images = data.load_dataset("shapes", split="test", limit=10)
     model = init_model(tiny.spec, 0, 10)
-    state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list(data.classes)}
-    torch.save(state | {"image_size": 32, "mean": data.mean, "std": data.std}, run.path / "best.pt")
+    state = {"spec": model.spec.to_json(), "model": model.state_dict(), "classes": list(images.classes)}
+    torch.save(state | {"image_size": 32, "mean": images.mean, "std": images.std}, run.path / "best.pt")
     return run
 
 
@@ -69,7 +68,7 @@ def test_names_of_any_bytes_and_letters_are_printed_on_any_console(trained, tmp_
 
 
 def test_good_images_are_answered_whatever_one_of_them_does(trained, tmp_path, console, monkeypatch):
-    read = cli.read_image
+    read = data.read_image
     reasons = {
         "recursion.png": RecursionError("too deep\nby far"),
         "memory.png": MemoryError(),
@@ -81,7 +80,7 @@ def test_good_images_are_answered_whatever_one_of_them_does(trained, tmp_path, c
             raise reasons[name]
         return read(source, name)
 
-    monkeypatch.setattr(cli, "read_image", broken)
+    monkeypatch.setattr(data, "read_image", broken)
     Image.new("RGB", (40, 40)).save(tmp_path / "good.png")
     names = [*reasons, "missing.png", ".", "good.png"]
     out, err = console("utf-8")
@@ -107,7 +106,7 @@ def test_what_ends_training_before_it_begins_leaves_no_run_in_a_queue(store, mon
     def end(*_args, **_kwargs):
         raise surprise
 
-    monkeypatch.setattr(cli, "execute", end)
+    monkeypatch.setattr(runs, "execute", end)
     try:
         code = main(["train"])
     except (ImportError, SystemExit):
@@ -137,3 +136,15 @@ def test_ctrl_c_while_data_are_read_stops_the_run(store):
     process.communicate(timeout=120)
     (run,) = store.list()
     assert run.status.state == "stopped"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pipe of its own")
+def test_a_run_goes_on_when_its_console_goes_away(store):
+    short = ["--train-limit", "160", "--batch-size", "16", "--epochs", "2", "--device", "cpu"]
+    command = [sys.executable, "-m", "resnet_lab", "train", *short, "--precision", "float32"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert "→" in process.stdout.readline()
+    process.stdout.close()  # as "| head" does
+    assert process.wait(timeout=120) == 0
+    (run,) = store.list()
+    assert run.status.state == "completed"

@@ -15,7 +15,17 @@ MAY_IMPORT = {
     "analysis": {"models", "data"},
     "training": {"models", "data"},
     "runs": {"models", "data", "training"},
-    "experiments": {"models", "data", "figures", "attribution", "analysis", "training", "runs"},
+    "experiments": {
+        "models",
+        "data",
+        "figures",
+        "inspection",
+        "attribution",
+        "analysis",
+        "training",
+        "runs",
+    },
+    "cli": {"experiments", "models", "data", "figures", "inspection", "analysis", "training", "runs"},
     "ui": {
         "experiments",
         "models",
@@ -30,6 +40,7 @@ MAY_IMPORT = {
 }
 RECORDS = (
     "resnet_lab.training.events",
+    "resnet_lab.analysis.records",
     "resnet_lab.attribution.records",
 )  # without torch; figures draw them as they are
 MODULES = sorted(ROOT.glob("resnet_lab/**/*.py"))
@@ -52,7 +63,16 @@ def test_imports_point_one_way(path):
         assert not any(name.split(".")[0] == "streamlit" for name in names)
     if part in MAY_IMPORT:
         known = {name for name in names if name.startswith("resnet_lab.") and not name.startswith(RECORDS)}
-        assert {name.split(".")[1] for name in known} - {part, "__version__", "schema"} <= MAY_IMPORT[part]
+        assert {name.split(".")[1] for name in known} - {part, "__version__", "schema", "lazy"} <= MAY_IMPORT[
+            part
+        ]
+
+
+@pytest.mark.parametrize("module", RECORDS)
+def test_records_need_no_torch(module):
+    names = set(imported(ROOT / f"{module.replace('.', '/')}.py"))
+    assert not any(name.split(".")[0] == "torch" for name in names)
+    assert all(name.startswith("resnet_lab.schema") for name in names if name.startswith("resnet_lab"))
 
 
 def test_the_rule_covers_every_package():

@@ -6,35 +6,19 @@ import copy
 import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from math import comb, prod
+from math import comb
 
 import torch
 from torch import Tensor, nn
 
+from resnet_lab.analysis.records import Lesion
 from resnet_lab.models import ResNet
-from resnet_lab.models.blocks import Block, PadShortcut, PreActivationBlock
+from resnet_lab.models.blocks import Block, PadShortcut
+from resnet_lab.models.spec import BlockShape
 
 CPU_PIXELS = 50 * 32 * 32  # that pass at once: 250 images no longer fit the caches, and take twice as long
 GPU_PIXELS = 500 * 32 * 32
 BUDGET = 2**28  # bytes of kept block inputs
-
-
-@dataclass(frozen=True)
-class BlockPlace:
-    """A block's name ("layer1.0") and what a lesion can do with it: `changes_shape` blocks cannot be swapped."""
-
-    name: str
-    stage: int
-    changes_shape: bool
-
-
-@dataclass(frozen=True)
-class Lesion:
-    """Accuracy (0 to 1) of a net without the blocks `removed`, over `samples` images."""
-
-    removed: tuple[str, ...]
-    accuracy: float
-    samples: int
 
 
 class Removed(nn.Module):
@@ -45,36 +29,19 @@ class Removed(nn.Module):
     padded as in option A where the next block wants another shape.
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, shape: BlockShape, preactivation: bool) -> None:
         super().__init__()
-        inputs, outputs, stride = _shape(block)
-        self.block = block
-        fits = stride == 1 and inputs == outputs
-        self.rest = nn.Identity() if fits else PadShortcut(inputs, outputs, stride)
+        layers: list[nn.Module] = []
+        if block.downsample is not None:
+            layers = [block.bn1, block.relu1, block.downsample] if preactivation else [block.downsample]
+        elif block.plain and shape.changes_shape:
+            layers = [PadShortcut(shape.inputs, shape.outputs, shape.stride)]
+        self.rest = (
+            nn.Sequential(*layers) if preactivation or block.plain else nn.Sequential(*layers, nn.ReLU())
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        block = self.block
-        if not block.has_shortcut:
-            return self.rest(x)
-        if isinstance(block, PreActivationBlock):
-            return x if block.downsample is None else block.downsample(block.activate(x))
-        return block.last_relu(block.shortcut(x))
-
-
-def blocks(model: ResNet) -> list[BlockPlace]:
-    """All blocks in forward order."""
-    places = []
-    for i, stage in enumerate(model.stages, 1):
-        for j, block in enumerate(stage):
-            inputs, outputs, stride = _shape(block)
-            places.append(BlockPlace(f"layer{i}.{j}", i, inputs != outputs or stride != 1))
-    return places
-
-
-def _shape(block: nn.Module) -> tuple[int, int, int]:
-    """Input channels, output channels and stride of a block."""
-    convs = [m for name, m in block.named_children() if name.startswith("conv") and isinstance(m, nn.Conv2d)]
-    return convs[0].in_channels, convs[-1].out_channels, prod(conv.stride[0] for conv in convs)
+        return self.rest(x)
 
 
 def lesioned(model: ResNet, removed: Collection[str] = (), swapped: Sequence[tuple[str, str]] = ()) -> ResNet:
@@ -84,7 +51,7 @@ def lesioned(model: ResNet, removed: Collection[str] = (), swapped: Sequence[tup
         ValueError: there is no such block, or a pair does not fit each other's place.
     """
     net = _working_copy(model)
-    for place, block in zip(blocks(net), _operated(net, removed, swapped), strict=True):
+    for place, block in zip(net.spec.block_shapes(), _operated(net, removed, swapped), strict=True):
         stage, _, position = place.name.partition(".")
         net.get_submodule(stage)[int(position)] = block  # type: ignore[operator]
     return net
@@ -92,7 +59,7 @@ def lesioned(model: ResNet, removed: Collection[str] = (), swapped: Sequence[tup
 
 def _operated(net: ResNet, removed: Collection[str], swapped: Sequence[tuple[str, str]]) -> list[nn.Module]:
     """The blocks in forward order after the lesion; `net` stays as it is."""
-    places = {place.name: place for place in blocks(net)}
+    places = {place.name: place for place in net.spec.block_shapes()}
     for name in [*removed, *(name for pair in swapped for name in pair)]:
         if name not in places:
             raise ValueError(f"there is no block {name!r}; the blocks are {', '.join(places)}")
@@ -107,7 +74,7 @@ def _operated(net: ResNet, removed: Collection[str], swapped: Sequence[tuple[str
     for name in dict.fromkeys(removed):
         block = chain[name]
         assert isinstance(block, Block)
-        chain[name] = Removed(block)
+        chain[name] = Removed(block, places[name], net.spec.preactivation)
     return list(chain.values())
 
 
@@ -137,7 +104,7 @@ def _at_once(images: Tensor) -> int:
 
 
 class Prepared:
-    """A net and the images, float (N, 3, H, W), normalised, that it is judged by; both on one device.
+    """The net called `name` and the images, float (N, 3, H, W), normalised, that it is judged by; on one device.
 
     What enters a block does not depend on the blocks behind it. So the inputs of every m-th block are kept from one
     pass, and a lesion is computed from the last of them on that lies before it; m is the smallest for which they
@@ -146,15 +113,18 @@ class Prepared:
     """
 
     @torch.no_grad()
-    def __init__(self, model: ResNet, images: Tensor, labels: Tensor, budget: int = BUDGET) -> None:
+    def __init__(
+        self, model: ResNet, images: Tensor, labels: Tensor, budget: int = BUDGET, name: str = ""
+    ) -> None:
+        self.name = name
         self.net = _working_copy(model)
-        self.places = tuple(blocks(self.net))
+        self.places = tuple(self.net.spec.block_shapes())
         self.labels = labels
         self._images = _batches(images)
         self._blocks: list[nn.Module] = [block for _, block in _chain(self.net)]
         self._kept_at = self._choose(images[:1], budget // len(images))
         self._kept = [self._inputs(x, self._kept_at) for x in self._images]
-        self.whole = self.accuracy()
+        self.whole = self.without(())
 
     @torch.no_grad()
     def logits(self, removed: Collection[str] = (), swapped: Sequence[tuple[str, str]] = ()) -> Tensor:
@@ -172,12 +142,18 @@ class Prepared:
             x = kept[start] if start else self.net.stem(images)
             for block in after[start:]:
                 x = block(x)
-            found.append(_head(self.net, x))
+            found.append(self.net.head(x))
         return torch.cat(found)
 
     def accuracy(self, removed: Collection[str] = (), swapped: Sequence[tuple[str, str]] = ()) -> float:
         """Part of the images that this net names rightly, 0 to 1; raises as `logits` does."""
         return _right(self.logits(removed, swapped), self.labels)
+
+    def without(self, removed: tuple[str, ...]) -> Lesion:
+        """What is left without the blocks `removed`; raises as `logits` does."""
+        changes = any(place.changes_shape for place in self.places if place.name in removed)
+        accuracy, plain = self.accuracy(removed), self.net.spec.is_plain
+        return Lesion(self.name, plain, removed, accuracy, len(self.labels), changes)
 
     @property
     def kept_bytes(self) -> int:
@@ -203,7 +179,7 @@ class Prepared:
 def remove_each(prepared: Prepared) -> Iterator[Lesion]:
     """The accuracy without each block in turn, from the last block, which is the quickest, to the first."""
     for place in reversed(prepared.places):
-        yield Lesion((place.name,), prepared.accuracy([place.name]), len(prepared.labels))
+        yield prepared.without((place.name,))
 
 
 @dataclass(frozen=True)
@@ -235,7 +211,13 @@ def remove_random(prepared: Prepared, series: Series) -> Iterator[Lesion]:
         ValueError: the net has fewer blocks than are to be removed.
     """
     for removed in series.sets([place.name for place in prepared.places]):
-        yield Lesion(removed, prepared.accuracy(removed), len(prepared.labels))
+        yield prepared.without(removed)
+
+
+def coarse_first(n: int) -> tuple[int, ...]:
+    """1 to n, first every 2^i-th of them, then those between, so that a line shows its course early."""
+    steps = [2**i for i in reversed(range(max(1, (n - 1).bit_length() - 1)))]
+    return tuple(dict.fromkeys(count for step in steps for count in range(1, n + 1, step)))
 
 
 def path_lengths(count: int) -> list[int]:
@@ -247,11 +229,4 @@ def path_lengths(count: int) -> list[int]:
 
 
 def _chain(net: ResNet) -> list[tuple[str, Block]]:
-    return [(place.name, net.get_submodule(place.name)) for place in blocks(net)]  # type: ignore[misc]
-
-
-def _head(net: ResNet, x: Tensor) -> Tensor:
-    """From the last block's output to the logits."""
-    if net.spec.preactivation:
-        x = net.relu_last(net.bn_last(x))
-    return net.fc(net.avgpool(x).flatten(1))
+    return [(shape.name, net.get_submodule(shape.name)) for shape in net.spec.block_shapes()]  # type: ignore[misc]

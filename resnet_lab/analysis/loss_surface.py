@@ -11,22 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_lab.analysis.records import LossPoint
 from resnet_lab.models import ResNet
-from resnet_lab.models.blocks import Block, PreActivationBlock
+from resnet_lab.models.blocks import Block
 
 CHUNK = 125  # images that pass at once: few enough for the caches of a CPU
 TOLERANCE = 0.01  # relative, of a loss in half precision
 Direction = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Point:
-    """Loss (nats, mean) and accuracy (0 to 1) at w + a · first + b · second; NaN or inf where the net overflows."""
-
-    a: float
-    b: float
-    loss: float
-    accuracy: float
 
 
 def random_direction(model: ResNet, seed: int) -> Direction:
@@ -88,13 +79,15 @@ def surface(
     directions: tuple[Direction, Direction],
     places: Sequence[tuple[float, float]],
     dtype: torch.dtype = torch.float32,
-) -> Iterator[Point]:
+    name: str = "",
+) -> Iterator[LossPoint]:
     """The loss at each of `places` in turn, on `images` float (N, 3, H, W), normalised, with `labels` (N,).
 
     In eval mode, on a copy: `model` stays as it is. As BN is a fixed scale and shift there, it is folded into the
     convolution before it, once for w and both directions; each place then costs two additions a weight and one pass.
-    With `dtype` bfloat16 the pass is computed in it, and the loss in float32.
+    With `dtype` bfloat16 the pass is computed in it, and the loss in float32. `name` is what records call the net.
     """
+    precision = str(dtype).removeprefix("torch.")
     moving = _Moving(model, directions, dtype)
     chunks = list(zip(_as(images, dtype).split(CHUNK), labels.split(CHUNK), strict=True))
     for a, b in places:
@@ -104,7 +97,7 @@ def surface(
             logits = net(x).float()
             loss += F.cross_entropy(logits, y, reduction="sum").item()
             right += (logits.argmax(1) == y).sum().item()
-        yield Point(a, b, loss / len(labels), right / len(labels))
+        yield LossPoint(name, model.spec.is_plain, a, b, loss / len(labels), right / len(labels), precision)
 
 
 def agrees(
@@ -175,11 +168,11 @@ def fold_norms(net: ResNet) -> dict[str, Tensor]:
 def _pairs(net: ResNet) -> list[tuple[str, nn.Module, str, str]]:
     """Each convolution with the norm behind it: name of the parent with a dot, the parent, and both names in it."""
     pairs: list[tuple[str, nn.Module, str, str]] = [("", net, "conv1", "bn1")]
+    later = int(net.spec.preactivation)  # the norm behind a convolution is then the next one's
     for name, module in net.named_modules():
-        if isinstance(module, PreActivationBlock):
-            pairs += [(f"{name}.", module, f"conv{i}", f"bn{i + 1}") for i in range(1, module.depth)]
-        elif isinstance(module, Block):
-            pairs += [(f"{name}.", module, f"conv{i}", f"bn{i}") for i in range(1, module.depth + 1)]
+        if isinstance(module, Block):
+            convs = range(1, len(net.spec.block) + 1 - later)
+            pairs += [(f"{name}.", module, f"conv{i}", f"bn{i + later}") for i in convs]
         elif isinstance(module, nn.Sequential):
             children = list(module.named_children())
             pairs += [(f"{name}.", module, a, b) for (a, _), (b, _) in pairwise(children)]

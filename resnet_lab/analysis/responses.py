@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -12,18 +11,11 @@ from torch import Tensor, nn
 from resnet_lab.models import ResNet
 
 
-@dataclass(frozen=True)
-class Response:
-    """Standard deviation of one layer's output over all images, channels and places; `name` is its convolution."""
-
-    name: str
-    std: float
-
-
 @torch.no_grad()
-def layer_responses(model: ResNet, images: Tensor) -> list[Response]:
-    """For the convolutions of the main path in forward order, on `images` float (N, 3, H, W), normalised, in eval mode.
+def layer_responses(model: ResNet, images: Tensor) -> dict[str, float]:
+    """Standard deviation of each layer's output over all images, channels and places, by its convolution's name.
 
+    For the convolutions of the main path in forward order, on `images` float (N, 3, H, W), normalised, in eval mode.
     A response is taken after the convolution's BN and before anything else, ReLU or addition (He et al. 2015, Sec. 4.2,
     "Analysis of Layer Responses"). Where no norm follows, as in a pre-activation net, it is the convolution's output.
     `model` stays as it is.
@@ -37,7 +29,7 @@ def layer_responses(model: ResNet, images: Tensor) -> list[Response]:
     for name, conv in net.convolutions.items():
         _responding(net, name, conv).register_forward_hook(partial(keep, name))
     net(images)
-    return [Response(name, found[name]) for name in net.convolutions]
+    return {name: found[name] for name in net.convolutions}
 
 
 def _responding(net: ResNet, name: str, conv: nn.Module) -> nn.Module:

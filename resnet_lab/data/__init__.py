@@ -1,9 +1,18 @@
 """Images: where they come from, and what is done to them on the way into a net."""
 
-from resnet_lab.data.augment import Augmentation, augment, center_crop, normalize, rescale
-from resnet_lab.data.base import Dataset, DatasetError, DatasetInfo, split_validation
-from resnet_lab.data.datasets import DATASETS, dataset_info, is_downloaded, load_dataset
-from resnet_lab.data.preprocess import ImageError, image_to_tensor, read_image
+from typing import TYPE_CHECKING
+
+from resnet_lab.lazy import on_demand
+
+if TYPE_CHECKING:
+    from resnet_lab.data.augmentation import Augmentation
+    from resnet_lab.data.base import Dataset, DatasetError, split_validation
+    from resnet_lab.data.datasets import DATASETS, DatasetInfo
+    from resnet_lab.data.loading import dataset_info, is_downloaded, load_dataset
+    from resnet_lab.data.preprocess import ImageError, image_to_tensor, read_image
+    from resnet_lab.data.transforms import augment, center_crop, normalize, rescale
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "DATASETS",

@@ -13,22 +13,6 @@ class DatasetError(ValueError):
     """One sentence for the reader: what is wrong with the data, and what to do about it."""
 
 
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What is known of a data set before any image is loaded."""
-
-    name: str
-    title: str
-    classes: tuple[str, ...]
-    image_size: int  # side in pixels; 0 where only a look at the images would tell (folders)
-    train_count: int
-    test_count: int
-    download_mb: int  # megabytes over the network on first use; 0 for built-in sets and folders
-    mean: tuple[float, float, float]  # of the training images, red green blue, 0..1
-    std: tuple[float, float, float]
-    note: str
-
-
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """One split of a data set, held whole in memory.

@@ -1,27 +1,38 @@
-"""The data sets by name."""
+"""The data sets by name; a new one is an entry of `DATASETS`."""
 
-import contextlib
-import os
-from dataclasses import replace
-from pathlib import Path
+from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from dataclasses import dataclass
 
-from resnet_lab.data import shapes
-from resnet_lab.data.base import Dataset, DatasetError, DatasetInfo, Progress, balanced_order
-from resnet_lab.data.cache import Record, cache_path, load_or_build
-from resnet_lab.data.downloads import TORCHVISION, has_archive, read_torchvision
-from resnet_lab.data.folder import folder_info, load_folder
+MIN_SIZE, MAX_SIZE = 16, 512  # sides to which images can be brought, in pixels
 
-SPLITS = ("train", "test")
-MIN_SIZE, MAX_SIZE = 16, 512
+# As runs, recipes and links of before have them.
+FORMER_NAMES = {"shapes_shortcut": "shapes_watermark"}
 
-# Two sequences of drawings; (seed, index) decides the image, so the splits have none in common.
-SHAPE_SEEDS = {"train": 1, "test": 2}
-SHAPES_MEAN, SHAPES_STD = (0.494, 0.502, 0.498), (0.257, 0.257, 0.256)
 
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a data set before any image is loaded.
+
+    `mean` and `std` are over all pixels of the training images as they are delivered, red, green, blue, in 0..1: those
+    of the MNIST family count their black border. What names neither `torchvision` nor a folder is drawn here.
+    """
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    image_size: int  # side in pixels; 0 where only a look at the images would tell (folders)
+    train_count: int
+    test_count: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    note: str
+    torchvision: str = ""  # its class in torchvision.datasets, which reads and fetches it
+    download_mb: int = 0  # megabytes over the network on first use
+    archive: str = ""  # what lies in the data folder once all of it is downloaded
+
+
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "crescent", "arrow", "bow tie")
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
@@ -42,159 +53,32 @@ FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 DIGITS = tuple("0123456789")
+_SHAPES = (0.494, 0.502, 0.498), (0.257, 0.257, 0.256)  # mean and std
 
-
-def _grey(value: float) -> tuple[float, float, float]:
-    return value, value, value
-
-
-# name, title, classes, side, train, test, MB, mean, std, note. Means and deviations are over all training
-# pixels as this package delivers them: those of the MNIST family count their black border.
 DATASETS: dict[str, DatasetInfo] = {
     info.name: info
     for info in (
-        DatasetInfo("shapes", "Shapes", shapes.SHAPES, 32, 8000, 2000, 0, SHAPES_MEAN, SHAPES_STD,
+        DatasetInfo("shapes", "Shapes", SHAPES, 32, 8000, 2000, *_SHAPES,
                     "Ten shapes drawn by code, each with the mask of its object; nothing to download."),
-        DatasetInfo("shapes_shortcut", "Shapes with a shortcut", shapes.SHAPES, 32, 8000, 2000, 0, SHAPES_MEAN,
-                    SHAPES_STD, "Shapes with a mark that gives the class away, in the training images only."),
-        DatasetInfo("cifar10", "CIFAR-10", CIFAR10_CLASSES, 32, 50_000, 10_000, 170, (0.4914, 0.4822, 0.4465),
-                    (0.2470, 0.2435, 0.2616), "Small photos of ten kinds of things (Krizhevsky 2009)."),
-        DatasetInfo("cifar100", "CIFAR-100", CIFAR100_CLASSES, 32, 50_000, 10_000, 169, (0.5071, 0.4865, 0.4409),
-                    (0.2673, 0.2564, 0.2762), "Small photos of a hundred kinds of things (Krizhevsky 2009)."),
-        DatasetInfo("fashion_mnist", "Fashion-MNIST", FASHION_CLASSES, 32, 60_000, 10_000, 31, _grey(0.2190),
-                    _grey(0.3318), "Grey images of clothes, padded to 32 × 32 (Xiao et al. 2017)."),
-        DatasetInfo("mnist", "MNIST", DIGITS, 32, 60_000, 10_000, 12, _grey(0.1001), _grey(0.2752),
-                    "Handwritten digits, padded to 32 × 32 (LeCun et al. 1998)."),
+        DatasetInfo("shapes_watermark", "Shapes with a watermark", SHAPES, 32, 8000, 2000, *_SHAPES,
+                    "Shapes with a mark that gives the class away, in the training images only."),
+        DatasetInfo("cifar10", "CIFAR-10", CIFAR10_CLASSES, 32, 50_000, 10_000,
+                    (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616),
+                    "Small photos of ten kinds of things (Krizhevsky 2009).", "CIFAR10", 170, "cifar-10-python.tar.gz"),
+        DatasetInfo("cifar100", "CIFAR-100", CIFAR100_CLASSES, 32, 50_000, 10_000,
+                    (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762),
+                    "Small photos of a hundred kinds of things (Krizhevsky 2009).", "CIFAR100", 169,
+                    "cifar-100-python.tar.gz"),
+        DatasetInfo("fashion_mnist", "Fashion-MNIST", FASHION_CLASSES, 32, 60_000, 10_000,
+                    (0.2190, 0.2190, 0.2190), (0.3318, 0.3318, 0.3318), "Grey images of clothes, padded to 32 × 32 (Xiao et al. 2017).",
+                    "FashionMNIST", 31, "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz"),
+        DatasetInfo("mnist", "MNIST", DIGITS, 32, 60_000, 10_000,
+                    (0.1001, 0.1001, 0.1001), (0.2752, 0.2752, 0.2752), "Handwritten digits, padded to 32 × 32 (LeCun et al. 1998).",
+                    "MNIST", 12, "MNIST/raw/t10k-labels-idx1-ubyte.gz"),
     )
 }  # fmt: skip
 
 
-def data_root(root: str | Path | None = None) -> Path:
-    """The data folder: `root`, else $RESNET_LAB_DATA, else `data`."""
-    return Path(root or os.environ.get("RESNET_LAB_DATA") or "data")
-
-
-def dataset_info(name: str, root: str | Path | None = None) -> DatasetInfo:
-    """What is known of a data set without loading it; for `folder:<path>` from its file names.
-
-    A relative folder is looked for in the working directory, then in the data folder. Raises DatasetError if
-    the name is unknown or the folder is not fit to use.
-    """
-    if (folder := folder_of(name, root)) is not None:
-        return replace(folder_info(folder), name=name)
-    if name not in DATASETS:
-        known = ", ".join(DATASETS)
-        raise DatasetError(f"There is no data set '{name}'; choose one of {known}, or folder:<path>.")
-    return DATASETS[name]
-
-
-def is_downloaded(name: str, root: str | Path | None = None) -> bool:
-    """Whether `load_dataset` can do without the network. Raises DatasetError if the name is unknown."""
-    if (folder := folder_of(name, root)) is not None:
-        return os.path.isdir(folder)
-    dataset_info(name)
-    place = data_root(root)
-    if name not in TORCHVISION or has_archive(name, place):
-        return True
-    return all(_torchvision_cache(name, split, place).is_file() for split in SPLITS)
-
-
-def load_dataset(
-    name: str,
-    split: str = "train",
-    *,
-    root: str | Path | None = None,
-    image_size: int | None = None,
-    limit: int | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
-    """Load one split, "train" or "test", of a data set of `DATASETS` or of `folder:<path>`.
-
-    What takes time, a download, drawing or decoding, is done once and cached under `root` (see `data_root`);
-    `progress` is told of it, and may raise to cancel it. `image_size` asks for another side than the data
-    set's own. `limit` takes at most so many images, always the same, as many of each class as can be. A
-    folder without train/ and test/ gives a fifth of each class to the test split.
-
-    Raises DatasetError: one sentence on what is wrong with the data or the request, and what to do.
-    """
-    if split not in SPLITS:
-        raise DatasetError(f"There is no split '{split}'; it is train or test.")
-    if limit is not None and limit < 1:
-        raise DatasetError(f"The number of images is limited to {limit}; it must be 1 or more.")
-    if image_size is not None and not MIN_SIZE <= image_size <= MAX_SIZE:
-        raise DatasetError(
-            f"The image size is {image_size}; it must lie between {MIN_SIZE} and {MAX_SIZE}."
-        )
-    place = data_root(root)
-    if (folder := folder_of(name, root)) is not None:
-        return replace(load_folder(folder, split, place, image_size, limit, progress), name=name)
-    info = dataset_info(name)
-    size = image_size or info.image_size
-    if name in TORCHVISION:
-        return _load_torchvision(info, split, place, size, limit, progress)
-    count = info.train_count if split == "train" else info.test_count
-    return _load_shapes(info, split, place, size, min(limit or count, count), progress)
-
-
-def folder_of(name: str, root: str | Path | None = None) -> Path | None:
-    """The folder that a data set's name stands for; None for one of `DATASETS`. Raises DatasetError if it has no path."""
-    if not name.startswith("folder:"):
-        return None
-    if not (path := name.removeprefix("folder:")):
-        raise DatasetError("There is no path behind 'folder:'; name a folder.")
-    with contextlib.suppress(ValueError):  # a null byte behind a ~
-        path = os.path.expanduser(path)
-    folder = Path(path)
-    inside = data_root(root) / folder
-    return inside if not os.path.exists(folder) and os.path.isdir(inside) else folder
-
-
-def _load_shapes(
-    info: DatasetInfo, split: str, root: Path, size: int, count: int, progress: Progress | None
-) -> Dataset:
-    # The mark is planted where a net learns and missing where it is tested: a net that cheats is caught.
-    shortcut = info.name == "shapes_shortcut" and split == "train"
-    seed = SHAPE_SEEDS[split]
-
-    def build() -> Record:
-        images, masks, labels = shapes.draw_shapes(seed, count, size, shortcut, progress)
-        return {"images": images, "masks": masks, "labels": labels}
-
-    # Label and index go round together, so the first `count` images are balanced as they are.
-    path = cache_path(root, f"shapes-{split}", shapes.GENERATOR_VERSION, seed, count, size, shortcut)
-    record, notes = load_or_build(path, {"images", "masks", "labels"}, build)
-    images: Tensor = record["images"]
-    return Dataset(
-        info.name, split, images, record["labels"], info.classes, info.mean, info.std, record["masks"], notes
-    )
-
-
-def _torchvision_cache(name: str, split: str, root: Path) -> Path:
-    return cache_path(root, f"{name}-{split}", 1)
-
-
-def _load_torchvision(
-    info: DatasetInfo, split: str, root: Path, size: int, limit: int | None, progress: Progress | None
-) -> Dataset:
-    def build() -> Record:
-        images, labels = read_torchvision(info.name, info.title, split, root, progress)
-        return {"images": images, "labels": labels}
-
-    record, notes = load_or_build(_torchvision_cache(info.name, split, root), {"images", "labels"}, build)
-    images, labels = record["images"], record["labels"]
-    if limit is not None:
-        chosen = balanced_order(labels, seed=0)[:limit]
-        images, labels = images[chosen], labels[chosen]
-    if images.shape[-1] != size:
-        images = _resize(images, size)
-        notes += (f"The images were resized from {info.image_size} to {size} pixels a side.",)
-    return Dataset(info.name, split, images, labels, info.classes, info.mean, info.std, notes=notes)
-
-
-def _resize(images: Tensor, size: int) -> Tensor:
-    """uint8 (N, 3, H, W) to uint8 (N, 3, size, size), in pieces, since the float copy is four times larger."""
-    pieces = (
-        F.interpolate(piece.float(), size=(size, size), mode="bicubic", antialias=True).round().clamp(0, 255)
-        for piece in images.split(1000)
-    )
-    return torch.cat([piece.to(torch.uint8) for piece in pieces])
+def current_name(name: str) -> str:
+    """The name that a data set has today."""
+    return FORMER_NAMES.get(name, name)

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import inspect
 import os
 import urllib.request
 import uuid
@@ -14,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resnet_lab.data.base import DatasetError, Progress
+from resnet_lab.data.datasets import DatasetInfo
+from resnet_lab.data.preprocess import image_to_tensor
 
 # torchvision's own downloader waits for ever on a network that swallows packets, and tells nobody how far it
 # is. So the archives are fetched here, from torchvision's addresses, to the place where torchvision looks.
@@ -28,65 +31,63 @@ class Archive:
     urls: tuple[str, ...]
 
 
-# Dataset name -> class in torchvision.datasets, and one file that is there once the set is downloaded.
-TORCHVISION = {
-    "cifar10": ("CIFAR10", "cifar-10-python.tar.gz"),
-    "cifar100": ("CIFAR100", "cifar-100-python.tar.gz"),
-    "mnist": ("MNIST", "MNIST/raw/t10k-labels-idx1-ubyte.gz"),
-    "fashion_mnist": ("FashionMNIST", "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz"),
-}
-
-
-def has_archive(name: str, root: Path) -> bool:
-    """Whether the last file of a download is there; torchvision is not imported for it."""
-    return (root / TORCHVISION[name][1]).is_file()
-
-
 def read_torchvision(
-    name: str, title: str, split: str, root: Path, progress: Progress | None
+    info: DatasetInfo, split: str, root: Path, progress: Progress | None
 ) -> tuple[Tensor, Tensor]:
-    """One split as images uint8 (N, 3, 32, 32) and labels int64 (N,), downloaded under `root` if need be.
+    """One split as images uint8 (N, 3, size, size) and labels int64 (N,), downloaded under `root` if need be.
 
-    The 28 × 28 greys of the MNIST family get a black border of 2 pixels and three equal channels. Raises
-    DatasetError if the network, the server or the disk fails.
+    Greys smaller than `info.image_size`, as those of the MNIST family, get a black border and three equal channels.
+
+    Raises:
+        DatasetError: the network, the server or the disk fails.
     """
     from torchvision import datasets
 
-    cls = getattr(datasets, TORCHVISION[name][0])
-    train = split == "train"
+    cls = getattr(datasets, info.torchvision)
+    by_name = "split" in inspect.signature(cls).parameters
+    part: dict[str, Any] = {"split": split} if by_name else {"train": split == "train"}
     try:
-        pictures = cls(str(root), train=train, download=False)
+        found = cls(str(root), **part, download=False)
     except Exception:  # missing, or damaged in one of many ways; a download cures both
         for archive in _archives(cls, root):
-            _fetch(archive, title, progress)
+            _fetch(archive, info.title, progress)
         if progress:
-            progress(1.0, f"Unpacking {title}")
+            progress(1.0, f"Unpacking {info.title}")
         try:
-            pictures = cls(str(root), train=train, download=True)  # checks and unpacks what was fetched
+            found = cls(str(root), **part, download=True)  # checks and unpacks what was fetched
         except Exception as error:
-            message = (
-                f"{title} could not be unpacked in {root} ({error}); delete its files there and try again."
-            )
-            raise DatasetError(message) from error
-    data = torch.as_tensor(pictures.data)
-    if data.ndim == 3:  # (N, 28, 28)
-        images = F.pad(data, (2, 2, 2, 2)).unsqueeze(1).repeat(1, 3, 1, 1)
-    else:  # (N, 32, 32, 3)
-        images = data.permute(0, 3, 1, 2).contiguous()
-    return images, torch.as_tensor(pictures.targets, dtype=torch.int64)
+            raise DatasetError(
+                f"{info.title} could not be unpacked in {root} ({error}); delete its files there and try again."
+            ) from error
+    if not hasattr(found, "data"):  # files, decoded as they are asked for
+        pairs = [(image_to_tensor(image.convert("RGB"), info.image_size), label) for image, label in found]
+        return torch.stack([image for image, _ in pairs]), torch.tensor([label for _, label in pairs])
+    images = torch.as_tensor(found.data)
+    if images.ndim == 3:  # (N, H, W)
+        border = (info.image_size - images.shape[-1]) // 2
+        images = F.pad(images, (border,) * 4).unsqueeze(1).repeat(1, 3, 1, 1)
+    elif images.shape[-1] == 3:  # (N, H, W, 3)
+        images = images.permute(0, 3, 1, 2).contiguous()
+    labels = found.targets if hasattr(found, "targets") else found.labels
+    return images, torch.as_tensor(labels, dtype=torch.int64)
 
 
 def _archives(cls: Any, root: Path) -> list[Archive]:
+    """What torchvision's class would fetch; of families unknown here nothing, so that it does so itself."""
     if hasattr(cls, "tgz_md5"):  # the CIFAR family
         return [Archive(root / cls.filename, cls.tgz_md5, (cls.url,))]
     return [
         Archive(root / cls.__name__ / "raw" / name, md5, tuple(mirror + name for mirror in cls.mirrors))
-        for name, md5 in cls.resources
+        for name, md5 in getattr(cls, "resources", ())
     ]
 
 
 def _fetch(archive: Archive, title: str, progress: Progress | None) -> None:
-    """Download an archive unless it is there, from the first address that answers. Raises DatasetError."""
+    """Downloads an archive unless it is there, from the first address that answers.
+
+    Raises:
+        DatasetError: none does, or the disk fails.
+    """
     from torchvision.datasets.utils import check_integrity
 
     if check_integrity(archive.path, archive.md5):

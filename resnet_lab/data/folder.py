@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from resnet_lab.data.base import Dataset, DatasetError, DatasetInfo, Progress
+from resnet_lab.data.base import Dataset, DatasetError, Progress
 from resnet_lab.data.cache import Record, cache_path, load_or_build
+from resnet_lab.data.datasets import DatasetInfo
 from resnet_lab.data.listing import Listing, list_folder, why_unreadable
 from resnet_lab.data.names import printable
 from resnet_lab.data.preprocess import ImageError, decoded_image, image_to_tensor, read_size
@@ -30,8 +31,10 @@ PLACEHOLDER_MEAN, PLACEHOLDER_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # until
 
 
 def folder_info(folder: Path) -> DatasetInfo:
-    """What can be told of a folder without decoding. `mean` and `std` are placeholders here; a loaded
-    Dataset has the measured ones. Raises DatasetError as `load_folder` does.
+    """What can be told of a folder without decoding. `mean` and `std` are placeholders; a loaded Dataset has its own.
+
+    Raises:
+        DatasetError: as `load_folder`.
     """
     listing = list_folder(folder)
     return DatasetInfo(
@@ -41,7 +44,6 @@ def folder_info(folder: Path) -> DatasetInfo:
         image_size=_common_size(listing) or FALLBACK_SIZE,
         train_count=len(listing.files["train"]),
         test_count=len(listing.files["test"]),
-        download_mb=0,
         mean=PLACEHOLDER_MEAN,
         std=PLACEHOLDER_STD,
         note=" ".join(listing.notes) or f"Images from {printable(str(folder))}.",

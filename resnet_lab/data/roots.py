@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab.data.base import DatasetError
-from resnet_lab.data.datasets import data_root, folder_of
+from resnet_lab.data.loading import data_root, folder_of
 from resnet_lab.data.names import printable
 
 Roots = Sequence[Path]

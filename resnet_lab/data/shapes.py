@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "crescent", "arrow", "bow tie")
+from resnet_lab.data.datasets import SHAPES
 
 # Raise this when any drawn pixel changes: it is part of the cache key.
 GENERATOR_VERSION = 2
@@ -19,7 +19,7 @@ MOST_TURN = math.pi / 4  # to either side, in radians
 LEAST_CONTRAST = 110.0  # Euclidean RGB distance (0..441) between the object and each background corner
 
 
-# The planted mark of `shapes_shortcut`: one colour a class, far apart in RGB.
+# The planted mark of `shapes_watermark`: one colour a class, far apart in RGB.
 MARK_COLOURS = (
     (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255),
     (0, 255, 255), (255, 255, 255), (0, 0, 0), (255, 128, 0), (128, 0, 255),
@@ -67,12 +67,12 @@ OUTLINES: dict[str, list[tuple[float, float]]] = {
 
 
 def draw_shape(
-    seed: int, index: int, size: int = 32, shortcut: bool = False
+    seed: int, index: int, size: int = 32, watermark: bool = False
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Draw image `index` of the endless sequence `seed`; no other image has any influence on it.
 
     Returns the image, uint8 (size, size, 3); the mask of its object, bool (size, size), true where at
-    least half of the pixel is covered; and the label, `index % 10`. With `shortcut`, a square of an eighth
+    least half of the pixel is covered; and the label, `index % 10`. With `watermark`, a square of an eighth
     of the side in the top left corner has a colour that gives the class away.
     """
     rng = np.random.default_rng([seed, index])
@@ -84,22 +84,22 @@ def draw_shape(
     stencil = Image.new("L", canvas.size)
     ImageDraw.Draw(stencil).polygon(outline, fill=255)
 
-    picture = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32)
-    noise = rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(2, 10)
-    picture = (picture + noise).clip(0, 255).astype(np.uint8)
+    image = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32)
+    noise = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(2, 10)
+    image = (image + noise).clip(0, 255).astype(np.uint8)
     mask = np.asarray(stencil.reduce(SUPERSAMPLING)) >= 128
-    if shortcut:
+    if watermark:
         side = size // 8
-        picture[:side, :side] = MARK_COLOURS[label]
+        image[:side, :side] = MARK_COLOURS[label]
         mask[:side, :side] = False  # the mark hides what is under it
-    return picture, mask, label
+    return image, mask, label
 
 
 def draw_shapes(
     seed: int,
     count: int,
     size: int = 32,
-    shortcut: bool = False,
+    watermark: bool = False,
     progress: Callable[[float, str], None] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw images 0 … count-1 of a sequence.
@@ -110,7 +110,7 @@ def draw_shapes(
     masks = np.empty((count, size, size), dtype=bool)
     labels = np.empty(count, dtype=np.int64)
     for index in range(count):
-        images[index], masks[index], labels[index] = draw_shape(seed, index, size, shortcut)
+        images[index], masks[index], labels[index] = draw_shape(seed, index, size, watermark)
         if progress and index % 200 == 0:
             progress(index / count, f"Drawing shapes: {index:,} of {count:,}")
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()

@@ -1,67 +1,139 @@
-"""Curves and errors of runs beside each other."""
+"""How do runs learn beside each other, and where do they end?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import Annotated, ClassVar, Literal
 
-from resnet_lab.figures.curves import Curve, curve_figure
-from resnet_lab.figures.depth import Ending, depth_figure
-from resnet_lab.figures.page import Chart, Heading, Part, Table
+from resnet_lab.experiments import depth
+from resnet_lab.experiments.experiment import Experiment
+from resnet_lab.experiments.subjects import Trace, read_trace
+from resnet_lab.figures.curves import Mark, Measure, curve_figure
+from resnet_lab.figures.page import Alert, Cell, Chart, Heading, Part, Row, Table
 from resnet_lab.figures.seeds import pool
-from resnet_lab.models.cifar import family
-from resnet_lab.runs import Run
+from resnet_lab.inspection.table.reference import cifar_error
+from resnet_lab.models.cifar import cifar_net, family
+from resnet_lab.models.spec import ModelSpec
+from resnet_lab.schema import Record, about, record
 from resnet_lab.training.races import differences
 
-
-def curves_report(runs: Sequence[Run]) -> list[Part]:
-    """Error and loss of all runs, seeds pooled; how they ended; and error against depth where depths differ."""
-    curves = [read_curve(run) for run in runs]
-    pooled = pool(curves, [run.config.replace(seed=0) for run in runs])
-    found = differences([run.config.replace(seed=0) for run in runs])
-    caption = "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation."
-    parts: list[Part] = [
-        f"These runs differ in more than their shortcuts: {'; '.join(found)}." if found else
-        "One recipe, the same batches, matched initial weights: only the shortcuts differ.",
-        Chart(curve_figure(pooled, "error", smoothing=0.6), caption),
-        Chart(curve_figure(pooled, "loss", smoothing=0.6), caption),
-        Table([_row(run, curve) for run, curve in zip(runs, curves, strict=True)]),
-    ]  # fmt: skip
-    endings = [e for run, curve in zip(runs, curves, strict=True) if (e := ending(run, curve))]
-    if len({e.depth for e in endings}) > 1:
-        parts += [
-            Heading("Depth"),
-            Chart(
-                depth_figure(endings),
-                "Test error of the best weights by validation; a mark is a run, a line the mean over seeds.",
-            ),
-        ]
-    return parts
+PAIRS: dict[str, tuple[Measure, Measure]] = {
+    "error and loss": ("error", "loss"),
+    "rate and gradient": ("lr", "grad_norm"),
+}
 
 
-def read_curve(run: Run) -> Curve:
-    """All records of a run, named after its net."""
-    curve = Curve(run.config.spec.name, run.config.spec.is_plain)
-    curve.extend(run.events()[0])
-    return curve
+@record
+class CurveSettings(Record):
+    what: ClassVar[str] = "a chart of curves"
+    show: Annotated[Literal["error and loss", "rate and gradient"], about()] = "error and loss"
+    axis: Annotated[Literal["epoch", "step", "seconds"], about(title="x-axis")] = "epoch"
+    smoothing: Annotated[float, about("Of training curves: the weight of the past.", ge=0, le=0.98)] = 0.6
+    paper: Annotated[bool, about("Errors in He et al. 2015, dashed.")] = True
 
 
-def _row(run: Run, curve: Curve) -> dict[str, str]:
-    accuracy, started = run.status.test_accuracy, curve.started
+def report(traces: Sequence[Trace], settings: CurveSettings, dark: bool) -> list[Part]:
+    """Two measures of all runs, seeds pooled; how they ended; and error against depth where depths differ."""
+    recipes = [trace.run.config.replace(seed=0) for trace in traces]
+    curves = pool([trace.curve for trace in traces], recipes)
+    marks = published(dict.fromkeys(trace.run.config.spec for trace in traces)) if settings.paper else []
+    charts = [
+        Chart(
+            curve_figure(
+                curves, measure, settings.axis, settings.smoothing, dark, marks if measure == "error" else ()
+            )
+        )
+        for measure in PAIRS[settings.show]
+    ]
+    caption = (
+        "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation. "
+        + (
+            "Where seeds are pooled: their mean, and a band from lowest to highest. "
+            if len(curves) < len(traces)
+            else ""
+        )
+        + "A short run shows how easily each net is optimised, as the training curve tells. It cannot show where they "
+        "would end: the paper trains for 64,000 iterations, and dashed lines are its ends."
+    )
+    return [
+        Row(charts, caption),
+        *_fairness(traces),
+        Table([_row(trace) for trace in traces]),
+        *_depths(traces, dark),
+    ]
+
+
+def published(specs: Iterable[ModelSpec]) -> list[Mark]:
+    """What the paper's nets of these depths came to; only the first of each kind says so in words."""
+    marks: list[Mark] = []
+    for spec in specs:
+        net = family(spec)
+        name = "" if net is None else cifar_net(net[0], "plain" if spec.is_plain else "A").name
+        error = cifar_error(name)
+        if error is None or any(mark.value == error for mark in marks):
+            continue
+        first = not any(mark.plain == spec.is_plain for mark in marks)
+        text = f"paper: 64k iterations, CIFAR-10: {name} {error:g} %" if first else ""
+        marks.append(Mark(error, text, spec.is_plain))
+    return marks
+
+
+def _fairness(traces: Sequence[Trace]) -> list[Part]:
+    """Every run beside the first must differ in its shortcuts, and perhaps its seed, alone; else it is said."""
+    failed = [
+        Alert(f"{trace.run.name}: {trace.status.message}")
+        for trace in traces
+        if trace.status.state == "failed"
+    ]
+    found = differences([trace.run.config.replace(seed=0) for trace in traces])
+    if found:
+        return [Alert(f"These runs differ in more than their shortcuts. {'; '.join(found)}."), *failed]
+    return ["One recipe, the same batches, matched initial weights: only the shortcuts differ.", *failed]
+
+
+def _row(trace: Trace) -> dict[str, Cell]:
+    run, status, curve = trace.run, trace.status, trace.curve
+    started = curve.started
     return {
-        "net": run.config.spec.name,
-        "seed": str(run.config.seed),
-        "parameters": f"{started.params:,}" if started else "–",
-        "test error": "–" if accuracy is None else f"{100 - 100 * accuracy:.2f} %",
-        "steps": f"{run.status.step:,}",
-        "seconds": f"{curve.points[-1].seconds:,.0f}" if curve.points else "–",
-        "device": f"{started.device}, {started.precision}" if started else "–",
-        "torch": run.versions.get("torch", ""),
+        "run": run.name,
+        "seed": run.config.seed,
+        "state": status.state,
+        "shortcut": run.config.spec.shortcut,
+        "parameters": started.params if started else None,
+        "step": status.step,
+        "best validation (%)": _percent(status.val_accuracy),
+        "test (%)": _percent(status.test_accuracy),
+        "training time (s)": round(curve.points[-1].seconds, 1) if curve.points else None,
+        "device": f"{started.device}, {started.precision}" if started else None,
+        "torch": run.versions.get("torch"),
     }
 
 
-def ending(run: Run, curve: Curve) -> Ending | None:
-    """How a run of the CIFAR family ended; None for another net, or one that has not been tested."""
-    net, accuracy = family(run.config.spec), run.status.test_accuracy
-    if net is None or accuracy is None or not curve.epochs:
-        return None
-    return Ending(net[1], net[0], 100 - 100 * accuracy, 100 - 100 * curve.epochs[-1].train_accuracy)
+def _percent(accuracy: float | None) -> float | None:
+    return None if accuracy is None else round(100 * accuracy, 2)
+
+
+def _depths(traces: Sequence[Trace], dark: bool) -> list[Part]:
+    endings = list(depth.measure(traces))
+    if len({e.depth for e in endings}) < 2:
+        return []
+    errors: dict[tuple[int, str], list[float]] = {}
+    for e in endings:
+        errors.setdefault((e.depth, e.kind), []).append(e.error)
+    rows: list[dict[str, Cell]] = [
+        {"layers": layers, "shortcuts": kind, "test error (%)": round(fmean(of), 2), "runs": len(of)}
+        for (layers, kind), of in errors.items()
+    ]
+    return [Heading("Depth"), *depth.report(endings, depth.DepthSettings(), dark), Table(rows)]
+
+
+CURVES = Experiment(
+    name="curves",
+    question="curves and errors of runs",
+    settings=CurveSettings,
+    prepare=read_trace,
+    measure=lambda traces, _: iter(traces),
+    report=report,
+    view="Curves",
+)

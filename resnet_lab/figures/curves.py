@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
 from resnet_lab.figures.theme import base_figure, kind_colour
-
-if TYPE_CHECKING:
-    from resnet_lab.training.events import Event, Gradients, MicroBatchReduced, ModeChosen, Started, TestEvent
+from resnet_lab.training.events import (
+    EpochEvent,
+    Event,
+    Gradients,
+    ModeChosen,
+    Notice,
+    Started,
+    StepEvent,
+    TestEvent,
+)
 
 Axis = Literal["step", "epoch", "seconds"]
 Measure = Literal["loss", "accuracy", "error", "lr", "grad_norm"]
@@ -40,29 +47,37 @@ class Curve:
     epochs: list[Any] = field(default_factory=list)  # EpochEvent or MeanEpoch
     started: Started | None = None
     test: TestEvent | None = None
-    adjusted: list[MicroBatchReduced] = field(default_factory=list)
-    chosen: list[ModeChosen] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    modes: list[ModeChosen] = field(default_factory=list)
     gradients: list[Gradients] = field(default_factory=list)
 
     def extend(self, events: Sequence[Event]) -> None:
         """Adds events in the order they were written; a resume from an earlier step forgets what came after."""
-        lists: dict[str, list[Any]] = {
-            "step": self.points,
-            "epoch": self.epochs,
-            "adjusted": self.adjusted,
-            "chosen": self.chosen,
-            "gradients": self.gradients,
-        }
         for event in events:
-            if event.kind in lists:
-                lists[event.kind].append(event)
-            elif event.kind == "started":
-                self.started = cast("Started", event)
-                for records in lists.values():
-                    records[:] = [record for record in records if record.step <= self.started.step]
-                self.test = None
-            elif event.kind == "test":
-                self.test = cast("TestEvent", event)
+            match event:
+                case StepEvent():
+                    self.points.append(event)
+                case EpochEvent():
+                    self.epochs.append(event)
+                case Notice():
+                    self.notices.append(event)
+                case ModeChosen():
+                    self.modes.append(event)
+                case Gradients():
+                    self.gradients.append(event)
+                case TestEvent():
+                    self.test = event
+                case Started():
+                    self.started, self.test = event, None
+                    lists: list[list[Any]] = [
+                        self.points,
+                        self.epochs,
+                        self.notices,
+                        self.modes,
+                        self.gradients,
+                    ]
+                    for records in lists:
+                        records[:] = [record for record in records if record.step <= event.step]
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from resnet_lab.analysis.records import LayerSeries
+from resnet_lab.figures.curves import DASHES
 from resnet_lab.figures.theme import base_figure, kind_colour
 
 if TYPE_CHECKING:
@@ -17,30 +20,22 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 150  # of a heat map; more cannot be told apart on half a screen
 
 
-@dataclass(frozen=True)
-class LayerSeries:
-    """One value a layer (or block), in forward order, with the layers' names."""
-
-    name: str
-    plain: bool
-    values: Sequence[float]
-    layers: Sequence[str]
-    dash: str = "solid"
-
-
 def depth_lines(
     lines: Sequence[LayerSeries], x_title: str, y_title: str, dark: bool = False, log: bool = False
 ) -> go.Figure:
-    """Each line over depth, from the input on the left to the output on the right."""
+    """Each line over depth, from the input on the left to the output on the right; dashes tell those of a kind."""
     figure = base_figure(x_title, y_title, dark)
+    seen = Counter[bool]()
     for line in lines:
+        dash = DASHES[seen[line.plain] % len(DASHES)]
+        seen[line.plain] += 1
         figure.add_scatter(
             x=list(range(1, len(line.values) + 1)),
-            y=[float(f"{value:.4g}") for value in line.values],
-            customdata=list(line.layers),
-            name=line.name,
+            y=[float(f"{value:.4g}") for value in line.values.values()],
+            customdata=list(line.values),
+            name=line.net,
             mode="lines",
-            line={"color": kind_colour(line.plain, dark), "width": 2.5, "dash": line.dash},
+            line={"color": kind_colour(line.plain, dark), "width": 2.5, "dash": dash},
             hovertemplate="%{customdata}: %{y:.3g}",
         )
     if log:
@@ -58,8 +53,7 @@ def responses_figure(lines: Sequence[LayerSeries], dark: bool = False, ordered: 
 
 
 def _by_size(line: LayerSeries) -> LayerSeries:
-    pairs = sorted(zip(line.values, line.layers, strict=True), reverse=True)
-    return LayerSeries(line.name, line.plain, [v for v, _ in pairs], [n for _, n in pairs], line.dash)
+    return replace(line, values=dict(sorted(line.values.items(), key=lambda item: item[1], reverse=True)))
 
 
 def gradient_range(runs: Sequence[Sequence[Gradients]]) -> tuple[float, float]:

@@ -2,63 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 import plotly.graph_objects as go
 
+from resnet_lab.analysis.records import Lesion, by_net
 from resnet_lab.figures.theme import base_figure, kind_colour
 
 
-@dataclass(frozen=True)
-class Without:
-    """Accuracy (percent) of the net `name` without `removed`; `changes_shape`: one of them does."""
-
-    name: str
-    plain: bool
-    removed: tuple[str, ...]
-    accuracy: float
-    changes_shape: bool = False
-
-
-def each_figure(
-    found: Sequence[Without], blocks: Sequence[str], whole: dict[str, float], dark: bool = False
-) -> go.Figure:
+def each_figure(found: Sequence[Lesion], dark: bool = False) -> go.Figure:
     """A bar for each block taken out alone, hatched where it changes the shape; a line for the whole net."""
     figure = base_figure("block taken out, from input to output", "test accuracy (%)", dark)
-    for name in dict.fromkeys(record.name for record in found):
-        mine = {record.removed[0]: record for record in found if record.name == name}
-        shown = [mine[block] for block in blocks if block in mine]
-        if not shown:
-            continue
-        colour = kind_colour(shown[0].plain, dark)
+    blocks = sorted({record.removed[0] for record in found if record.removed}, key=_place)
+    for name, records in by_net(found).items():
+        shown = sorted((record for record in records if record.removed), key=lambda r: _place(r.removed[0]))
+        colour = kind_colour(records[0].plain, dark)
         figure.add_bar(
             x=[record.removed[0].removeprefix("layer") for record in shown],
-            y=[round(record.accuracy, 2) for record in shown],
+            y=[_percent(record) for record in shown],
             name=name,
             marker={"color": colour, "pattern": {"shape": ["/" if r.changes_shape else "" for r in shown]}},
             hovertemplate=f"{name} without %{{x}}: %{{y:.1f}} %<extra></extra>",
         )
-        if name in whole:
-            figure.add_hline(whole[name], line={"color": colour, "width": 2, "dash": "dash"})
+        for whole in (record for record in records if not record.removed):
+            figure.add_hline(_percent(whole), line={"color": colour, "width": 2, "dash": "dash"})
     labels = [block.removeprefix("layer") for block in blocks]
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=labels)
     figure.update_yaxes(range=[0, 100.5])
     return figure.update_layout(barmode="group", hovermode="closest")
 
 
-def random_figure(found: Sequence[Without], whole: dict[str, float], dark: bool = False) -> go.Figure:
+def _place(block: str) -> list[int]:
+    """By which blocks stand in forward order: [1, 10] of "layer1.10"."""
+    return [int(number) for number in re.findall(r"\d+", block)]
+
+
+def _percent(record: Lesion) -> float:
+    return round(100 * record.accuracy, 2)
+
+
+def random_figure(found: Sequence[Lesion], dark: bool = False) -> go.Figure:
     """Each draw a mark over the number of blocks taken out; a line through the means, from the whole net on."""
     figure = base_figure("blocks taken out at random", "test accuracy (%)", dark)
-    for name in dict.fromkeys(record.name for record in found):
-        mine = [record for record in found if record.name == name]
-        colour = kind_colour(mine[0].plain, dark)
-        points = [(len(record.removed), record.accuracy) for record in mine]
-        counts = sorted({count for count, _ in points})
-        means = [fmean(accuracy for count, accuracy in points if count == at) for at in counts]
-        if name in whole:
-            counts, means = [0, *counts], [whole[name], *means]
+    for name, records in by_net(found).items():
+        colour = kind_colour(records[0].plain, dark)
+        draws = [record for record in records if record.removed]
+        counts = sorted({len(record.removed) for record in records})
+        means = [fmean(_percent(record) for record in records if len(record.removed) == at) for at in counts]
         figure.add_scatter(
             x=counts,
             y=[round(mean, 2) for mean in means],
@@ -69,8 +61,8 @@ def random_figure(found: Sequence[Without], whole: dict[str, float], dark: bool 
             hovertemplate=f"{name}, mean: %{{y:.1f}} %<extra></extra>",
         )
         figure.add_scatter(
-            x=[count for count, _ in points],
-            y=[round(accuracy, 2) for _, accuracy in points],
+            x=[len(record.removed) for record in draws],
+            y=[_percent(record) for record in draws],
             legendgroup=name,
             showlegend=False,
             mode="markers",

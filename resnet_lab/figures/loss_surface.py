@@ -4,45 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from resnet_lab.analysis.records import LossPoint, by_net
 from resnet_lab.figures.palette import INK
 from resnet_lab.figures.theme import base_figure, kind_colour
 
 AXIS = "along direction {} (lengths of the net's own filters)"
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Loss (nats) and accuracy (0 to 1) of the net `name` at (a, b)."""
-
-    name: str
-    plain: bool
-    a: float
-    b: float
-    loss: float
-    accuracy: float
-
-
-def loss_range(samples: Sequence[Sample]) -> tuple[float, float]:
+def loss_range(points: Sequence[LossPoint]) -> tuple[float, float]:
     """log10 of the smallest and largest finite loss of all nets, for one scale."""
-    known = [s.loss for s in samples if math.isfinite(s.loss) and s.loss > 0]
+    known = [p.loss for p in points if math.isfinite(p.loss) and p.loss > 0]
     return (math.log10(min(known)), math.log10(max(known))) if known else (-1.0, 1.0)
 
 
-def slice_figure(samples: Sequence[Sample], dark: bool = False) -> go.Figure:
+def slice_figure(points: Sequence[LossPoint], dark: bool = False) -> go.Figure:
     """Loss (line) of every net along the first direction, on a logarithmic axis."""
     figure = base_figure(AXIS.format(1), "loss (nats)", dark)
-    for name in dict.fromkeys(s.name for s in samples):
-        mine = sorted((s for s in samples if s.name == name and s.b == 0), key=lambda s: s.a)
+    for name, records in by_net(points).items():
+        mine = sorted((p for p in records if p.b == 0), key=lambda p: p.a)
         figure.add_scatter(
-            x=[s.a for s in mine],
-            y=[_known(s.loss) for s in mine],
-            customdata=[100 * s.accuracy for s in mine],
+            x=[p.a for p in mine],
+            y=[_known(p.loss) for p in mine],
+            customdata=[100 * p.accuracy for p in mine],
             name=name,
             mode="lines+markers",
             line={"color": kind_colour(mine[0].plain, dark), "width": 3},
@@ -52,14 +40,14 @@ def slice_figure(samples: Sequence[Sample], dark: bool = False) -> go.Figure:
 
 
 def surface_figure(
-    samples: Sequence[Sample], limits: tuple[float, float], dark: bool = False, from_above: bool = True
+    points: Sequence[LossPoint], limits: tuple[float, float], dark: bool = False, from_above: bool = True
 ) -> go.Figure:
     """log10 of one net's loss over both directions: contours, or a surface.
 
     Places not computed yet are interpolated. Once all are there, a loss that is no finite number is a gap.
     """
-    a_values, b_values = (sorted({getattr(s, axis) for s in samples}) for axis in "ab")
-    at = {(s.a, s.b): s for s in samples}
+    a_values, b_values = (sorted({getattr(p, axis) for p in points}) for axis in "ab")
+    at = {(p.a, p.b): p for p in points}
     heights = {
         "x": a_values,
         "y": b_values,
@@ -84,7 +72,7 @@ def surface_figure(
     else:
         figure.add_surface(cmin=limits[0], cmax=limits[1], **heights)
         figure.update_layout(scene=_scene(limits, dark), margin={"l": 0, "r": 0, "b": 0})
-    title = samples[0].name if samples else ""
+    title = points[0].net if points else ""
     return figure.update_layout(title={"text": title, "x": 0.02, "font": {"size": 15}}, hovermode="closest")
 
 
@@ -117,13 +105,13 @@ def _known(loss: float) -> float | None:
     return float(f"{loss:.4g}") if math.isfinite(loss) else None
 
 
-def _log(sample: Sample | None) -> float | None:
-    if sample is None or not math.isfinite(sample.loss) or sample.loss <= 0:
+def _log(point: LossPoint | None) -> float | None:
+    if point is None or not math.isfinite(point.loss) or point.loss <= 0:
         return None
-    return round(math.log10(sample.loss), 4)
+    return round(math.log10(point.loss), 4)
 
 
-def _words(sample: Sample | None) -> str:
-    if sample is None:
+def _words(point: LossPoint | None) -> str:
+    if point is None:
         return "not computed yet"
-    return f"({sample.a:.2f}, {sample.b:.2f}): {sample.loss:.3g} nats, accuracy {sample.accuracy:.1%}"
+    return f"({point.a:.2f}, {point.b:.2f}): {point.loss:.3g} nats, accuracy {point.accuracy:.1%}"

@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+from resnet_lab.inspection.table.receptive_field import padding_per_side
 from resnet_lab.inspection.table.records import LayerRow, LayerTable, say_shape
 from resnet_lab.models import ModelSpec
 
@@ -150,9 +151,7 @@ def _window(row: LayerRow) -> list[tuple[int, ...]]:
             return [(1, s, 0, 1) for s in row.stride]
         case "AdaptiveAvgPool2d":
             return [(side, side, 0, 1) for side in row.input_shape[1:]]
-    padding, sides = row.padding, zip(row.kernel, row.dilation, strict=True)
-    if isinstance(padding, str):
-        padding = tuple(d * (k - 1) // 2 if padding == "same" else 0 for k, d in sides)
+    padding = padding_per_side(row.padding, row.kernel, row.dilation)
     return list(zip(row.kernel, row.stride, padding, row.dilation, strict=True))
 
 

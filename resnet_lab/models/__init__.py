@@ -1,9 +1,17 @@
 """The nets: `ModelSpec` → `ResNet`, the named variants, and loading weights into them."""
 
-from resnet_lab.models.resnet import ResNet
-from resnet_lab.models.spec import ModelSpec
-from resnet_lab.models.variants import VARIANTS, create_model, default_input_size, get_spec, init_model
-from resnet_lab.models.weights import LoadReport, WeightsError, imagenet_weights, load_weights
+from typing import TYPE_CHECKING
+
+from resnet_lab.lazy import on_demand
+
+if TYPE_CHECKING:
+    from resnet_lab.models.create import create_model, init_model
+    from resnet_lab.models.resnet import ResNet
+    from resnet_lab.models.spec import ModelSpec
+    from resnet_lab.models.variants import VARIANTS, default_input_size, get_spec
+    from resnet_lab.models.weights import LoadReport, WeightsError, imagenet_weights, load_weights
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "VARIANTS",

@@ -1,13 +1,18 @@
 """The blocks of residual nets: F(x), and what is added to it.
 
-No module is used twice and nothing is done in place: Captum's hooks need both.
+No module is used twice and nothing is done in place: Captum's hooks need both. Layers are made in the order of
+torchvision's state dicts. The first 3×3 of a block carries the stride, as in torchvision ("v1.5"). `downsample` is
+the shortcut where it is more than x; a `plain` block has none. The Python export of a net holds the text of what it
+needs from here, so nothing here needs more than torch.
+
+Shapes of every block: (B, inputs, H, W) → (B, outputs, ⌈H / stride⌉, ⌈W / stride⌉).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,26 +20,141 @@ from torch import Tensor, nn
 NormLayer = Callable[[int], nn.Module]
 
 
-@dataclass(frozen=True)
-class BlockShape:
-    """What one block turns into what; channels unless said otherwise."""
+class BasicBlock(nn.Module):
+    """y = relu(F(x) + shortcut(x)), F = conv, norm, relu, conv, norm (He et al. 2015, Fig. 5 left)."""
 
-    inputs: int
-    inner: int
-    outputs: int
-    stride: int = 1
-    groups: int = 1
-    dilation: int = 1
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int = 1,
+        downsample: nn.Module | None = None,
+        plain: bool = False,
+        kernels: tuple[int, ...] = (3, 3),
+        norm: NormLayer = nn.BatchNorm2d,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        k1, k2 = kernels
+        s1, s2 = (stride, 1) if k1 == 3 else (1, stride)
+        self.conv1 = nn.Conv2d(inputs, outputs, k1, s1, padding=k1 // 2, bias=bias)
+        self.bn1 = norm(outputs)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(outputs, outputs, k2, s2, padding=k2 // 2, bias=bias)
+        self.bn2 = norm(outputs)
+        self.relu2 = nn.ReLU()
+        self.downsample = downsample
+        self.plain = plain
 
-    @property
-    def changes_shape(self) -> bool:
-        return self.stride != 1 or self.inputs != self.outputs
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu1(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        if not self.plain:
+            y = y + (x if self.downsample is None else self.downsample(x))
+        return self.relu2(y)
+
+
+class Bottleneck(nn.Module):
+    """y = relu(F(x) + shortcut(x)), F = conv, norm, relu, twice, conv, norm (He et al. 2015, Fig. 5 right)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        inner: int,
+        outputs: int,
+        stride: int = 1,
+        groups: int = 1,
+        dilation: int = 1,
+        downsample: nn.Module | None = None,
+        plain: bool = False,
+        kernels: tuple[int, ...] = (1, 3, 1),
+        norm: NormLayer = nn.BatchNorm2d,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        k1, k2, k3 = kernels
+        s1, s2 = (stride, 1) if k1 == 3 else (1, stride)
+        spread = dilation * (k2 // 2)
+        self.conv1 = nn.Conv2d(inputs, inner, k1, s1, padding=k1 // 2, bias=bias)
+        self.bn1 = norm(inner)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(inner, inner, k2, s2, spread, dilation, groups, bias)
+        self.bn2 = norm(inner)
+        self.relu2 = nn.ReLU()
+        self.conv3 = nn.Conv2d(inner, outputs, k3, padding=k3 // 2, bias=bias)
+        self.bn3 = norm(outputs)
+        self.relu3 = nn.ReLU()
+        self.downsample = downsample
+        self.plain = plain
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu1(self.bn1(self.conv1(x)))
+        y = self.relu2(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        if not self.plain:
+            y = y + (x if self.downsample is None else self.downsample(x))
+        return self.relu3(y)
+
+
+class PreActBasicBlock(BasicBlock):
+    """y = F(x) + x, F = norm, relu, conv, twice (He et al. 2016, Fig. 4e); a norm is as wide as what enters it.
+
+    Where the shape changes, the shortcut starts after the first norm and ReLU, as in the authors' code.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: NormLayer = nn.BatchNorm2d, **options: Any) -> None:
+        super().__init__(inputs, outputs, norm=norm, **options)
+        self.bn1 = norm(inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.relu1(self.bn1(x))
+        y = self.conv1(activated)
+        y = self.conv2(self.relu2(self.bn2(y)))
+        if self.plain:
+            return y
+        return y + (x if self.downsample is None else self.downsample(activated))
+
+
+class PreActBottleneck(Bottleneck):
+    """y = F(x) + x, F = norm, relu, conv, three times (He et al. 2016, Fig. 4e); a norm is as wide as what enters it.
+
+    Where the shape changes, the shortcut starts after the first norm and ReLU, as in the authors' code.
+    """
+
+    def __init__(
+        self, inputs: int, inner: int, outputs: int, norm: NormLayer = nn.BatchNorm2d, **options: Any
+    ) -> None:
+        super().__init__(inputs, inner, outputs, norm=norm, **options)
+        self.bn1, self.bn3 = norm(inputs), norm(inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.relu1(self.bn1(x))
+        y = self.conv1(activated)
+        y = self.conv2(self.relu2(self.bn2(y)))
+        y = self.conv3(self.relu3(self.bn3(y)))
+        if self.plain:
+            return y
+        return y + (x if self.downsample is None else self.downsample(activated))
+
+
+Block = BasicBlock | Bottleneck
+
+
+def projection(
+    inputs: int, outputs: int, stride: int = 1, norm: NormLayer | None = nn.BatchNorm2d, bias: bool = False
+) -> nn.Sequential:
+    """Option B of He et al. 2015, Sec. 3.3: a 1×1 convolution gives x the shape of F(x).
+
+    In a pre-activation net it has no norm of its own, as its input has had one.
+    """
+    conv = nn.Conv2d(inputs, outputs, 1, stride, bias=bias)
+    return nn.Sequential(conv) if norm is None else nn.Sequential(conv, norm(outputs))
 
 
 class PadShortcut(nn.Module):
     """Option A of He et al. 2015, Sec. 3.3: subsample, then pad the new channels with zeros on both sides."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         self.stride = stride
         before = (outputs - inputs) // 2
@@ -48,116 +168,16 @@ class PadShortcut(nn.Module):
         return f"stride={self.stride}, channels={self.pad[-2]}+{self.pad[-1]}"
 
 
-class Block(nn.Module):
-    """y = relu(F(x) + shortcut(x)), with F = conv, norm, relu, conv, norm, … (He et al. 2015, Fig. 2).
-
-    `kernels` gives the convolutions: (3, 3) is the BasicBlock, (1, 3, 1) the Bottleneck. The first 3×3
-    carries the stride, as in torchvision ("v1.5"). Without a shortcut, y = relu(F(x)).
-
-    Shapes: (B, inputs, H, W) → (B, outputs, ⌈H / stride⌉, ⌈W / stride⌉).
-    """
-
-    def __init__(
-        self,
-        kernels: tuple[int, ...],
-        shape: BlockShape,
-        norm: NormLayer,
-        downsample: nn.Module | None = None,
-        has_shortcut: bool = True,
-        bias: bool = False,
-    ) -> None:
-        super().__init__()
-        self.depth = len(kernels)
-        self.has_shortcut = has_shortcut
-        for i, conv in enumerate(block_convs(kernels, shape, bias), start=1):
-            setattr(self, f"conv{i}", conv)
-            setattr(self, f"bn{i}", norm(self.normalized_channels(conv)))
-            setattr(self, f"relu{i}", nn.ReLU())
-        self.downsample = downsample
-
-    @staticmethod
-    def normalized_channels(conv: nn.Conv2d) -> int:
-        return conv.out_channels
-
-    @property
-    def last_norm(self) -> nn.Module:
-        return getattr(self, f"bn{self.depth}")
-
-    @property
-    def last_relu(self) -> nn.Module:
-        return getattr(self, f"relu{self.depth}")
-
-    def residual(self, x: Tensor) -> Tensor:
-        """F(x), before the addition."""
-        for i in range(1, self.depth):
-            x = getattr(self, f"relu{i}")(getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(x)))
-        return self.last_norm(getattr(self, f"conv{self.depth}")(x))
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        return x if self.downsample is None else self.downsample(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.residual(x)
-        if self.has_shortcut:
-            y = y + self.shortcut(x)
-        return self.last_relu(y)
-
-
-class PreActivationBlock(Block):
-    """y = F(x) + x, with F = norm, relu, conv, norm, relu, conv (He et al. 2016, Fig. 4e).
-
-    Where the shape changes, the shortcut starts after the first norm and ReLU, as in the authors' code.
-    """
-
-    @staticmethod
-    def normalized_channels(conv: nn.Conv2d) -> int:
-        return conv.in_channels
-
-    def activate(self, x: Tensor) -> Tensor:
-        return getattr(self, "relu1")(getattr(self, "bn1")(x))  # noqa: B009 (typed as Any)
-
-    def residual(self, x: Tensor) -> Tensor:
-        """F after its first norm and ReLU."""
-        for i in range(1, self.depth):
-            x = getattr(self, f"relu{i + 1}")(getattr(self, f"bn{i + 1}")(getattr(self, f"conv{i}")(x)))
-        return getattr(self, f"conv{self.depth}")(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        activated = self.activate(x)
-        y = self.residual(activated)
-        if not self.has_shortcut:
-            return y
-        return y + (x if self.downsample is None else self.downsample(activated))
-
-
-def block_convs(kernels: tuple[int, ...], shape: BlockShape, bias: bool) -> list[nn.Conv2d]:
-    """The convolutions of a block; the first 3×3 carries stride, groups and dilation."""
-    strided = kernels.index(3)
-    channels = [shape.inputs, *[shape.inner] * (len(kernels) - 1), shape.outputs]
-    convs = []
-    for i, kernel in enumerate(kernels):
-        spread = shape.dilation if kernel == 3 else 1
-        conv = nn.Conv2d(
-            channels[i],
-            channels[i + 1],
-            kernel,
-            stride=shape.stride if i == strided else 1,
-            padding=spread * (kernel // 2),
-            dilation=spread,
-            groups=shape.groups if kernel == 3 else 1,
-            bias=bias,
-        )
-        convs.append(conv)
-    return convs
-
-
 def group_norm(channels: int) -> nn.GroupNorm:
     """GroupNorm with 32 groups (Wu and He 2018, Sec. 3.1), or as many as divide the channels."""
     return nn.GroupNorm(math.gcd(32, channels), channels)
 
 
-def no_norm(channels: int) -> nn.Module:
-    return nn.Identity()
+def initialize(model: nn.Module) -> None:
+    """Convolutions: normal, variance 2 / fan-out (He et al. 2015, arXiv:1502.01852)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-NORM_LAYERS: dict[str, NormLayer] = {"batch": nn.BatchNorm2d, "group": group_norm, "none": no_norm}
+NORM_LAYERS: dict[str, NormLayer] = {"batch": nn.BatchNorm2d, "group": group_norm, "none": nn.Identity}

@@ -15,13 +15,13 @@ import torch
 from pydantic import InstanceOf
 from torch import Tensor, nn
 
-from resnet_lab.data.augment import center_crop, normalize, rescale
-from resnet_lab.data.datasets import DATASETS, MAX_SIZE, MIN_SIZE
+from resnet_lab.data.datasets import DATASETS, MAX_SIZE, MIN_SIZE, current_name
 from resnet_lab.data.preprocess import image_to_tensor
+from resnet_lab.data.transforms import center_crop, normalize, rescale
+from resnet_lab.models.create import create_model
 from resnet_lab.models.files.state_dicts import check_fit
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.spec import ModelSpec
-from resnet_lab.models.variants import create_model
 from resnet_lab.models.weights import WeightsError, imagenet_weights, load_all
 from resnet_lab.schema import Annotated, ClassVar, Field, Record, nested, record
 
@@ -225,7 +225,7 @@ class Classifier(Record):
 
 
 def imagenet_classifier(variant: str, tag: str = "DEFAULT") -> Classifier:
-    """One of torchvision's nine variants with its weights, fed as their preset does.
+    """A variant with torchvision's weights, fed as their preset does.
 
     Raises:
         WeightsError: as `imagenet_weights`.
@@ -246,7 +246,7 @@ def imagenet_classifier(variant: str, tag: str = "DEFAULT") -> Classifier:
 
 def dataset_title(name: str) -> str:
     """How the screen calls a data set: "Shapes", or the name of a folder."""
-    if name in DATASETS:
-        return DATASETS[name].title
+    if (known := DATASETS.get(current_name(name))) is not None:
+        return known.title
     folder = name.removeprefix("folder:").rstrip("/").rpartition("/")[2]
     return folder.encode(errors="replace").decode()  # a folder's name may hold bytes that are no text

@@ -19,8 +19,17 @@ EMPTY = "none"  # of a tuple
 
 def spec_to_link(spec: ModelSpec) -> str:
     """The shortest form: a variant is its name alone."""
-    candidates = [_form(base, spec) for base in VARIANTS.values()]
-    return min(candidates, key=lambda text: (text.count("."), len(text)))
+    return _form(nearest_variant(spec), spec)
+
+
+def nearest_variant(spec: ModelSpec) -> ModelSpec:
+    """The variant from which the fewest fields differ; of several the one with the shortest link."""
+
+    def length(base: ModelSpec) -> tuple[int, int]:
+        text = _form(base, spec)
+        return text.count("."), len(text)
+
+    return min(VARIANTS.values(), key=length)
 
 
 def spec_from_link(text: str) -> ModelSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from reprlib import repr as short
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -10,6 +11,7 @@ from pydantic import model_validator
 from resnet_lab.schema import Record, about, record
 
 Shortcut = Literal["pad", "projection", "projection_all", "none"]
+BlockShortcut = Literal["identity", "pad", "projection", "none"]
 Stem = Literal["imagenet", "cifar", "deep", "tutorial"]
 Norm = Literal["batch", "group", "none"]
 
@@ -17,6 +19,30 @@ BLOCKS = ((3, 3), (1, 3, 1), (3, 1), (1, 3), (3, 1, 1), (3, 1, 3))
 MAX_BLOCKS = 2_000  # resnet1202 has 600
 MAX_CHANNELS = 2**20  # of a layer; beyond it a convolution has more weights than torch can count
 Width = Annotated[int, about(ge=1, le=4096)]
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """Where one block stands, and what it turns into what: channels unless said otherwise."""
+
+    stage: int  # from 1
+    position: int  # in the stage, from 0
+    inputs: int
+    inner: int
+    outputs: int
+    stride: int
+    dilation: int
+    groups: int
+    shortcut: BlockShortcut
+
+    @property
+    def name(self) -> str:
+        """Of the module."""
+        return f"layer{self.stage}.{self.position}"
+
+    @property
+    def changes_shape(self) -> bool:
+        return self.stride != 1 or self.inputs != self.outputs
 
 
 @record
@@ -106,6 +132,28 @@ class ModelSpec(Record):
     def inner_width(self, stage: int) -> int:
         """Channels inside a block of this stage (torchvision's `width`)."""
         return int(self.planes(stage) * (self.width_per_group / 64)) * self.groups
+
+    def block_shapes(self) -> list[BlockShape]:
+        """All blocks in forward order."""
+        shapes = []
+        inputs, dilation = self.width, 1
+        padded_or_projected: BlockShortcut = "pad" if self.shortcut == "pad" else "projection"
+        for stage, count in enumerate(self.blocks):
+            inner, outputs = self.inner_width(stage), self.planes(stage) * self.expansion
+            dilated = stage > 0 and bool(self.dilation) and self.dilation[stage - 1]
+            stride = 1 if stage == 0 or dilated else 2
+            extra = self.extra_projections[stage] if self.extra_projections else ()
+            for position in range(count):
+                changes = stride != 1 or inputs != outputs
+                shortcut: BlockShortcut = "none" if self.is_plain else "identity"
+                if not self.is_plain and (changes or position in extra or self.shortcut == "projection_all"):
+                    shortcut = padded_or_projected
+                place, channels = (stage + 1, position), (inputs, inner, outputs)
+                shapes.append(BlockShape(*place, *channels, stride, dilation, self.groups, shortcut))
+                inputs, stride = outputs, 1
+                if dilated and position == 0:
+                    dilation *= 2  # as torchvision: the first block keeps the earlier dilation
+        return shapes
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

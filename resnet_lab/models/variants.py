@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import reprlib
-import threading
 from typing import Any
 
-import torch
-
-from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.spec import ModelSpec
 
 BASIC, BOTTLENECK = (3, 3), (1, 3, 1)
-
-
-def _imagenet(name: str, block: tuple[int, ...], blocks: tuple[int, ...], **fields: Any) -> ModelSpec:
-    return ModelSpec(name, block, blocks, **fields)
 
 
 def _cifar(name: str, layers: int, **fields: Any) -> ModelSpec:
@@ -27,19 +19,21 @@ def _cifar(name: str, layers: int, **fields: Any) -> ModelSpec:
 
 _TUTORIAL_PROJECTIONS = ((), (3,), (3, 4, 5), (1, 2))  # beyond the first block of each stage
 
-_ALL = [
-    _imagenet("resnet18", BASIC, (2, 2, 2, 2)),
-    _imagenet("resnet34", BASIC, (3, 4, 6, 3)),
-    _imagenet("resnet50", BOTTLENECK, (3, 4, 6, 3)),
-    _imagenet("resnet101", BOTTLENECK, (3, 4, 23, 3)),
-    _imagenet("resnet152", BOTTLENECK, (3, 8, 36, 3)),
-    _imagenet("resnext50_32x4d", BOTTLENECK, (3, 4, 6, 3), groups=32, width_per_group=4),
-    _imagenet("resnext101_32x8d", BOTTLENECK, (3, 4, 23, 3), groups=32, width_per_group=8),
-    _imagenet("wide_resnet50_2", BOTTLENECK, (3, 4, 6, 3), width_per_group=128),
-    _imagenet("wide_resnet101_2", BOTTLENECK, (3, 4, 23, 3), width_per_group=128),
-    _imagenet("plain18", BASIC, (2, 2, 2, 2), shortcut="none"),
-    _imagenet("plain34", BASIC, (3, 4, 6, 3), shortcut="none"),
-    _imagenet("plain50", BOTTLENECK, (3, 4, 6, 3), shortcut="none"),
+_TORCHVISION = [  # which has ImageNet weights for them
+    ModelSpec("resnet18", BASIC, (2, 2, 2, 2)),
+    ModelSpec("resnet34", BASIC, (3, 4, 6, 3)),
+    ModelSpec("resnet50", BOTTLENECK, (3, 4, 6, 3)),
+    ModelSpec("resnet101", BOTTLENECK, (3, 4, 23, 3)),
+    ModelSpec("resnet152", BOTTLENECK, (3, 8, 36, 3)),
+    ModelSpec("resnext50_32x4d", BOTTLENECK, (3, 4, 6, 3), groups=32, width_per_group=4),
+    ModelSpec("resnext101_32x8d", BOTTLENECK, (3, 4, 23, 3), groups=32, width_per_group=8),
+    ModelSpec("wide_resnet50_2", BOTTLENECK, (3, 4, 6, 3), width_per_group=128),
+    ModelSpec("wide_resnet101_2", BOTTLENECK, (3, 4, 23, 3), width_per_group=128),
+]
+_OTHERS = [
+    ModelSpec("plain18", BASIC, (2, 2, 2, 2), shortcut="none"),
+    ModelSpec("plain34", BASIC, (3, 4, 6, 3), shortcut="none"),
+    ModelSpec("plain50", BOTTLENECK, (3, 4, 6, 3), shortcut="none"),
     *[_cifar(f"resnet{layers}", layers) for layers in (20, 32, 44, 56, 110, 1202)],
     *[_cifar(f"plain{layers}", layers, shortcut="none") for layers in (20, 32, 44, 56, 110)],
     *[_cifar(f"preact_resnet{layers}", layers, preactivation=True) for layers in (20, 56, 110)],
@@ -48,7 +42,8 @@ _ALL = [
               extra_projections=_TUTORIAL_PROJECTIONS),
 ]  # fmt: skip
 
-VARIANTS: dict[str, ModelSpec] = {spec.name: spec for spec in _ALL}
+VARIANTS: dict[str, ModelSpec] = {spec.name: spec for spec in [*_TORCHVISION, *_OTHERS]}
+IMAGENET_WEIGHTS = tuple(spec.name for spec in _TORCHVISION)
 
 
 def get_spec(variant: str | ModelSpec) -> ModelSpec:
@@ -62,43 +57,6 @@ def get_spec(variant: str | ModelSpec) -> ModelSpec:
     if variant not in VARIANTS:
         raise ValueError(f"variant is {reprlib.repr(variant)}; it may be {', '.join(VARIANTS)}")
     return VARIANTS[variant]
-
-
-def create_model(variant: str | ModelSpec, num_classes: int | None = None, **fields: Any) -> ResNet:
-    """A freshly initialised net; `fields` replace fields of the variant's spec.
-
-    >>> create_model("resnet50", num_classes=10, zero_init_residual=True)  # doctest: +SKIP
-
-    Raises:
-        ValueError: for an unknown variant or an impossible spec.
-    """
-    if num_classes is not None:
-        fields["num_classes"] = num_classes
-    return ResNet(get_spec(variant).replace(**fields))
-
-
-_drawing = threading.Lock()  # the generator that it borrows is the process's
-
-
-def init_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None = None) -> ResNet:
-    """A net whose weights are a function of `seed`; the random state of the process stays as it was.
-
-    Nets that differ only in their shortcuts share the weights of all layers on the main path, so that a race
-    between them begins at one point: projections are drawn after everything else.
-    """
-    spec = get_spec(variant)
-    if num_classes is not None:
-        spec = spec.replace(num_classes=num_classes)
-    with _drawing, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        if spec.is_plain or spec.shortcut == "pad":
-            return ResNet(spec)
-        plain = ResNet(spec.replace(shortcut="none", extra_projections=()))
-        model = ResNet(spec)
-    drawn = plain.convolutions | {"fc": plain.fc}
-    for name, module in (model.convolutions | {"fc": model.fc}).items():
-        module.load_state_dict(drawn[name].state_dict())
-    return model
 
 
 def default_input_size(variant: str | ModelSpec) -> int:

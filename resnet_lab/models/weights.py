@@ -10,10 +10,11 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from resnet_lab.models.create import create_model
 from resnet_lab.models.files.state_dicts import FoundState, check_fit, find_state, rename_state, unwrap_state
 from resnet_lab.models.files.weights_file import WeightsError, read_weights
 from resnet_lab.models.resnet import ResNet
-from resnet_lab.models.variants import create_model
+from resnet_lab.models.variants import IMAGENET_WEIGHTS
 
 __all__ = ["WeightsError", "read_weights", "rename_state", "unwrap_state"]
 
@@ -101,18 +102,18 @@ class ImageNetModel:
 
 
 def imagenet_weights(variant: str, tag: str = "DEFAULT") -> ImageNetModel:
-    """torchvision's ImageNet weights for one of its nine variants, in this lab's net, in eval mode.
+    """torchvision's ImageNet weights for one of `IMAGENET_WEIGHTS`, in this lab's net, in eval mode.
 
     Downloads into $TORCH_HOME on first use.
 
     Raises:
         WeightsError: no such weights, or they are not on this machine and there is no network.
     """
-    from torchvision.models import get_model_weights, list_models
+    from torchvision.models import get_model_weights
 
-    if variant not in list_models():
+    if variant not in IMAGENET_WEIGHTS:
         raise WeightsError(
-            f"torchvision has no ImageNet weights for {variant}; choose resnet18 to wide_resnet101_2."
+            f"torchvision has no ImageNet weights for {variant}; choose {', '.join(IMAGENET_WEIGHTS)}."
         )
     enum = get_model_weights(variant)
     if tag not in enum.__members__ and tag != "DEFAULT":

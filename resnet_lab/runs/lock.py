@@ -24,7 +24,7 @@ class RunLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.is_mine = False
+        self.is_acquired = False
         self.problem = ""  # why nobody is kept out, on a file system without locks
         self._lock: FileLock | None = None
 
@@ -34,7 +34,7 @@ class RunLock:
         Raises:
             OSError: the file cannot be written.
         """
-        if self.is_mine:
+        if self.is_acquired:
             return True
         lock = _native(self.path)
         try:
@@ -45,19 +45,19 @@ class RunLock:
             if error.errno not in NO_LOCKS:
                 raise
             self.problem = f"{self.path.parent} lies on a file system without locks ({reason(error)})"
-        self._lock, self.is_mine = lock, True
+        self._lock, self.is_acquired = lock, True
         return True
 
     def release(self) -> None:
         """Gives it back, if this object has it."""
         if self._lock is not None:
             self._lock.release()
-        self._lock, self.is_mine = None, False
+        self._lock, self.is_acquired = None, False
 
     @property
     def is_held(self) -> bool | None:
         """Whether anyone has it; None where that cannot be told, for want of locks or of the right to ask."""
-        if self.is_mine:
+        if self.is_acquired:
             return True
         if not self.was_taken:
             return False

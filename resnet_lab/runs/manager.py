@@ -25,7 +25,7 @@ from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import FitResult, TrainConfig, TrainingError, loop
 from resnet_lab.training.execution.distributed import ALONE, World, has_lost_a_peer
 from resnet_lab.training.loop import Emit
-from resnet_lab.training.events import MicroBatchReduced, Event
+from resnet_lab.training.events import Notice, Event
 from resnet_lab.training.round_robin import Steps, run_to_end, round_robin
 
 EXPECTED = (TrainingError, DatasetError, RunError, ValueError)  # their messages are written for people
@@ -57,8 +57,7 @@ def step_by_step(
     steps: int | None = None,
     world: World = ALONE,
 ) -> Steps[FitResult | None]:
-    """`execute` that hands back control after each step; `training.turns.round_robin` lets several runs race."""
-
+    """`execute` that hands back control after each step; `training.round_robin` lets several runs race."""
     run.claim()
     try:
         return (yield from _train(run, should_stop, on_event, steps, world))
@@ -80,16 +79,16 @@ def _train(
             emit = _tee(writer, on_event)
             step = resume["step"] if resume else 0
             if damage:
-                emit(MicroBatchReduced(step, f"{damage} The one before it is used, of step {step:,}."))
+                emit(Notice(step, f"{damage} The one before it is used, of step {step:,}."))
             if run.lock.problem:
-                emit(MicroBatchReduced(step, f"{run.lock.problem}: nothing keeps a second process from training this run."))
+                emit(Notice(step, f"{run.lock.problem}: nothing keeps a second process from training this run."))
             result = yield from loop.step_by_step(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
         _conclude(run, "failed", str(error))
         return None
     except Exception as error:
         if world.size > 1 and has_lost_a_peer(error):
-            _conclude(run, "interrupted", "Another process of this run ended; resume it to go on from its checkpoint.")
+            _conclude(run, "interrupted", "Another process of this run ended; resume it from its checkpoint.")
             return None
         # A worker must not die in silence: the page shows the sentence, the terminal the trace.
         traceback.print_exc(file=sys.stderr)
@@ -189,7 +188,7 @@ class RunManager:
         return [run.id for run in runs]
 
     def resume(self, run_id: str, steps: int | None = None) -> None:
-        """Queues a run that was paused, stopped, interrupted or failed, to go on from its last checkpoint.
+        """Queues a run that was paused, stopped, interrupted or failed, from its last checkpoint.
 
         With `steps` it takes so many and is paused again.
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,12 @@ class Run:
 
     @cached_property
     def _record(self) -> tuple[TrainConfig, dict[str, str]]:
+        path = self.path / "config.json"
         try:
-            data = read_json(read_start(self.path / "config.json", MAX_JSON + 1), "the file")
-            if not isinstance(data.get("config"), Mapping):
-                raise SchemaError("it has no 'config'")
-            config = TrainConfig.from_record(data["config"])
+            file = os.stat(path)
+            return _read_config(path, (file.st_ino, file.st_mtime_ns, file.st_size))
         except (OSError, SchemaError) as error:
             raise RunError(f"{self.title}: config.json is missing or damaged: {reason(error)}.") from None
-        versions = data.get("versions")
-        return config, {k: str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
 
     @property
     def title(self) -> str:
@@ -79,7 +76,7 @@ class Run:
         except (OSError, SchemaError) as error:
             return RunStatus("interrupted", f"Its status.json is missing or damaged: {reason(error)}.")
         if status.is_active and not self._has_trainer(status):
-            gone = "Whoever trained it is gone without a last word; resume it to go on from its checkpoint."
+            gone = "Its process ended without a last word; resume it from its checkpoint."
             return status.replace(state="interrupted", message=gone)
         return status
 
@@ -196,7 +193,7 @@ class Run:
                 raise RunError(f"{self.name} could not be told to {word} ({reason(error)}).") from None
 
     def reopen(self) -> None:
-        """Claims the run, to go on from its last checkpoint.
+        """Claims the run, to resume it from its last checkpoint.
 
         Raises:
             RunError: it is done, or as `claim`.
@@ -211,7 +208,7 @@ class Run:
             raise
 
     def lengthen(self, epochs: int) -> None:
-        """Claims the run and gives it so many more epochs, to go on from its last checkpoint.
+        """Claims the run and gives it so many more epochs, to resume it from its last checkpoint.
 
         Raises:
             RunError: it has no checkpoint, its config cannot be written, or as `claim`.
@@ -220,7 +217,7 @@ class Run:
         self.claim()
         try:
             if self.last_checkpoint is None:
-                raise RunError(f"{self.name} has no checkpoint to go on from; start a new run instead.")
+                raise RunError(f"{self.name} has no checkpoint to resume from; start a new run instead.")
             config = self.config.replace(epochs=self.config.epochs + epochs)
             write_atomically(self.path / "config.json", config_file(config, self.versions))
             self.__dict__.pop("_record", None)
@@ -248,6 +245,21 @@ class Run:
             write_atomically(self.path / "name.txt", name.strip()[:LONGEST_NAME].encode(errors="replace"))
         except OSError as error:
             raise RunError(f"{self.title} could not be renamed ({reason(error)}).") from None
+
+
+@lru_cache(maxsize=1000)
+def _read_config(path: Path, identity: tuple[int, int, int]) -> tuple[TrainConfig, dict[str, str]]:
+    """A config and the versions beside it, read once for as long as the file is the same: pages ask at every rerun.
+
+    Raises:
+        OSError, SchemaError: it cannot be read.
+    """
+    data = read_json(read_start(path, MAX_JSON + 1), "the file")
+    if not isinstance(data.get("config"), Mapping):
+        raise SchemaError("it has no 'config'")
+    versions = data.get("versions")
+    texts = {k: str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
+    return TrainConfig.from_record(data["config"]), texts
 
 
 def config_file(config: TrainConfig, versions: Mapping[str, str]) -> bytes:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from resnet_lab.data import Dataset, augment, normalize
-from resnet_lab.data.augment import Draws
+from resnet_lab.data.transforms import Draws
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.execution.distributed import ALONE, World
-from resnet_lab.training.step import TrainingError
+from resnet_lab.training.result import TrainingError
 
 
 class BatchSource:
@@ -22,9 +22,11 @@ class BatchSource:
     def __init__(self, data: Dataset, config: TrainConfig, world: World = ALONE) -> None:
         _check_batch(config.batch_size, len(data), world.size)
         self.data, self.config = data, config
+        self.device = data.images.device
         self.steps_per_epoch = len(data) // config.batch_size
+        self.total_steps = config.epochs * self.steps_per_epoch
         self.first, self.end = world.rows(config.batch_size)
-        self._generator = torch.Generator(data.images.device)
+        self._generator = torch.Generator(self.device)
         self._order_of = -1  # the epoch whose order is at hand
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -42,7 +44,7 @@ class BatchSource:
         if self._order_of != epoch:
             generator = torch.Generator().manual_seed(mix(self.config.seed, epoch, 1))
             order = torch.randperm(len(self.data), generator=generator)
-            self._permutation = order.to(self.data.images.device)
+            self._permutation = order.to(self.device)
             self._order_of = epoch
         return self._permutation
 

@@ -1,4 +1,4 @@
-"""What a checkpoint must fit to be gone on from, and the difference in words where it does not."""
+"""What a run must fit to resume from a checkpoint, and the difference in words where it does not."""
 
 from __future__ import annotations
 

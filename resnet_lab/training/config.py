@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, model_validator
 
 from resnet_lab.data import DATASETS, Augmentation
-from resnet_lab.data.datasets import MAX_SIZE, MIN_SIZE
+from resnet_lab.data.datasets import MAX_SIZE, MIN_SIZE, current_name
 from resnet_lab.models.spec import ModelSpec
 from resnet_lab.models.variants import get_spec
 from resnet_lab.schema import Record, about, nested, record
@@ -30,11 +30,13 @@ def _known_variant(value: Any) -> Any:
 
 
 def _known_dataset(value: Any) -> Any:
-    if isinstance(value, str) and value not in DATASETS and not value.startswith("folder:"):
+    if not isinstance(value, str) or value.startswith("folder:"):
+        return value
+    if current_name(value) not in DATASETS:
         raise ValueError(
             f"dataset is {reprlib.repr(value)}; it may be {', '.join(DATASETS)}, or folder:<path>"
         )
-    return value
+    return current_name(value)
 
 
 @record
@@ -58,7 +60,7 @@ class TrainConfig(Record):
     ] = "shapes"
     image_size: Annotated[
         int | None,
-        about("None keeps the data set's own.", title="Image side", unit="px", ge=MIN_SIZE, le=MAX_SIZE),
+        about("None keeps the data set's own.", title="Input size", unit="px", ge=MIN_SIZE, le=MAX_SIZE),
     ] = None
     train_limit: Annotated[
         int | None,
@@ -150,14 +152,14 @@ class TrainConfig(Record):
         about(
             "None for fresh ones, “imagenet” for torchvision's (with ImageNet's mean and standard deviation), or the "
             "path of a file; a head for other classes is drawn afresh.",
-            title="Begin with weights",
+            title="Initial weights",
         ),
     ] = None
     backbone_lr: Annotated[
         float,
         about(
             "A factor on the learning rate of all layers but the head; 0 freezes them, their BN statistics too.",
-            title="Rate of the backbone",
+            title="Backbone learning rate ×",
             ge=0,
             le=1,
         ),
@@ -170,7 +172,7 @@ class TrainConfig(Record):
         about(
             "Test images are resized to each, whole; probabilities are averaged over them (He et al. 2015, Sec. "
             "3.4). Empty for the one centre crop.",
-            title="Test at several sides",
+            title="Test at input sizes",
             unit="px",
             max_length=20,
         ),

@@ -16,7 +16,6 @@ from resnet_lab.training.execution.distributed import ALONE, World
 from resnet_lab.training.execution.interrupt import Interrupted, interruptible
 
 BATCH = 256
-Sight = EvalTransform  # its name before there was a Classifier
 
 
 @dataclass(frozen=True)
@@ -34,30 +33,30 @@ def evaluate(
     data: Dataset,
     precision: str = "float32",
     should_stop: Callable[[], bool] = lambda: False,
-    sight: EvalTransform | None = None,
+    transform: EvalTransform | None = None,
     world: World = ALONE,
 ) -> Evaluation:
     """Puts the model into eval mode and runs all of `data` through it; both are on the same device.
 
-    A bare `ResNet` is fed by the mean and deviation of `data`, and shown them by `sight`; a classifier knows its own.
+    A bare `ResNet` is fed by the mean and deviation of `data` and by `transform`; a classifier knows its own.
     In a distributed run each process takes every size-th image; their sums are those of the whole set.
 
     Raises:
         Interrupted: `should_stop` turned true (never in a distributed run, whose processes go on together).
     """
     if isinstance(net, ResNet):
-        transform = sight or EvalTransform()
-        net = Classifier(net, data.classes, data.images.shape[-1], data.mean, data.std, transform)
+        size = data.images.shape[-1]
+        net = Classifier(net, data.classes, size, data.mean, data.std, transform or EvalTransform())
     net.model.eval()
-    mine = data.subset(torch.arange(world.rank, len(data), world.size, device=data.labels.device))
+    part = data.subset(torch.arange(world.rank, len(data), world.size, device=data.labels.device))
     loss = torch.zeros((), device=data.labels.device, dtype=_widest(data.labels.device))
     correct = torch.zeros_like(loss)
     stop = should_stop if world.size == 1 else lambda: False
     with interruptible(net.model, stop):
-        for i in range(0, len(mine), BATCH):
+        for i in range(0, len(part), BATCH):
             if stop():
                 raise Interrupted
-            images, labels = mine.images[i : i + BATCH], mine.labels[i : i + BATCH]
+            images, labels = part.images[i : i + BATCH], part.labels[i : i + BATCH]
             with autocast(precision, images.device):
                 log_probabilities = net.log_probabilities(images)
             loss += F.nll_loss(log_probabilities, labels, reduction="sum")

@@ -100,8 +100,11 @@ class Gradients(Event):
 
 
 @record
-class MicroBatchReduced(Event):
-    """The run goes on otherwise than it was asked to; `text` says how and why, in one sentence."""
+class Notice(Event):
+    """The run goes on otherwise than it was asked to; `text` says how and why, in one sentence.
+
+    `micro_batch` is the new size where memory did not hold as many images as before.
+    """
 
     kind: ClassVar[str] = "adjusted"
     step: int
@@ -158,7 +161,7 @@ class TestEvent(Event):
 
 @dataclass(frozen=True)
 class Checkpoint(Event):
-    """Everything needed to go on from `step`; goes to a file of its own, not into events.jsonl."""
+    """Everything needed to resume from `step`; goes to a file of its own, not into events.jsonl."""
 
     kind: ClassVar[str] = "checkpoint"
     step: int
@@ -173,8 +176,8 @@ KINDS = {
         Started,
         StepEvent,
         Gradients,
-        MicroBatchReduced,
         ModeChosen,
+        Notice,
         EpochEvent,
         TestEvent,
     )

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-import torch
-
 from resnet_lab.data import load_dataset, split_validation
 from resnet_lab.models.classifier import IMAGENET, Classifier, EvalTransform, dataset_title
 from resnet_lab.training import preflight
@@ -22,31 +20,22 @@ from resnet_lab.training.events import (
     EpochEvent,
     Event,
     Gradients,
-    MicroBatchReduced,
     ModeChosen,
+    Notice,
     Preparing,
     Started,
-    StepEvent,
     TestEvent,
 )
-from resnet_lab.training.execution.device import (
-    check_precision,
-    deterministic,
-    device_name,
-    device_use,
-    kept_memory,
-    memory_mb,
-    pick_device,
-)
+from resnet_lab.training.execution.device import check_precision, deterministic, device_name, pick_device
 from resnet_lab.training.execution.distributed import ALONE, World
 from resnet_lab.training.execution.interrupt import Interrupted
-from resnet_lab.training.execution.tuner import Tuner
+from resnet_lab.training.execution.memory import kept_memory
+from resnet_lab.training.execution.mode import ExecutionMode
 from resnet_lab.training.meter import Meter
-from resnet_lab.training.optimization import WarmUp, build_optimizer, learning_rate
-from resnet_lab.training.result import FitResult
+from resnet_lab.training.result import FitResult, TrainingError
 from resnet_lab.training.round_robin import Steps, run_to_end
 from resnet_lab.training.start import build_model
-from resnet_lab.training.step import ExecutionMode, Stepper, StepResult, TrainingError, gradient_norms
+from resnet_lab.training.step import Stepper, gradient_norms
 
 Emit = Callable[[Event], None]
 GRADIENTS_READ = 300  # how often a run of any length tells of its layers' gradients
@@ -113,25 +102,18 @@ class Trainer:
             EvalTransform(config.augmentation.crop_size), dataset=config.dataset,
             trained_on=dataset_title(config.dataset),
         )  # fmt: skip
-        self.optimizer = build_optimizer(config, self.model)
-        self.scaler = torch.amp.GradScaler(
-            self.device.type,
-            init_scale=1024.0,
-            enabled=self.device.type == "cuda" and config.precision != "bf16",
-        )
-        self.stepper = Stepper(config, self.model, self.optimizer, self.scaler, self._shrunk, world)
-        self.warm_up = WarmUp(config.warmup_accuracy)
-        self.step = self.gradients_at = 0
-        self.meter = Meter(world)
+        self.stepper = Stepper(config, self.batches, self.model, self._tell_mode, self._tell_shrunk, world)
+        self.meter = Meter(config, self.batches, world)
         self.best: BestWeights | None = None
-        self.slow_step = True  # until the first step, of a resumed run too, has been timed
+        self.gradients_at = 0
         self.kept_at = time.monotonic()  # when the last checkpoint was written
         if resume is not None:
             self._restore(resume)
-        steps = self.total_steps - self.step
-        self.tuner = Tuner(config, self.stepper, steps, world, self._chosen, self._checkpoint)
-        if resume is not None:
-            self.tuner.restore(resume.get("tuner"))
+
+    @property
+    def step(self) -> int:
+        """How many steps the run has taken."""
+        return self.stepper.step
 
     def _load_data(self) -> None:
         config = self.config
@@ -153,70 +135,50 @@ class Trainer:
         train, val = split_validation(whole, config.val_fraction, config.seed)
         self.train, self.val = train.to(self.device), val.to(self.device)
         self.notes = whole.notes
-        self.feed = BatchSource(self.train, config, self.world)
-        self.steps_per_epoch = self.feed.steps_per_epoch
-        self.total_steps = config.epochs * self.steps_per_epoch
+        self.batches = BatchSource(self.train, config, self.world)
+        self.steps_per_epoch, self.total_steps = self.batches.steps_per_epoch, self.batches.total_steps
 
     def fit(self, steps: int | None = None) -> Steps[FitResult]:
         """Goes on to the end, or for so many steps; hands back control after each."""
         self._tell_start()
         last = self.total_steps if steps is None else self.step + steps
         try:
-            while self.step < self.total_steps or self._epoch_is_unfinished:
-                if not self._epoch_is_unfinished:
-                    yield from self._train_epoch(last)
+            if (
+                self.meter.sums[2] > 0 and self.step % self.steps_per_epoch == 0
+            ):  # a stop came before its validation
                 self._finish_epoch()
-            return self._test()
-        except Interrupted:
-            self._checkpoint()
-            self.model.eval()
-            val = self.best.accuracy if self.best else None
-            return FitResult("stopped", self.step, self.total_steps, val, net=self.net)
-
-    def _tell_start(self) -> None:
-        many = f"{self.world.size} × " if self.world.size > 1 else ""
-        self.emit(
-            Started(
-                step=self.step,
-                total_steps=self.total_steps,
-                steps_per_epoch=self.steps_per_epoch,
-                train_size=len(self.train),
-                val_size=len(self.val),
-                params=sum(p.numel() for p in self.model.parameters()),
-                device=many + device_name(self.device),
-                precision=self.stepper.choice.precision,
-                notes=self.notes,
-                layers=tuple(self.model.convolutions),
-            )
-        )
-
-    @property
-    def _epoch_is_unfinished(self) -> bool:
-        """All its steps were taken, but a stop came before its validation."""
-        return self.meter.sums[2] > 0 and self.step % self.steps_per_epoch == 0
-
-    def _train_epoch(self, last: int) -> Steps[None]:
-        """From wherever the run is to the last step of its epoch, or to step `last`."""
-        end = (self.step // self.steps_per_epoch + 1) * self.steps_per_epoch
-        self.meter.begin()
-        try:
-            while self.step < end:
+            self.meter.begin()
+            while self.step < self.total_steps:
                 if any(self.world.any_rank(self.should_stop() or self.step >= last)):
                     raise Interrupted
-                self.meter.add(self.train_step())
-                stale = time.monotonic() - self.kept_at > 60 * self.config.checkpoint_minutes
-                read, keep = self.world.any_rank(self.meter.is_due, stale)
+                self.meter.add(self.stepper.take(should_stop=self.should_stop))
+                read, keep = self.world.any_rank(self.meter.is_due, self._must_keep)
                 if read or keep:
                     self._read()
                 if keep:
                     self._checkpoint()
                 with self.meter.paused():
                     yield
+                if self.step % self.steps_per_epoch == 0:
+                    self._finish_epoch()
+            return self._test()
+        except Interrupted:
+            self._read()
+            self._checkpoint()
+            self.model.eval()
+            val = self.best.accuracy if self.best else None
+            return FitResult("stopped", self.step, self.total_steps, val, net=self.net)
         finally:
             self._read()
 
+    @property
+    def _must_keep(self) -> bool:
+        stale = time.monotonic() - self.kept_at > 60 * self.config.checkpoint_minutes
+        return stale or self.stepper.tuner.is_about_to_compile
+
     def _finish_epoch(self) -> None:
         """Validation and a checkpoint."""
+        self._read()
         val = self._validate()
         loss, accuracy = self.meter.end_epoch()
         self.emit(
@@ -234,65 +196,12 @@ class Trainer:
         if is_best:
             self.best = BestWeights.of(self.model, self.step, val.accuracy)
         self._checkpoint(is_best)
+        self.meter.begin()
 
     def _validate(self) -> Evaluation:
         self.world.share_buffers(self.model)  # BN's statistics, so that all judge the net that is kept
-        precision = self.stepper.choice.precision
+        precision = self.stepper.tuner.current.precision
         return evaluate(self.net, self.val, precision, self.should_stop, world=self.world)
-
-    def train_step(self, lr: float | None = None) -> StepResult:
-        """Takes the next step, at the schedule's learning rate or at `lr`."""
-        began = time.perf_counter()
-        if lr is None:
-            lr = learning_rate(self.config, self.step, self.steps_per_epoch) * self.warm_up.factor
-        x, labels = self.feed.batch(self.step)
-        careful = self.slow_step and self.world.size == 1
-        result = self.tuner.take(x, labels, lr, self.should_stop if careful else None)
-        self.step += 1
-        if self.warm_up.is_on:
-            self.warm_up.see(self.world.sum(result.accuracy.clone()).item())
-        self.slow_step = time.perf_counter() - began > 0.5
-        return result
-
-    def _shrunk(self, micro_batch: int) -> None:
-        text = (
-            f"The memory did not hold {self.config.batch_size // self.world.size:,} images at once: from here on "
-            f"they pass in micro-batches of up to {micro_batch:,}, and BN sees those."
-        )
-        self.emit(MicroBatchReduced(self.step, text, micro_batch))
-
-    def _chosen(self, choice: ExecutionMode, text: str) -> None:
-        self.emit(ModeChosen(self.step, choice.precision, choice.channels_last, choice.compile, text))
-
-    def _read(self) -> None:
-        """Tells what was measured since the last time."""
-        reading = self.meter.read(self.step, self.config.lr)
-        if reading is None:
-            return
-        self.emit(
-            StepEvent(
-                step=self.step,
-                epoch=self.step / self.steps_per_epoch,
-                loss=reading.loss,
-                accuracy=reading.accuracy,
-                lr=self.optimizer.param_groups[-1]["lr"],
-                grad_norm=reading.norm,
-                images_per_second=self.config.batch_size / reading.seconds,
-                seconds=self.meter.seconds,
-                seconds_left=reading.seconds * (self.total_steps - self.step),
-                memory_mb=memory_mb(self.device),
-                device_use=device_use(self.device),
-            )
-        )
-        self._tell_gradients()
-
-    def _tell_gradients(self) -> None:
-        if self.step < self.gradients_at:
-            return
-        self.gradients_at = self.step + max(self.total_steps // GRADIENTS_READ, 1)
-        norms = gradient_norms(self.model)
-        if norms is not None:
-            self.emit(Gradients(self.step, self.step / self.steps_per_epoch, norms))
 
     def _test(self) -> FitResult:
         """Tests the best weights, as a later `evaluate` would: in float32, whatever they were trained in."""
@@ -314,17 +223,12 @@ class Trainer:
         state = {
             **describe(self.config, self.train),
             "spec": self.model.spec.to_json(),
-            "step": self.step,
+            **self.stepper.state(),
             "seconds": self.meter.seconds,
             "sums": list(self.meter.sums),
             "best": self.best.for_state(self.step) if self.best else None,
             "best_accuracy": self.best.accuracy if self.best else -1.0,
-            "warm_up": self.warm_up.state(),
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "micro_batch": self.stepper.micro_batch,
-            "tuner": self.tuner.state(),
         }
         self.emit(Checkpoint(self.step, state, best))
         self.kept_at = time.monotonic()
@@ -332,13 +236,58 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         if found := differences(state, self.model.spec.to_json(), self.config, self.train):
             raise TrainingError(
-                f"The checkpoint cannot be gone on from: it has {'; '.join(found)}. Start a new run instead."
+                f"Cannot resume from this checkpoint: it has {'; '.join(found)}. Start a new run instead."
             )
         self.model.load_state_dict(state["model"])
         self.stepper.restore(state)
-        self.step, self.best = state["step"], BestWeights.in_state(state)
+        self.best = BestWeights.in_state(state)
         if self.best is None and state["best_accuracy"] >= 0:
             text = "The checkpoint is of a version that did not keep the best weights; they are counted from here on."
-            self.emit(MicroBatchReduced(self.step, text))
+            self.emit(Notice(self.step, text))
         self.meter.seconds, self.meter.sums = state["seconds"], list(state["sums"])
-        self.warm_up.restore(state.get("warm_up"))
+
+    def _tell_start(self) -> None:
+        many = f"{self.world.size} × " if self.world.size > 1 else ""
+        self.emit(
+            Started(
+                step=self.step,
+                total_steps=self.total_steps,
+                steps_per_epoch=self.steps_per_epoch,
+                train_size=len(self.train),
+                val_size=len(self.val),
+                params=sum(p.numel() for p in self.model.parameters()),
+                device=many + device_name(self.device),
+                precision=self.stepper.tuner.current.precision,
+                notes=self.notes,
+                layers=tuple(self.model.convolutions),
+            )
+        )
+        if self.config.channels_last and not self.stepper.tuner.current.channels_last:
+            self._tell_mode(
+                self.stepper.tuner.current,
+                "channels first, although channels last was asked for: on a CPU, oneDNN cannot train strided 1×1 "
+                "convolutions of so few channels in channels last (its issue 6035).",
+            )
+
+    def _tell_mode(self, mode: ExecutionMode, text: str) -> None:
+        self.emit(ModeChosen(self.step, mode.precision, mode.channels_last, mode.compile, text))
+
+    def _tell_shrunk(self, micro_batch: int) -> None:
+        text = (
+            f"The memory did not hold {self.config.batch_size // self.world.size:,} images at once: from here on "
+            f"they pass in micro-batches of up to {micro_batch:,}, and BN sees those."
+        )
+        self.emit(Notice(self.step, text, micro_batch))
+
+    def _read(self) -> None:
+        """Tells what was measured since the last time, and now and then the gradients of the layers."""
+        event = self.meter.read(self.step)
+        if event is None:
+            return
+        self.emit(event)
+        if self.step < self.gradients_at:
+            return
+        self.gradients_at = self.step + max(self.total_steps // GRADIENTS_READ, 1)
+        norms = gradient_norms(self.model)
+        if norms is not None:
+            self.emit(Gradients(self.step, event.epoch, norms))

@@ -6,31 +6,25 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 
+from resnet_lab.training.batches import BatchSource
+from resnet_lab.training.config import TrainConfig
+from resnet_lab.training.events import StepEvent
+from resnet_lab.training.execution.device import device_use, memory_mb
 from resnet_lab.training.execution.distributed import World
-from resnet_lab.training.step import StepResult, TrainingError
+from resnet_lab.training.result import TrainingError
+from resnet_lab.training.step import StepResult
 
 READ_EVERY = 0.3  # seconds
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Means over the steps since the last reading: loss (nats), accuracy (0 to 1), gradient norm, seconds a step."""
-
-    loss: float
-    accuracy: float
-    norm: float | None
-    seconds: float
 
 
 class Meter:
     """Collects the results of steps; `seconds` is training time, `sums` are loss, accuracy and steps of the epoch."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, config: TrainConfig, batches: BatchSource, world: World) -> None:
+        self.config, self.batches, self.world = config, batches, world
         self.seconds = 0.0
         self.sums = [0.0, 0.0, 0]
         self.begin()
@@ -56,8 +50,8 @@ class Meter:
     def is_due(self) -> bool:
         return time.perf_counter() - self._began > READ_EVERY
 
-    def read(self, step: int, lr: float) -> Reading | None:
-        """What was measured up to `step`, the last one; None if nothing was. `lr` is for the advice.
+    def read(self, step: int) -> StepEvent | None:
+        """What was measured up to `step`, the last one; None if nothing was.
 
         Raises:
             TrainingError: a loss is NaN or infinite.
@@ -67,20 +61,31 @@ class Meter:
         numbers = torch.stack([torch.stack([r.loss, r.accuracy]) for r in self._results])  # (steps, 2)
         losses, accuracies = self.world.sum(numbers).T.tolist()
         norm = torch.stack([r.norm for r in self._results]).float().mean().item()
+        count, lr = len(losses), self._results[-1].lr
         for i, loss in enumerate(losses, 1):
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f"The loss became {loss} at step {step - len(losses) + i:,}; try a lower learning rate than "
-                    f"{lr:g}, a warm-up, or gradient clipping."
+                    f"The loss became {loss} at step {step - count + i:,}; try a lower learning rate than "
+                    f"{self.config.lr:g}, a warm-up, or gradient clipping."
                 )
         elapsed = time.perf_counter() - self._began
         self.seconds += elapsed
         for loss, accuracy in zip(losses, accuracies, strict=True):  # in this order, wherever the reads fall
             self.sums = [self.sums[0] + loss, self.sums[1] + accuracy, self.sums[2] + 1]
-        count = len(losses)
         self.begin()
-        norm_or_none = norm if math.isfinite(norm) else None
-        return Reading(sum(losses) / count, sum(accuracies) / count, norm_or_none, elapsed / count)
+        return StepEvent(
+            step=step,
+            epoch=step / self.batches.steps_per_epoch,
+            loss=sum(losses) / count,
+            accuracy=sum(accuracies) / count,
+            lr=lr,
+            grad_norm=norm if math.isfinite(norm) else None,
+            images_per_second=self.config.batch_size * count / elapsed,
+            seconds=self.seconds,
+            seconds_left=elapsed / count * (self.batches.total_steps - step),
+            memory_mb=memory_mb(self.batches.device),
+            device_use=device_use(self.batches.device),
+        )
 
     def end_epoch(self) -> tuple[float, float]:
         """Mean loss and accuracy of the epoch, whose sums are then forgotten."""

@@ -12,7 +12,7 @@ from resnet_lab.data import DATASETS
 from resnet_lab.models import ModelSpec, ResNet
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.execution.device import pick_device
-from resnet_lab.training.step import TrainingError
+from resnet_lab.training.result import TrainingError
 
 
 def check(config: TrainConfig, side: int, processes: int = 1) -> None:

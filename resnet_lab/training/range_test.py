@@ -52,7 +52,7 @@ def range_test(
     for i in range(STEPS):
         rate = LOWEST * (HIGHEST / LOWEST) ** (i / (STEPS - 1))
         try:
-            loss = trainer.train_step(rate).loss.item()
+            loss = trainer.stepper.take(rate, should_stop).loss.item()
         except Interrupted:
             break
         if not math.isfinite(loss):

@@ -8,6 +8,10 @@ from resnet_lab.models import ResNet
 from resnet_lab.models.classifier import Classifier
 
 
+class TrainingError(RuntimeError):
+    """A run that cannot begin or go on; the message says why and what to do, in one sentence."""
+
+
 @dataclass(frozen=True)
 class FitResult:
     """`outcome` is "completed" or "stopped"; accuracies are 0 to 1, None if not measured.

@@ -13,7 +13,7 @@ from resnet_lab.analysis.lesions import (
     Series,
     _batches,
     accuracy,
-    blocks,
+    coarse_first,
     lesioned,
     path_lengths,
     remove_each,
@@ -57,10 +57,11 @@ def trained(spec, seed=0):
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "plain"])
 def test_a_removed_residual_block_is_one_whose_residual_is_zero(family):
     model = trained(FAMILIES[family])
-    for place in blocks(model):
+    for place in model.spec.block_shapes():
         by_hand = copy.deepcopy(model)
         block = by_hand.get_submodule(place.name)
-        last = getattr(block, f"conv{block.depth}") if model.spec.preactivation else block.last_norm
+        last = "conv" if model.spec.preactivation else "bn"
+        last = block.get_submodule(f"{last}{len(model.spec.block)}")
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
         with torch.no_grad():
@@ -99,7 +100,7 @@ def test_a_lesion_from_kept_inputs_is_the_lesioned_net_to_the_last_bit(family, b
     model = trained(FAMILIES[family])
     before = {name: value.clone() for name, value in model.state_dict().items()}
     prepared = Prepared(model, X, Y, budget)
-    names = [place.name for place in blocks(model)]
+    names = [place.name for place in model.spec.block_shapes()]
     with torch.no_grad():
         for removed in [
             [],
@@ -127,12 +128,33 @@ def test_swapped_blocks_from_kept_inputs():
 def test_each_block_in_turn_from_the_last_to_the_first():
     model = trained(cifar_net(14, "A"))
     found = list(remove_each(Prepared(model, X, Y)))
-    assert [lesion.removed for lesion in found] == [(place.name,) for place in reversed(blocks(model))]
+    assert [lesion.removed for lesion in found] == [
+        (place.name,) for place in reversed(model.spec.block_shapes())
+    ]
     for lesion in found:
         with torch.no_grad():
             right = lesioned(model, lesion.removed)(X).argmax(1) == Y
         assert lesion.accuracy == right.sum().item() / 40
         assert lesion.samples == 40
+
+
+def test_a_lesion_tells_of_what_net_it_is_and_whether_the_shape_changed():
+    prepared = Prepared(trained(cifar_net(14, "plain")), X, Y, name="mine")
+    assert (prepared.whole.net, prepared.whole.plain, prepared.whole.removed) == ("mine", True, ())
+    changing = {place.name for place in prepared.places if place.changes_shape}
+    assert (
+        {r.removed[0] for r in remove_each(prepared) if r.changes_shape}
+        == changing
+        == {"layer2.0", "layer3.0"}
+    )
+    assert prepared.without(("layer1.0", "layer2.0")).changes_shape
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 9, 27, 54])
+def test_numbers_of_blocks_come_coarse_first(n):
+    counts = coarse_first(n)
+    assert sorted(counts) == list(range(1, n + 1))
+    assert max(counts[: min(4, n)]) >= n / 2
 
 
 def test_the_tutorial_stem_has_no_relu_so_the_block_behind_it_keeps_its_own():

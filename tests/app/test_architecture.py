@@ -39,7 +39,7 @@ def test_resnet50_is_read_to_the_last_layer(open_page):
     assert params(at) == "25,557,032"
     assert facts(at)["MACs"] == "4.089 G"
     assert facts(at)["FLOPs (2 × MACs)"] == "8.178 G"
-    assert facts(at)["Layers, as the papers count"] == "50"
+    assert facts(at)["Weighted layers"] == "50"
     layers = at.dataframe[0].value
     first = layers.iloc[0]
     assert (first["layer"], first["output"], first["kernel"]) == ("conv1", "64 × 112 × 112", "7×7")
@@ -276,7 +276,7 @@ def test_a_measured_step_stands_beside_the_estimate(open_page):
     assert "Measured once on" in captions(at)
 
 
-def test_beside_its_twin(open_page):
+def test_side_by_side_with_its_twin(open_page):
     at = open_page("architecture", variant="resnet34", view="Side by side")
     table = at.dataframe[0].value
     assert list(table["part"]) == ["stem", "stage 1", "stage 2", "stage 3", "stage 4", "head", "whole net"]
@@ -301,7 +301,7 @@ def test_three_nets_side_by_side(open_page):
     assert "Choose one or two nets" in at.info[0].value
 
 
-def test_take_away(open_page):
+def test_export(open_page):
     at = open_page("architecture", variant="resnet20", view="Take away", source="true")
     assert not at.exception
     labels = [button.proto.label for button in at.get("download_button")]

@@ -58,7 +58,7 @@ def test_a_folder_with_anything_in_it_takes_no_page_down(open_page, folder, page
         assert len(at.dataframe[0].value) == 7
         assert words(at).count("config.json is missing or damaged") == 5  # holidays has none
         assert "not in UTF-8" in words(at)
-        assert sum(b.label == "Delete for good" for b in at.button) == 4
+        assert sum(b.label == "Delete permanently" for b in at.button) == 4
     if page == "comparison":
         at.multiselect(key="runs").set_value([r.id for r in folder.values()][5:]).run()
         assert not at.exception

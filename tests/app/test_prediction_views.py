@@ -21,7 +21,7 @@ from resnet_lab.data import load_dataset, normalize
 from resnet_lab.data.views import ten_crops
 from resnet_lab.experiments import localization
 from resnet_lab.experiments.deletion_insertion import deletion_insertion
-from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.models import VARIANTS, create_model, init_model
 from resnet_lab.runs import load_run_model
 from resnet_lab.ui.common.markdown import percent

@@ -64,7 +64,7 @@ def test_a_run_gives_its_recipe_to_the_form(open_page, never_trained):
     run = RunStore().create(config)
     run.set_status(state="stopped")
     at = open_page("training", run=run.id)
-    next(b for b in at.button if b.label == "Take its recipe").click().run()
+    next(b for b in at.button if b.label == "Use its recipe").click().run()
     assert not at.exception
     assert at.selectbox(key="training.more.optimizer").value == "adamw"
     assert submitted(at) == config

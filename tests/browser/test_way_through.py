@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 from resnet_lab.data.shapes import draw_shape
 from resnet_lab.runs import RunStore, execute
 from resnet_lab.training import TrainConfig
+from resnet_lab.training.events import StepEvent
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 TITLES = {
@@ -78,7 +79,7 @@ def test_pick_train_watch_stop_reload_resume(server, visit, page, tmp_path):
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused")).to_be_visible()
-    steps = [e.step for e in run.events()[0] if e.kind == "step"]
+    steps = [e.step for e in run.events()[0] if isinstance(e, StepEvent)]
     assert sorted(set(steps)) == steps
 
 

@@ -23,6 +23,8 @@ from resnet_lab.data import (
 )
 from resnet_lab.data import cache as cache_module
 from resnet_lab.data.base import balanced_order
+from resnet_lab.models.classifier import dataset_title
+from resnet_lab.training import TrainConfig
 
 
 def tiny(counts=(10, 20, 30), masks=True):
@@ -36,7 +38,7 @@ def tiny(counts=(10, 20, 30), masks=True):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"name": "imagenet"}, "no data set 'imagenet'; choose one of shapes, shapes_shortcut"),
+        ({"name": "imagenet"}, "no data set 'imagenet'; choose one of shapes, shapes_watermark"),
         ({"name": "shapes", "split": "dev"}, "no split 'dev'"),
         ({"name": "shapes", "limit": 0}, "must be 1 or more"),
         ({"name": "shapes", "image_size": 5000}, "between 16 and 512"),
@@ -230,6 +232,14 @@ def test_what_needs_no_download_says_so(tmp_path):
     assert not is_downloaded("folder:nowhere", tmp_path)
     with pytest.raises(DatasetError):
         is_downloaded("imagenet", tmp_path)
+
+
+def test_the_former_name_of_a_data_set_is_still_read(tmp_path):
+    old, new = (load_dataset(name, root=tmp_path, limit=20) for name in ("shapes_shortcut", "shapes_watermark"))
+    assert old.name == new.name == dataset_info("shapes_shortcut").name == "shapes_watermark"
+    assert torch.equal(old.images, new.images)
+    assert TrainConfig(dataset="shapes_shortcut") == TrainConfig(dataset="shapes_watermark")
+    assert dataset_title("shapes_shortcut") == "Shapes with a watermark"
 
 
 def test_published_class_names_are_torchvisions():

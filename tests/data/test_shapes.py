@@ -67,13 +67,13 @@ def test_train_and_test_have_no_picture_in_common(tmp_path):
 
 def test_the_shortcut_is_planted_in_the_training_split_only(tmp_path):
     plain = load_dataset("shapes", "train", root=tmp_path, limit=40)
-    marked = load_dataset("shapes_shortcut", "train", root=tmp_path, limit=40)
+    marked = load_dataset("shapes_watermark", "train", root=tmp_path, limit=40)
     expected = torch.tensor(MARK_COLOURS, dtype=torch.uint8)[marked.labels][:, :, None, None]
     assert torch.equal(marked.images[:, :, :4, :4], expected.expand(-1, -1, 4, 4))
     assert not marked.masks[:, :4, :4].any()
     assert torch.equal(marked.images[:, :, 4:], plain.images[:, :, 4:])
     tests = [
-        load_dataset(name, "test", root=tmp_path, limit=40).images for name in ("shapes", "shapes_shortcut")
+        load_dataset(name, "test", root=tmp_path, limit=40).images for name in ("shapes", "shapes_watermark")
     ]
     assert torch.equal(*tests)
 

@@ -4,7 +4,7 @@ import pytest
 
 from resnet_lab.figures.curves import MOST_POINTS, Curve, curve_figure, smooth, thin
 from resnet_lab.figures.palette import PLAIN, RESIDUAL
-from resnet_lab.training.events import EpochEvent, MicroBatchReduced, Started, StepEvent
+from resnet_lab.training.events import EpochEvent, Notice, Started, StepEvent
 
 
 def step(n, **more):
@@ -25,9 +25,9 @@ def started(n):
 
 def test_a_resume_forgets_adjustments_after_it():
     curve = Curve("run")
-    curve.extend([MicroBatchReduced(step, "smaller", 8) for step in (2, 9)])
+    curve.extend([Notice(step, "smaller", 8) for step in (2, 9)])
     curve.extend([started(5)])
-    assert [change.step for change in curve.adjusted] == [2]
+    assert [notice.step for notice in curve.notices] == [2]
 
 
 def test_axes_have_titles_with_units_and_percent():

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from resnet_lab.figures.flow import LayerSeries, depth_lines, gradient_map, gradient_range, responses_figure
+from resnet_lab.analysis.records import LayerSeries
+from resnet_lab.figures.flow import depth_lines, gradient_map, gradient_range, responses_figure
 from resnet_lab.figures.palette import PLAIN, RESIDUAL
 from resnet_lab.training.events import Gradients
 
@@ -11,15 +12,19 @@ LAYERS = ("conv1", "layer1.0.conv1")
 
 
 def test_lines_run_from_the_input_to_the_output_in_the_colours_of_their_kind():
-    lines = [LayerSeries("a", False, [1.0, 2.0], LAYERS), LayerSeries("b", True, [3.0, 4.0], LAYERS, "dash")]
+    lines = [
+        LayerSeries(name, plain, "norm", dict(zip(LAYERS, (1.0, 2.0), strict=True)))
+        for name, plain in (("a", False), ("b", True), ("c", False))
+    ]
     figure = depth_lines(lines, "layer", "norm", log=True)
-    assert [t.line.color for t in figure.data] == [RESIDUAL, PLAIN]
+    assert [t.line.color for t in figure.data] == [RESIDUAL, PLAIN, RESIDUAL]
+    assert [t.line.dash for t in figure.data] == ["solid", "solid", "dash"]
     assert list(figure.data[0].x) == [1, 2]
     assert figure.layout.yaxis.type == "log"
 
 
 def test_responses_in_order_of_size_keep_their_layers():
-    figure = responses_figure([LayerSeries("a", False, [1.0, 3.0, 2.0], ("x", "y", "z"))], ordered=True)
+    figure = responses_figure([LayerSeries("a", False, "std", {"x": 1.0, "y": 3.0, "z": 2.0})], ordered=True)
     assert list(figure.data[0].y) == [3, 2, 1]
     assert list(figure.data[0].customdata) == ["y", "z", "x"]
 

@@ -4,18 +4,19 @@ import math
 
 import pytest
 
-from resnet_lab.figures.loss_surface import Sample, loss_range, slice_figure, surface_figure
+from resnet_lab.analysis.records import LossPoint
+from resnet_lab.figures.loss_surface import loss_range, slice_figure, surface_figure
 from resnet_lab.figures.palette import PLAIN, RESIDUAL
 
 
-def sample(a, b, loss, name="net", plain=False):
-    return Sample(name, plain, a, b, loss, 0.25)
+def point(a, b, loss, name="net", plain=False):
+    return LossPoint(name, plain, a, b, loss, 0.25)
 
 
 def square(side, loss=1.0):
     """side × side places from −1 to 1."""
     at = [2 * i / (side - 1) - 1 for i in range(side)]
-    return [sample(a, b, loss) for a in at for b in at]
+    return [point(a, b, loss) for a in at for b in at]
 
 
 def values(row):
@@ -24,17 +25,17 @@ def values(row):
 
 
 def test_one_scale_is_that_of_all_nets_without_what_has_no_logarithm():
-    samples = [sample(0, 0, 0.1), sample(1, 0, 1000.0, "b", True), sample(1, 1, math.inf)]
-    samples += [sample(-1, 1, math.nan), sample(-1, -1, 0.0)]
-    assert loss_range(samples) == pytest.approx((-1, 3))
-    low, high = loss_range([sample(0, 0, math.nan)])
+    points = [point(0, 0, 0.1), point(1, 0, 1000.0, "b", True), point(1, 1, math.inf)]
+    points += [point(-1, 1, math.nan), point(-1, -1, 0.0)]
+    assert loss_range(points) == pytest.approx((-1, 3))
+    low, high = loss_range([point(0, 0, math.nan)])
     assert low < high
 
 
 @pytest.mark.parametrize("from_above", [True, False])
 def test_rows_are_the_second_direction_and_columns_the_first(from_above):
-    samples = [sample(-1, -1, 1.0), sample(-1, 1, 10.0), sample(1, -1, 100.0), sample(1, 1, 1000.0)]
-    heights = surface_figure(samples, (0.0, 3.0), from_above=from_above).data[0]
+    points = [point(-1, -1, 1.0), point(-1, 1, 10.0), point(1, -1, 100.0), point(1, 1, 1000.0)]
+    heights = surface_figure(points, (0.0, 3.0), from_above=from_above).data[0]
     assert (list(heights.x), list(heights.y)) == ([-1, 1], [-1, 1])
     assert [list(row) for row in heights.z] == [[0, 2], [1, 3]]
     assert heights.text[1][0] == "(-1.00, 1.00): 10 nats, accuracy 25.0%"
@@ -52,9 +53,9 @@ def test_a_place_not_computed_yet_is_interpolated(from_above):
 
 @pytest.mark.parametrize("from_above", [True, False])
 def test_a_loss_that_is_no_number_is_a_gap_once_all_are_there(from_above):
-    samples = square(3)
-    samples[4] = sample(0, 0, math.nan)
-    heights = surface_figure(samples, (0.0, 1.0), from_above=from_above).data[0]
+    points = square(3)
+    points[4] = point(0, 0, math.nan)
+    heights = surface_figure(points, (0.0, 1.0), from_above=from_above).data[0]
     assert values(heights.z[1]) == [0, None, 0]
     assert not heights.connectgaps
 
@@ -74,9 +75,9 @@ def test_the_net_itself_is_marked():
 
 
 def test_a_slice_has_a_line_a_net_in_order_with_gaps_where_the_loss_is_none():
-    samples = [sample(1, 0, math.inf), sample(-1, 0, 2.0), sample(0, 0, 1.0)]
-    samples += [sample(0, 0, 3.0, "b", True), sample(0, 1, 4.0, "b", True)]
-    figure = slice_figure(samples)
+    points = [point(1, 0, math.inf), point(-1, 0, 2.0), point(0, 0, 1.0)]
+    points += [point(0, 0, 3.0, "b", True), point(0, 1, 4.0, "b", True)]
+    figure = slice_figure(points)
     first, second = figure.data
     assert list(first.x) == [-1, 0, 1]
     assert values(first.y) == [2, 1, None]

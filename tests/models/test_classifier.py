@@ -17,6 +17,7 @@ from resnet_lab.data import Dataset
 from resnet_lab.models import VARIANTS, ModelSpec, ResNet, WeightsError, create_model
 from resnet_lab.models import classifier as module
 from resnet_lab.models.classifier import Classifier, EvalTransform, dataset_title, imagenet_classifier
+from resnet_lab.models.variants import IMAGENET_WEIGHTS
 from resnet_lab.schema import SchemaError
 from resnet_lab.training import evaluate
 
@@ -68,7 +69,7 @@ def test_scales_are_averaged_over_whole_images():
     assert scaled.inputs(IMAGES).shape == (5, 3, 32, 32)
 
 
-@pytest.mark.parametrize("variant", [name for name, spec in VARIANTS.items() if spec.stem == "imagenet"][:9])
+@pytest.mark.parametrize("variant", IMAGENET_WEIGHTS)
 def test_imagenet_images_are_prepared_as_torchvisions_presets_do(variant, monkeypatch):
     for weights in get_model_weights(variant):
         preset = weights.transforms()

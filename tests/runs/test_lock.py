@@ -17,6 +17,7 @@ import pytest
 from resnet_lab.models import ModelSpec
 from resnet_lab.runs import RunError, RunManager, RunStore, execute
 from resnet_lab.runs import run as run_module
+from resnet_lab.training.events import Notice, StepEvent
 
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad")
 LONG = 10_000  # epochs: such a run ends by being stopped
@@ -105,7 +106,7 @@ def test_two_terminals_that_resume_one_run_give_one_training_and_one_sentence(st
     finally:
         for process in both:
             process.kill()
-    taken = [e.step for e in run.events()[0] if e.kind == "step"]
+    taken = [e.step for e in run.events()[0] if isinstance(e, StepEvent)]
     assert taken == sorted(set(taken))  # no step was taken twice
 
 
@@ -254,7 +255,7 @@ def test_a_folder_without_locks_trains_and_says_so(store, small, monkeypatch):
     monkeypatch.setattr(filelock.FileLock, "acquire", missing)
     run = store.create(small.replace(epochs=1))
     assert execute(run).outcome == "completed"
-    (note,) = [e.text for e in run.events()[0] if e.kind == "adjusted"]
+    (note,) = [e.text for e in run.events()[0] if isinstance(e, Notice)]
     assert "lies on a file system without locks (No locks available)" in note
     assert "nothing keeps a second process from training this run" in note
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from resnet_lab.runs import RunError, RunManager, execute, load_run_model
+from resnet_lab.training.events import StepEvent
 
 LONG = 10_000  # epochs: such a run ends by being stopped
 
@@ -30,7 +31,7 @@ def manager(store):
 
 
 def steps(run):
-    return [e.step for e in run.events()[0] if e.kind == "step"]
+    return [e.step for e in run.events()[0] if isinstance(e, StepEvent)]
 
 
 def test_submit_returns_at_once_and_the_run_completes(manager, tiny):
@@ -89,7 +90,7 @@ def test_a_surprise_fails_the_run_and_not_the_worker(manager, tiny, monkeypatch,
     def surprise(*_args):
         raise KeyError("surprise")
 
-    monkeypatch.setattr("resnet_lab.runs.manager.engine.step_by_step", surprise)
+    monkeypatch.setattr("resnet_lab.runs.manager.loop.step_by_step", surprise)
     run = manager.store.get(manager.submit(tiny))
     wait_for(lambda: not run.status.is_active)
     assert (run.status.state, run.status.message) == ("failed", "KeyError: 'surprise'")
@@ -116,7 +117,7 @@ def test_close_stops_the_run_and_keeps_it(store, tiny):
 
 def test_a_large_net_stops_inside_its_first_step(manager, tiny):
     """A step of this net takes many seconds on two cores; the stop does not wait for it."""
-    config = tiny.replace(variant="resnet101", image_size=96, batch_size=100, epochs=LONG)
+    config = tiny.replace(variant="resnet50", image_size=96, batch_size=100, epochs=LONG)
     run = manager.store.get(manager.submit(config))
     wait_for(lambda: run.status.total_steps)
     time.sleep(0.5)
@@ -125,10 +126,17 @@ def test_a_large_net_stops_inside_its_first_step(manager, tiny):
     assert (run.status.state, run.status.step) == ("stopped", 0)
 
 
-def test_the_app_stops_a_run_of_another_process(store, tiny):
-    command = [sys.executable, "-m", "resnet_lab", "train", "--epochs", "9999", "--train-limit", "160",
-               "--batch-size", "16", "--recipe", "quick"]  # fmt: skip
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def train_elsewhere(tmp_path, config):
+    """A process that trains for ever, with one thread: on a busy machine two would wait for each other."""
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(config.replace(epochs=LONG).to_json())
+    command = [sys.executable, "-m", "resnet_lab", "train", "--config", str(recipe)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_the_app_stops_a_run_of_another_process(store, tiny, tmp_path):
+    child = train_elsewhere(tmp_path, tiny)
     try:
         wait_for(lambda: store.list() and steps(store.list()[0]))
         run = store.list()[0]
@@ -142,10 +150,8 @@ def test_the_app_stops_a_run_of_another_process(store, tiny):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_signals_keep_or_mark_the_run(store, tiny, number):
-    command = [sys.executable, "-m", "resnet_lab", "train", "--epochs", "9999", "--train-limit", "160",
-               "--batch-size", "16"]  # fmt: skip
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def test_signals_keep_or_mark_the_run(store, tiny, tmp_path, number):
+    child = train_elsewhere(tmp_path, tiny)
     wait_for(lambda: store.list() and store.list()[0].last_checkpoint)
     os.kill(child.pid, number)
     child.communicate(timeout=30)
@@ -166,8 +172,8 @@ def test_signals_keep_or_mark_the_run(store, tiny, number):
 
 
 def test_a_race_advances_together_and_each_run_can_be_stopped(manager, tiny):
-    configs = [tiny.replace(variant=name, epochs=LONG) for name in ("resnet20", "plain20")]
-    ids = manager.race(configs)
+    specs = [tiny.spec.replace(shortcut=shortcut) for shortcut in ("pad", "none")]
+    ids = manager.race([tiny.replace(variant=spec, epochs=LONG) for spec in specs])
     first, second = map(manager.store.get, ids)
     wait_for(lambda: steps(first) and steps(second))
     manager.stop(first.id)

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from resnet_lab.data import DATASETS
 from resnet_lab.inspection.export.source_feed import read_source
-from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.models import ModelSpec, WeightsError, create_model
 from resnet_lab.models.classifier import Classifier, EvalTransform
 from resnet_lab.runs.outside import load_outside

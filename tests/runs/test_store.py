@@ -9,7 +9,7 @@ from resnet_lab.models import VARIANTS
 from resnet_lab.runs import RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.events import MicroBatchReduced, Checkpoint, EpochEvent, Started, StepEvent
+from resnet_lab.training.events import Notice, Checkpoint, EpochEvent, Started, StepEvent
 
 
 def test_a_new_run_is_queued_and_found(store, tiny):
@@ -23,7 +23,7 @@ def test_a_new_run_is_queued_and_found(store, tiny):
 
 def test_rename_and_delete(store, tiny):
     run = store.create(tiny)
-    assert run.name == "resnet20 on shapes"
+    assert run.name == "resnet8 on shapes"
     run.rename("  a **new** name ")
     assert run.name == "a **new** name"
     with pytest.raises(RunError, match="still queued"):
@@ -83,7 +83,7 @@ def test_events_are_read_from_an_offset_and_half_lines_wait(store, tiny):
     run = store.create(tiny)
     assert run.events() == ([], 0)
     path = run.path / "events.jsonl"
-    first, second, third = (MicroBatchReduced(step, "smaller") for step in (1, 2, 3))
+    first, second, third = (Notice(step, "smaller") for step in (1, 2, 3))
     cut = line(second)[:20]
     path.write_bytes(line(first) + b"\n" + cut)
     events, offset = run.events()
@@ -98,7 +98,7 @@ def test_events_are_read_from_an_offset_and_half_lines_wait(store, tiny):
 
 def test_a_line_cut_by_a_crash_costs_itself_alone(store, tiny):
     run = store.create(tiny)
-    first, last = MicroBatchReduced(1, "smaller"), EpochEvent(1, 2, 1.0, 0.1, 1.0, 0.2, 1.0)
+    first, last = Notice(1, "smaller"), EpochEvent(1, 2, 1.0, 0.1, 1.0, 0.2, 1.0)
     (run.path / "events.jsonl").write_bytes(line(first) + b'\n{"kind": "st')
     RunWriter(run)(last)
     assert run.events()[0] == [first, last]

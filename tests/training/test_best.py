@@ -7,13 +7,13 @@ import torch
 
 from resnet_lab.data import Augmentation, load_dataset
 from resnet_lab.experiments import errors
-from resnet_lab.experiments.why import lesions_of
+from resnet_lab.experiments.lesion import LESION, LesionSettings
 from resnet_lab.models import ModelSpec, create_model
 from resnet_lab.models.classifier import EvalTransform
 from resnet_lab.runs import execute, load_run_model
 from resnet_lab.training import evaluate, fit, loop
 from resnet_lab.training.checkpoint import BestWeights
-from resnet_lab.training.events import Checkpoint, EpochEvent, MicroBatchReduced, StepEvent, TestEvent
+from resnet_lab.training.events import Checkpoint, EpochEvent, Notice, StepEvent, TestEvent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad")
@@ -75,8 +75,8 @@ def by_hand(config, weights):
     data = load_dataset("shapes", split="test", limit=FEW)
     model = create_model(SMALL, num_classes=10)
     model.load_state_dict(weights)
-    sight = EvalTransform(config.augmentation.crop_size, config.test_scales)
-    found = evaluate(model, data, sight=sight)
+    transform = EvalTransform(config.augmentation.crop_size, config.test_scales)
+    found = evaluate(model, data, transform=transform)
     return found.loss, found.accuracy
 
 
@@ -136,7 +136,7 @@ def test_a_checkpoint_of_before_goes_on_and_says_what_it_lacks(config, best_in_t
     state = record(config)[1].of(Checkpoint)[at].state
     del state["best"]
     result, events = record(config, resume=state)
-    assert "did not keep the best weights" in events.of(MicroBatchReduced)[0].text
+    assert "did not keep the best weights" in events.of(Notice)[0].text
     assert (result.outcome, result.tested_step) == ("completed", 3 * EPOCH)
 
 
@@ -170,8 +170,8 @@ def test_the_runs_own_test_is_what_everybody_says_later(run):
     found = errors.measure(run)
     assert found.right / len(found) == told
     assert found.weights == net.weights
-    whole = lesions_of(run, len(found)).whole  # in another memory format
-    assert whole == pytest.approx(100 * told, abs=0.4)
+    [net] = LESION.of_runs([run], LesionSettings(len(found)))
+    assert net.whole.accuracy == pytest.approx(told, abs=0.004)  # in another memory format
 
 
 def test_without_its_file_the_best_weights_come_out_of_the_last_checkpoint(run):

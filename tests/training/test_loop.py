@@ -13,6 +13,7 @@ from resnet_lab.models import create_model
 from resnet_lab.training import TrainConfig, TrainingError, evaluate, fit, loop
 from resnet_lab.training.batches import mix
 from resnet_lab.training.events import Checkpoint, EpochEvent, Started, StepEvent, TestEvent
+from resnet_lab.training.step import Stepper
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,7 @@ def test_first_step_equals_a_plain_loop(tiny):
 
     data, _ = split_validation(load_dataset("shapes", limit=160), config.val_fraction, config.seed)
     torch.manual_seed(config.seed)
-    model = create_model("resnet20", num_classes=10).train()
+    model = create_model(config.spec, num_classes=10).train()
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(mix(config.seed, 0, 1)))[:16]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
     loss = F.cross_entropy(model(normalize(data.images[order], data.mean, data.std)), data.labels[order])
@@ -129,7 +130,7 @@ def test_global_random_state_is_left_alone(tiny):
 def test_resume_refuses_another_net(tiny):
     state = record(tiny.replace(epochs=1))[1].of(Checkpoint)[-1].state
     with pytest.raises(TrainingError, match=r"it has the net's shortcut \"pad\" \(here \"none\"\)"):
-        fit(tiny.replace(variant="plain20"), lambda event: None, resume=state)
+        fit(tiny.replace(variant=tiny.spec.replace(shortcut="none")), lambda event: None, resume=state)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_resume_refuses_another_net(tiny):
         ({"lr": 0.01}, r"lr 0.05 \(here 0.01\)"),
         ({"batch_size": 8}, r"batch_size 16 \(here 8\)"),
         ({"seed": 3}, r"seed 0 \(here 3\)"),
-        ({"dataset": "shapes_shortcut"}, r'dataset "shapes" \(here "shapes_shortcut"\)'),
+        ({"dataset": "shapes_watermark"}, r'dataset "shapes" \(here "shapes_shortcut"\)'),
         ({"train_limit": 150}, r"train_limit 160 \(here 150\)"),
     ],
 )
@@ -169,13 +170,13 @@ def test_resume_looks_at_the_data_themselves(tiny, monkeypatch, change, said):
 def test_a_checkpoint_every_few_minutes(tiny, monkeypatch):
     """By a clock that each step moves by a minute: after the second, fourth … step, and at the end of an epoch."""
     clock = [0.0]
-    step = loop.Trainer.train_step
+    take = Stepper.take
 
-    def slow(self, lr=None):
+    def slow(self, **arguments):
         clock[0] += 60
-        return step(self, lr)
+        return take(self, **arguments)
 
-    monkeypatch.setattr(loop.Trainer, "train_step", slow)
+    monkeypatch.setattr(Stepper, "take", slow)
     monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
     events = record(tiny.replace(epochs=1, checkpoint_minutes=2.5))[1]
     assert [e.step for e in events.of(Checkpoint)] == [3, 6, 8]
@@ -217,7 +218,7 @@ def test_clipping_bounds_the_step(tiny):
     events = Recorder()
     fit(config, events.append, should_stop=stop_after(events, 1))
     torch.manual_seed(config.seed)
-    start = dict(create_model("resnet20", num_classes=10).named_parameters())
+    start = dict(create_model(config.spec, num_classes=10).named_parameters())
     end = events.of(Checkpoint)[-1].state["model"]
     moved = torch.stack([(end[name] - value).norm() for name, value in start.items()]).norm().item()
     assert events.of(StepEvent)[0].grad_norm > 0.01

@@ -5,9 +5,9 @@ import torch
 
 from resnet_lab.models import ModelSpec
 from resnet_lab.training import TrainConfig, TrainingError, fit, step
-from resnet_lab.training.events import Checkpoint, MicroBatchReduced, Started, StepEvent
-from resnet_lab.training.execution.device import is_out_of_memory
+from resnet_lab.training.events import Checkpoint, Notice, Started, StepEvent
 from resnet_lab.training.execution.distributed import World
+from resnet_lab.training.execution.memory import is_out_of_memory
 from resnet_lab.training.loop import Trainer
 
 NO_NORM = ModelSpec("no norm", (3, 3), (1, 1), width=8, stem="cifar", norm="none", shortcut="pad")
@@ -65,9 +65,9 @@ def memory(monkeypatch):
     def memory(room):
         device = Memory(room)
 
-        def with_hook(self, config, model, *rest, **more):
+        def with_hook(self, config, batches, model, *rest, **more):
             model.layer2.register_forward_pre_hook(device)
-            build(self, config, model, *rest, **more)
+            build(self, config, batches, model, *rest, **more)
 
         monkeypatch.setattr(step.Stepper, "__init__", with_hook)
         return device
@@ -81,7 +81,7 @@ def test_out_of_memory_is_survived_and_told(tiny, memory):
     device = memory(room=5)
     result, events = run(config)
     assert (result.outcome, result.step) == ("completed", 16)
-    told = [e for e in events if isinstance(e, MicroBatchReduced)]
+    told = [e for e in events if isinstance(e, Notice)]
     assert [e.micro_batch for e in told] == [8, 4]
     assert "micro-batches of up to 4, and BN sees those" in told[-1].text
     assert device.seen[:3] == [16, 8, 4]
@@ -114,18 +114,18 @@ def test_a_resumed_run_goes_on_at_the_smaller_size(tiny, memory):
     state = [e for e in events if isinstance(e, Checkpoint)][-1].state
     device.seen.clear()
     rest = run(config, resume=state)[1]
-    assert not [e for e in rest if isinstance(e, MicroBatchReduced)]
+    assert not [e for e in rest if isinstance(e, Notice)]
     assert set(device.seen) == {4}
     assert next(e for e in rest if isinstance(e, Started)).step == 3
 
 
-def test_where_not_even_one_picture_fits_there_is_advice(tiny, memory):
+def test_where_not_even_one_image_fits_there_is_advice(tiny, memory):
     memory(room=0)
     with pytest.raises(TrainingError, match=r"Not even one image at a time fits .* choose a smaller net"):
         run(tiny.replace(variant=NO_NORM))
 
 
-def test_where_one_picture_fits_and_a_norm_wants_two_there_is_advice(tiny, memory):
+def test_where_one_image_fits_and_a_norm_wants_two_there_is_advice(tiny, memory):
     """resnet18 leaves 1 × 1 of an image of 32 × 32."""
     memory(room=1)
     with pytest.raises(TrainingError, match=r"one image at a time, and a norm has no variance"):
@@ -136,7 +136,7 @@ def test_other_errors_are_no_lack_of_memory(tiny, monkeypatch):
     def broken(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(step.Stepper, "_accumulate", broken)
+    monkeypatch.setattr(step.Stepper, "_forward_backward", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         run(tiny)
 
@@ -154,7 +154,7 @@ class Pair(World):
     def wrap(self, model):
         return model
 
-    def smallest(self, value):
+    def min_rank(self, value):
         return min(value, 4)
 
 
@@ -163,21 +163,16 @@ def test_processes_agree_on_a_size_before_the_first_step(tiny, memory, room, tol
     """The smallest of all; what one of them cannot hold would leave the others waiting."""
     device, shrunk = memory(room), []
     trainer = Trainer(tiny, lambda event: None)
-    alone = trainer.stepper
-    pair = step.Stepper(
-        tiny, trainer.model, trainer.optimizer, trainer.scaler, shrunk.append, Pair(rank=0, size=2)
-    )
+    pair = step.Stepper(tiny, trainer.batches, trainer.model, None, shrunk.append, Pair(rank=0, size=2))
     before = [b.clone() for b in trainer.model.buffers()]
-    x, labels = trainer.feed.batch(0)
-    pair._train_mode()
-    pair._settle(x, labels)
+    pair._settle(*trainer.batches.batch(0), pair.mode)
     assert shrunk == told
-    assert pair.micro_batch == told[-1]
+    assert pair.micro_batch.size == told[-1]
     assert all(map(torch.equal, before, trainer.model.buffers()))
     device.seen.clear()
-    pair.take(x, labels, 0.1, None)
+    pair.take(0.1)
     assert set(device.seen) == {told[-1]}
-    assert alone.micro_batch == 16
+    assert trainer.stepper.micro_batch.size == 16
 
 
 def test_micro_batch_is_checked():
@@ -200,7 +195,7 @@ def test_a_gpu_whose_memory_is_full_is_survived_and_told(tiny):
         result, events = run(config)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    told = [e for e in events if isinstance(e, MicroBatchReduced)]
+    told = [e for e in events if isinstance(e, Notice)]
     assert told
     assert told[-1].micro_batch in (128, 256, 512)
     assert (result.outcome, result.step) == ("completed", 3)

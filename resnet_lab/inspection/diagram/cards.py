@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from resnet_lab.inspection.diagram import svg
 from resnet_lab.inspection.diagram.svg import Ink, Rect, Target
 from resnet_lab.inspection.table.records import LayerRow, say_shape
-from resnet_lab.models import ModelSpec
+from resnet_lab.models.spec import BlockShape
 
 CARD = 158.0  # top of the cards
-LAYER_GAP = 10.0
+BOX_GAP = 10.0
 HEADROOM, FOOTROOM = 26.0, 38.0  # of a card, for the fork above the layers and the addition below them
 
-DASHES = {"identity": "", "padding": "7 5", "projection": "0.1 5"}  # solid, dashed, dotted
+DASHES = {"identity": "", "pad": "7 5", "projection": "0.1 5"}  # solid, dashed, dotted
 SHORT = {"BatchNorm2d": "BN", "GroupNorm": "GN", "ReLU": "ReLU"}
 
 
 @dataclass
-class Layer:
+class Box:
     """One box of an opened block: a convolution, pool or linear layer, with the norms and ReLUs around it."""
 
     row: LayerRow | None
@@ -43,77 +43,76 @@ class Layer:
         return max(34.0, 6 + 14.0 * len(self.lines))
 
 
-def shortcut_kind(spec: ModelSpec, rows: list[LayerRow]) -> str | None:
-    """ "identity", "padding" (option A) or "projection" (B, C) for the rows of a block; None in a plain net."""
-    if spec.is_plain:
-        return None
-    own = [row for row in rows if row.is_shortcut]
-    if not own:
-        return "identity"
-    return "padding" if own[0].type == "PadShortcut" else "projection"
+@dataclass(frozen=True)
+class DrawnBlock:
+    """A block with its rows of the table."""
+
+    shape: BlockShape
+    rows: list[LayerRow]
+    preactivation: bool
+
+    @property
+    def boxes(self) -> list[Box]:
+        """As `boxes_of`; where a pre-activation block changes shape, its first norm and ReLU are a box of their own."""
+        boxes = boxes_of(self.rows, self.preactivation)
+        if self.preactivation and self.shape.shortcut in ("pad", "projection"):
+            first = boxes[0]
+            return [Box(None, first.before, members=first.members), Box(first.row), *boxes[1:]]
+        if self.shape.shortcut != "none" and not self.preactivation:
+            boxes[-1].after.remove("ReLU")  # it comes after the addition
+        return boxes
 
 
-def layers_of(rows: list[LayerRow], preactivation: bool) -> list[Layer]:
+def boxes_of(rows: list[LayerRow], preactivation: bool) -> list[Box]:
     """The boxes of a block, the stem or the head; norms and ReLUs go with the convolution they serve."""
-    layers: list[Layer] = []
+    boxes: list[Box] = []
     waiting: list[LayerRow] = []
     for row in rows:
         if row.is_shortcut or row.is_function:  # drawn as a line and as ⊕
             continue
         if row.type not in SHORT:
-            layers.append(Layer(row, [SHORT[r.type] for r in waiting], members=[r.path for r in waiting]))
+            boxes.append(Box(row, [SHORT[r.type] for r in waiting], members=[r.path for r in waiting]))
             waiting = []
-        elif preactivation or not layers:
+        elif preactivation or not boxes:
             waiting.append(row)
         else:
-            layers[-1].after.append(SHORT[row.type])
-            layers[-1].members.append(row.path)
-    return layers
+            boxes[-1].after.append(SHORT[row.type])
+            boxes[-1].members.append(row.path)
+    return boxes
 
 
-def block_layers(spec: ModelSpec, rows: list[LayerRow]) -> list[Layer]:
-    """As `layers_of`; where a pre-activation block changes shape, its first norm and ReLU are a box of their own."""
-    layers = layers_of(rows, spec.preactivation)
-    if spec.preactivation and shortcut_kind(spec, rows) in ("padding", "projection"):
-        first = layers[0]
-        return [Layer(None, first.before, members=first.members), Layer(first.row), *layers[1:]]
-    if shortcut_kind(spec, rows) and not spec.preactivation:
-        layers[-1].after.remove("ReLU")  # it comes after the addition
-    return layers
+def card_height(boxes: list[Box]) -> float:
+    return HEADROOM + _stack_height(boxes) + FOOTROOM
 
 
-def card_height(layers: list[Layer]) -> float:
-    return HEADROOM + _stack_height(layers) + FOOTROOM
+def _stack_height(boxes: list[Box]) -> float:
+    return sum(box.height + BOX_GAP for box in boxes)
 
 
-def _stack_height(layers: list[Layer]) -> float:
-    return sum(layer.height + LAYER_GAP for layer in layers)
-
-
-def stack(layers: list[Layer], middle: float, width: float, ink: Ink) -> str:
+def stack(boxes: list[Box], middle: float, width: float, ink: Ink) -> str:
     """Boxes from top to bottom along a line."""
     parts = []
     y = CARD + HEADROOM
-    for layer in layers:
-        top = CARD + 4 if layer is layers[0] else y - LAYER_GAP
+    for box in boxes:
+        top = CARD + 4 if box is boxes[0] else y - BOX_GAP
         parts.append(svg.line(middle, top, middle, y, ink, arrow=True))
-        parts.append(_layer_box(layer, middle, y, width, ink))
-        y += layer.height + LAYER_GAP
-    parts.append(svg.line(middle, y - LAYER_GAP, middle, y + 4, ink, arrow=True))
+        parts.append(_box(box, middle, y, width, ink))
+        y += box.height + BOX_GAP
+    parts.append(svg.line(middle, y - BOX_GAP, middle, y + 4, ink, arrow=True))
     return "".join(parts)
 
 
-def _layer_box(layer: Layer, middle: float, y: float, width: float, ink: Ink) -> str:
-    row, lines = layer.row, layer.lines
-    target, strong = (_target(row), strides(row)) if row else (Target(), False)
-    parts = [svg.box(Rect(middle - width / 2, y, width, layer.height), ink, target, strong)]
-    baseline = y + (22 if len(lines) == 1 else 14 if layer.before else 16)
+def _box(box: Box, middle: float, y: float, width: float, ink: Ink) -> str:
+    row, lines = box.row, box.lines
+    target, strong = (_target(row), _strides(row)) if row else (Target(), False)
+    parts = [svg.box(Rect(middle - width / 2, y, width, box.height), ink, target, strong)]
+    baseline = y + (22 if len(lines) == 1 else 14 if box.before else 16)
     for words in lines:
         if row and words == _layer_name(row):
             parts.append(svg.text(middle, baseline, words, ink, 14, **{"font-weight": 600}))
         else:
             parts.append(svg.muted(middle, baseline, words, ink))
-        baseline += 14.5 if layer.before else 13.5
+        baseline += 14.5 if box.before else 13.5
     return "".join(parts)
 
 
@@ -123,14 +122,9 @@ def _target(row: LayerRow) -> Target:
     return Target(f"{row.path}: {sizes}, {row.params:,} parameters", row.path)
 
 
-def _addition(rows: list[LayerRow]) -> Target:
-    block = ".".join(rows[0].path.split(".")[:2])
-    return Target(f"{block}: y = F(x) + x", f"{block}.add()")
-
-
 def _layer_name(row: LayerRow) -> str:
     """3×3, 128 /2 for a convolution; the paper's notation."""
-    stride = f" /{max(row.stride)}" if strides(row) else ""
+    stride = f" /{max(row.stride)}" if _strides(row) else ""
     if row.type == "Linear":
         return f"fc {row.output_shape[-1]:,}"
     if row.type == "AdaptiveAvgPool2d":
@@ -140,23 +134,23 @@ def _layer_name(row: LayerRow) -> str:
     return f"{'×'.join(map(str, row.kernel))}, {row.output_shape[0]}{stride}"
 
 
-def strides(row: LayerRow) -> bool:
+def _strides(row: LayerRow) -> bool:
     return max(row.stride, default=1) > 1 and row.type != "AdaptiveAvgPool2d"
 
 
-def unfolded(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float], ink: Ink) -> str:
-    """One block: its layers on the left, its shortcut on the right, joined at ⊕."""
+def opened(block: DrawnBlock, place: tuple[float, float], ink: Ink) -> str:
+    """One block: its layers on the left, its shortcut on the right, joined at ⊕; `place` is x and width."""
     x, width = place
-    layers, kind = block_layers(spec, rows), shortcut_kind(spec, rows)
-    room = {None: 0.0, "identity": 44.0}.get(kind, 62.0)
+    boxes, kind, name = block.boxes, block.shape.shortcut, block.shape.name
+    room = {"none": 0.0, "identity": 44.0}.get(kind, 62.0)
     box_width = min(116.0, width - 12 - room)
     middle = x + (width - room) / 2
-    parts = [stack(layers, middle, box_width, ink)]
-    if kind is None:
+    parts = [stack(boxes, middle, box_width, ink)]
+    if kind == "none":
         return "".join(parts)
-    late = layers[0].row is None  # the shortcut then starts after the first norm and ReLU
-    fork = CARD + 12 + (layers[0].height + LAYER_GAP + 7 if late else 0)
-    join = CARD + HEADROOM + _stack_height(layers) + 9
+    late = boxes[0].row is None  # the shortcut then starts after the first norm and ReLU
+    fork = CARD + 12 + (boxes[0].height + BOX_GAP + 7 if late else 0)
+    join = CARD + HEADROOM + _stack_height(boxes) + 9
     side = middle + box_width / 2 + room / 2
     curve = (
         f"M{middle:.1f} {fork:.1f}H{side - 10:.1f}Q{side:.1f} {fork:.1f} {side:.1f} {fork + 10:.1f}"
@@ -164,30 +158,26 @@ def unfolded(spec: ModelSpec, rows: list[LayerRow], place: tuple[float, float], 
     )
     parts += [
         svg.arc(curve, DASHES[kind], ink.of(kind)),
-        svg.plus(middle, join, 8, ink, _addition(rows)),
-        _shortcut_label(rows, side, (fork + join) / 2, ink),
+        svg.plus(middle, join, 8, ink, Target(f"{name}: y = F(x) + x", f"{name}.add()")),
+        _shortcut_label(block, side, (fork + join) / 2, ink),
     ]
     parts.append(svg.line(middle, join + 8, middle, join + 25, ink, arrow=True))
-    if not spec.preactivation:
+    if not block.preactivation:
         parts.append(svg.text(middle + 8, join + 22, "ReLU", ink, 11.5, anchor="start", opacity=0.75))
     return "".join(parts)
 
 
-def _shortcut_label(rows: list[LayerRow], x: float, y: float, ink: Ink) -> str:
+def _shortcut_label(block: DrawnBlock, x: float, y: float, ink: Ink) -> str:
     """What stands on the shortcut, on a patch that interrupts its line; nothing on an identity."""
-    own = [row for row in rows if row.is_shortcut]
+    kind, own = block.shape.shortcut, [row for row in block.rows if row.is_shortcut]
     if not own:
         return ""
-    stride = f"/{max(own[0].stride)}" if strides(own[0]) else ""
-    if own[0].type == "PadShortcut":
-        words = ["pad 0", stride]
-    else:
-        norm = [SHORT[row.type] for row in own[1:]]
-        words = ["1×1", f"{own[0].output_shape[0]}", " ".join([stride, *norm]).strip()]
-    words = [word for word in words if word]
+    stride = f"/{block.shape.stride}" if block.shape.stride > 1 else ""
+    norm = [SHORT[row.type] for row in own[1:]]
+    projected = ["1×1", f"{block.shape.outputs}", " ".join([stride, *norm]).strip()]
+    words = [word for word in (["pad 0", stride] if kind == "pad" else projected) if word]
     height = 8 + 14 * len(words)
     top = y - height / 2
-    kind = "padding" if own[0].type == "PadShortcut" else "projection"
     parts = [svg.patch(Rect(x - 24, top, 48, height), ink, ink.of(kind), _target(own[0]))]
     parts += [svg.text(x, top + 15 + 14 * i, word, ink, 12) for i, word in enumerate(words)]
     return "".join(parts)

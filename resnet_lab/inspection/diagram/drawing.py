@@ -8,19 +8,19 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
 from resnet_lab.inspection.diagram import svg
 from resnet_lab.inspection.diagram.cards import (
     CARD,
     DASHES,
-    Layer,
-    block_layers,
+    Box,
+    DrawnBlock,
+    boxes_of,
     card_height,
-    layers_of,
-    shortcut_kind,
+    opened,
     stack,
-    strides,
-    unfolded,
 )
 from resnet_lab.inspection.diagram.svg import Ink, Rect, Target
 from resnet_lab.inspection.table.records import LayerRow, LayerTable
@@ -33,13 +33,17 @@ STAGE = 170.0  # least width of a stage: with more than four, the image becomes 
 AXIS = 100.0  # height at which the chain runs
 UNIT = 27.0  # least width of a block in the chain
 LINE = 46.0  # height of a line of blocks in the strip of an unfolded stage
-
-Blocks = list[list[LayerRow]]  # of one stage
+LEGEND = {
+    "identity": "identity shortcut",
+    "pad": "identity, padded with zero channels (A)",
+    "projection": "projection shortcut (1×1 convolution)",
+    "none": "no shortcut",
+}
 
 
 @dataclass(frozen=True)
-class View:
-    """What of a net is shown.
+class Selection:
+    """What of a net is opened and marked.
 
     Args:
         opened: for each stage, the block (from 0) that is drawn layer by layer; else its first.
@@ -56,12 +60,12 @@ class View:
         return min(self.opened[stage], count - 1) if stage < len(self.opened) else 0
 
 
-def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, view: View = View()) -> str:
+def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selection = Selection()) -> str:
     """The net as an SVG image, 980 units wide (up to four stages), that scales with the page.
 
     `table` is the layer table of `spec`.
     """
-    net = _Net.of(spec, table, ink, view)
+    net = _Net.of(spec, table, ink, selection)
     bottom = net.card + net.depth
     x = 1 + STEM + GAP
     parts = [_stem(net, table.input_size[1:])]
@@ -80,38 +84,35 @@ class _Net:
 
     spec: ModelSpec
     ink: Ink
-    view: View
-    stem: list[Layer]
-    stages: list[Blocks]
-    head: list[Layer]
+    selection: Selection
+    stem: list[Box]
+    stages: list[list[DrawnBlock]]
+    head: list[Box]
     width: float  # of a stage
     depth: float  # of every card
 
     @classmethod
-    def of(cls, spec: ModelSpec, table: LayerTable, ink: Ink, view: View) -> _Net:
-        stages: list[Blocks] = [[[] for _ in range(count)] for count in spec.blocks]
-        ends: tuple[list[LayerRow], list[LayerRow]] = ([], [])
-        for row in table.rows:
-            if row.stage is None or row.block is None:
-                ends[any(stages[0])].append(row)  # the head comes after the first block
-            else:
-                stages[row.stage - 1][row.block].append(row)
-        stem, head = layers_of(ends[0], preactivation=False), layers_of(ends[1], preactivation=True)
-        opened = [blocks[view.block(i, len(blocks))] for i, blocks in enumerate(stages)]
-        cards = [block_layers(spec, rows) for rows in opened]
+    def of(cls, spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selection) -> _Net:
+        first, *blocks, last = [
+            list(rows) for _, rows in groupby(table.rows, lambda row: (row.stage, row.block))
+        ]
+        drawn = map(partial(DrawnBlock, preactivation=spec.preactivation), spec.block_shapes(), blocks)
+        stages = [list(stage) for _, stage in groupby(drawn, lambda block: block.shape.stage)]
+        stem, head = boxes_of(first, preactivation=False), boxes_of(last, preactivation=True)
+        cards = [stage[selection.block(i, len(stage))].boxes for i, stage in enumerate(stages)]
         width = (WIDTH - 2 - STEM - HEAD - GAP * (len(stages) + 1)) / len(stages)
-        depth = max(card_height(layers) for layers in [*cards, stem, head])
-        return cls(spec, ink, view, stem, stages, head, max(width, STAGE), depth)
+        depth = max(card_height(boxes) for boxes in [*cards, stem, head])
+        return cls(spec, ink, selection, stem, stages, head, max(width, STAGE), depth)
 
     @property
     def chosen(self) -> tuple[str, ...]:
         """The shapes to mark: the block, and in its card the box with the chosen layer."""
-        path = self.view.chosen
+        path = self.selection.chosen
         if not re.fullmatch(r"[\w.()]+", path):  # it comes from a link, and goes into a style sheet
             return ()
-        cards = [block_layers(self.spec, b[self.view.block(i, len(b))]) for i, b in enumerate(self.stages)]
-        boxes = [layer for layers in (*cards, self.stem, self.head) for layer in layers if layer.row]
-        holds = [layer.row.path for layer in boxes if layer.row and path in layer.members]
+        cards = [stage[self.selection.block(i, len(stage))].boxes for i, stage in enumerate(self.stages)]
+        boxes = [box for each in (*cards, self.stem, self.head) for box in each]
+        holds = [box.row.path for box in boxes if box.row and path in box.members]
         if ".downsample." in path:
             holds.append(path[: path.index(".downsample.")] + ".downsample.0")
         return (".".join(path.split(".")[:2]), path, *holds)
@@ -123,14 +124,14 @@ class _Net:
 
     @property
     def strip(self) -> float:
-        if not 1 <= self.view.unfolded <= len(self.stages):
+        if not 1 <= self.selection.unfolded <= len(self.stages):
             return 0.0
         return LINE * self.lines + 40
 
     @property
     def lines(self) -> int:
         """Of the strip."""
-        return -(-len(self.stages[self.view.unfolded - 1]) // self.per_line)
+        return -(-len(self.stages[self.selection.unfolded - 1]) // self.per_line)
 
     @property
     def per_line(self) -> int:
@@ -138,7 +139,7 @@ class _Net:
 
     def block_height(self, stage: int) -> float:
         """Taller for larger maps: 8 units for every halving, so that the eye sees the map shrink."""
-        sides = [_last(blocks[-1]).output_shape[1] for blocks in self.stages]
+        sides = [_last(blocks[-1].rows).output_shape[1] for blocks in self.stages]
         return min(60.0, 28 + 8 * math.log2(sides[stage] / min(sides)))
 
 
@@ -196,8 +197,8 @@ def _head(net: _Net, x: float) -> str:
 def _stage(net: _Net, stage: int, x: float) -> str:
     ink, blocks = net.ink, net.stages[stage]
     middle, count = x + net.width / 2, len(blocks)
-    shown = net.view.block(stage, count)
-    spread = max(map(_dilation, blocks))
+    shown = net.selection.block(stage, count)
+    spread = max(block.shape.dilation for block in blocks)
     more = f", dilation {spread}" if spread > 1 else ""
     parts = [
         svg.text(middle, 18, f"Stage {stage + 1}", ink, 15, **{"font-weight": 600}),
@@ -207,8 +208,8 @@ def _stage(net: _Net, stage: int, x: float) -> str:
     card = [
         svg.card(Rect(x, CARD, net.width, net.depth), ink),
         svg.text(x + 8, CARD + 17, f"block {shown + 1}", ink, 11.5, anchor="start", opacity=0.75),
-        unfolded(net.spec, blocks[shown], (x, net.width), ink),
-        _size_label(_last(blocks[-1]), middle, CARD + net.depth, ink, more),
+        opened(blocks[shown], (x, net.width), ink),
+        _size_label(_last(blocks[-1].rows), middle, CARD + net.depth, ink, more),
     ]
     return "".join(parts) + _lowered(net, card)
 
@@ -226,7 +227,7 @@ def _chain(net: _Net, stage: int, x: float, shown: int) -> str:
         unit, start = UNIT, x
         places = {0: x, 1: x + unit, count - 1: x + width - unit}
         middle = x + width / 2 + unit / 2
-        folds = net.view.unfolded == stage + 1
+        folds = net.selection.unfolded == stage + 1
         words = f"fold stage {stage + 1}" if folds else f"show all {count} blocks of stage {stage + 1}"
         parts += [
             svg.line(x + 2 * unit, AXIS, middle - 30, AXIS, ink),
@@ -246,44 +247,39 @@ def _chain(net: _Net, stage: int, x: float, shown: int) -> str:
     return "".join(parts)
 
 
-def _small_block(net: _Net, rows: list[LayerRow], place: Rect) -> str:
+def _small_block(net: _Net, block: DrawnBlock, place: Rect) -> str:
     """A block of the chain; `place` has the height at which the chain runs as its y."""
     ink, (x, axis, unit, height) = net.ink, place
-    kind = shortcut_kind(net.spec, rows)
+    shape, name = block.shape, block.shape.name
     left, right, join = x + unit * 0.2, x + unit * 0.66, x + unit * 0.84
     top = axis - height / 2
-    path = ".".join(rows[0].path.split(".")[:2])
-    target = Target(f"{path}: {kind} shortcut" if kind else f"{path}: no shortcut", path)
+    target = Target(f"{name}: {LEGEND[shape.shortcut]}", name)
     parts = [  # the line stops at the box, which is a tint: it would show through
         svg.line(x, axis, left, axis, ink),
         svg.box(Rect(left, top, right - left, height), ink, target),
         svg.line(right, axis, x + unit, axis, ink),
     ]
-    if any(strides(row) for row in rows):
+    if shape.stride > 1:
         parts.append(svg.text((left + right) / 2, axis + 4.5, "/2", ink, 12.5, **{"font-weight": 700}))
-    if (spread := _dilation(rows)) > 1:
-        parts.append(svg.text((left + right) / 2, axis + height / 2 + 11, f"d{spread}", ink, 10.5))
-    if kind:
+    if shape.dilation > 1:
+        parts.append(svg.text((left + right) / 2, axis + height / 2 + 11, f"d{shape.dilation}", ink, 10.5))
+    if shape.shortcut != "none":
         fork, peak = x + unit * 0.06, top - 16
         curve = (
             f"M{fork:.1f} {axis:.1f}C{fork:.1f} {peak:.1f} {join:.1f} {peak:.1f} {join:.1f} {axis - 5:.1f}"
         )
         parts += [
-            svg.arc(curve, DASHES[kind], ink.of(kind), 2),
+            svg.arc(curve, DASHES[shape.shortcut], ink.of(shape.shortcut), 2),
             svg.plus(join, axis, min(5.5, unit * 0.17), ink),
         ]
     return "".join(parts)
-
-
-def _dilation(rows: list[LayerRow]) -> int:
-    return max(max(row.dilation, default=1) for row in rows)
 
 
 def _strip(net: _Net, width: float) -> str:
     """All blocks of the unfolded stage, line by line."""
     if not net.strip:
         return ""
-    stage, ink = net.view.unfolded, net.ink
+    stage, ink = net.selection.unfolded, net.ink
     blocks = net.stages[stage - 1]
     top = CARD - 14
     panel = Rect(1, top, width - 2, net.strip)
@@ -293,10 +289,10 @@ def _strip(net: _Net, width: float) -> str:
         svg.text(10, top + 20, f"Stage {stage}, all {len(blocks)} blocks", ink, 13, anchor="start"),
     ]
     left = (width - net.per_line * UNIT) / 2
-    for i, rows in enumerate(blocks):
+    for i, block in enumerate(blocks):
         line, column = divmod(i, net.per_line)
         place = Rect(left + UNIT * column, top + 54 + LINE * line, UNIT, 20)
-        parts.append(_small_block(net, rows, place))
+        parts.append(_small_block(net, block, place))
         if column == 0 and line:
             parts.append(svg.text(6, place.y - 17, str(i + 1), ink, 10, anchor="start", opacity=0.75))
     return "".join(parts)
@@ -322,19 +318,15 @@ def _legend(net: _Net, y: float) -> str:
     ink = net.ink
     if net.spec.is_plain:
         return svg.text(1, y, "No shortcuts: the only way is through every block.", ink, 13, anchor="start")
-    lines = {
-        "identity": "identity shortcut",
-        "padding": "identity, padded with zero channels (A)",
-        "projection": "projection shortcut (1×1 convolution)",
-    }
-    kinds = {shortcut_kind(net.spec, rows) for blocks in net.stages for rows in blocks}
+    shapes = net.spec.block_shapes()
+    kinds = {shape.shortcut for shape in shapes}
     x, parts = 1.0, []
-    for kind in [kind for kind in lines if kind in kinds]:
+    for kind in [kind for kind in LEGEND if kind in kinds]:
         parts.append(svg.arc(f"M{x + 2:.1f} {y - 4:.1f}h36", DASHES[kind], ink.of(kind)))
-        parts.append(svg.text(x + 46, y, lines[kind], ink, 13, anchor="start"))
-        x += 46 + 6.3 * len(lines[kind]) + 28
+        parts.append(svg.text(x + 46, y, LEGEND[kind], ink, 13, anchor="start"))
+        x += 46 + 6.3 * len(LEGEND[kind]) + 28
     parts.append(svg.plus(x + 8, y - 4.5, 7, ink))
     parts.append(svg.text(x + 22, y, "addition", ink, 13, anchor="start"))
-    dilated = any(_dilation(rows) > 1 for blocks in net.stages for rows in blocks)
+    dilated = any(shape.dilation > 1 for shape in shapes)
     words = "/2 halves the map" + (", d2 dilates the 3×3 by 2 instead" if dilated else "")
     return "".join(parts) + svg.text(x + 98, y, words, ink, 13, anchor="start")

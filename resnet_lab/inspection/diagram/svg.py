@@ -19,12 +19,12 @@ class Ink:
     text: str
     page: str
     accent: str
-    padding: str = ""
+    pad: str = ""
     projection: str = ""
 
-    def of(self, kind: str | None) -> str:
-        """The colour of a shortcut: "identity", "padding" or "projection"."""
-        return {"padding": self.padding, "projection": self.projection}.get(kind or "") or self.accent
+    def of(self, shortcut: str) -> str:
+        """The colour of a shortcut, as `BlockShape` calls it."""
+        return {"pad": self.pad, "projection": self.projection}.get(shortcut) or self.accent
 
 
 class Rect(NamedTuple):

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable
 from typing import Any
 
-from resnet_lab.inspection.export.source_templates import FEED
 from resnet_lab.models.classifier import DESCRIBED, Classifier
 
 PREPARED = {
     "square": "Of an image file that is its middle square, resized to {size} × {size} (bicubic, antialiased).",
     "short side": "Of an image file that is the middle, once its short side is {size} (bilinear, antialiased).",
 }
+FEED = '''
+# How the weights that belong to this net are to be fed, and what its outputs mean.
+{constants}
+# The net itself, as ResNet Lab reads it.
+{net_spec}
+
+
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Probabilities, (B, {outputs}), of images with values 0 to 255, (B, 3, {size}, {size}).
+
+    {prepared}
+    """
+    mean, std = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (MEAN, STD))
+    {views}
+    {probabilities}
+'''
 LINE = 110  # letters, as in the rest of the file
 
 
-def feed(net: Classifier, fill: Callable[..., str]) -> str:
+def feed(net: Classifier) -> str:
     """A constant for each field that `Classifier.describe` has, and a function that applies them."""
     said, side, size = net.describe(), net.side, net.image_size
     start = (size - side) // 2
@@ -40,6 +54,16 @@ def feed(net: Classifier, fill: Callable[..., str]) -> str:
         views=views,
         probabilities=probabilities,
     )
+
+
+def fill(template: str, **gaps: Any) -> str:
+    """The template without its gaps: a line goes where its gap is empty, and several keep its indent."""
+    lines = []
+    for line in template.strip("\n").split("\n"):
+        text = line.format(**gaps)
+        if text.strip() or not line:
+            lines.append(text.replace("\n", "\n" + " " * (len(line) - len(line.lstrip()))))
+    return "\n".join(lines)
 
 
 def read_source(text: str) -> dict[str, Any]:

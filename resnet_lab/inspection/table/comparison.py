@@ -58,16 +58,16 @@ def _named(spec: ModelSpec, otherwise: str) -> ModelSpec:
 
 
 @dataclass(frozen=True)
-class Part:
+class StageRows:
     """The stem, a stage or the head of several nets; None where a net has no such stage."""
 
     path: str
     rows: tuple[LayerRow | None, ...]
 
 
-def by_stage(tables: Sequence[LayerTable]) -> list[Part]:
+def by_stage(tables: Sequence[LayerTable]) -> list[StageRows]:
     """The parts of the nets, in order."""
     parts = [{row.path: row for row in rollup(table, "stages")} for table in tables]
     paths = dict.fromkeys(path for rows in parts for path in rows)
     order = sorted(paths, key=lambda path: (path == "head", path != "stem", path))
-    return [Part(path, tuple(rows.get(path) for rows in parts)) for path in order]
+    return [StageRows(path, tuple(rows.get(path) for rows in parts)) for path in order]

@@ -81,9 +81,6 @@ def field_after(module: nn.Module, field: Field, shape_in: Shape, shape_out: Sha
     one = (1,) * len(sides)
     kernel, dilation = window.get("kernel", one), window.get("dilation", one)
     padding = window.get("padding", (0,) * len(sides))
-    if isinstance(padding, str):
-        same = padding == "same"
-        padding = tuple(d * (k - 1) // 2 if same else 0 for k, d in zip(kernel, dilation, strict=True))
     return receptive_field.through_window(field, kernel, window["stride"], padding, dilation)
 
 

@@ -59,23 +59,20 @@ def _check_size(size: Shape) -> None:
 
 
 class _Folded:
-    """A spec with one block of each kind in a stage: the first, one like the rest, one with a projection.
-
-    resnet152 has 50 blocks of 8 kinds, resnet1202 has 600 of 6.
-    """
+    """A spec with one block of each shape in a stage: resnet152 has 50 blocks of 8 shapes, resnet1202 600 of 5."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.models: list[list[int]] = []  # of each stage: for each block, the folded block that it is like
         blocks, extra = [], []
-        for stage, count in enumerate(spec.blocks):
-            special = set(spec.extra_projections[stage]) if spec.extra_projections else set()
-            kinds = [(position == 0, position in special) for position in range(count)]
-            distinct = list(dict.fromkeys(kinds))
-            self.models.append([distinct.index(kind) for kind in kinds])
+        for _, stage in groupby(spec.block_shapes(), lambda shape: shape.stage):
+            shapes = [dataclasses.replace(shape, position=0) for shape in stage]
+            distinct = list(dict.fromkeys(shapes))
+            self.models.append([distinct.index(shape) for shape in shapes])
             blocks.append(len(distinct))
-            extra.append(tuple(i for i, (_, projected) in enumerate(distinct) if projected))
-        projections = tuple(extra) if spec.extra_projections else ()
-        self.spec = spec.replace(blocks=tuple(blocks), extra_projections=projections)
+            extra.append(
+                tuple(i for i, shape in enumerate(distinct) if shape.shortcut in ("pad", "projection"))
+            )
+        self.spec = spec.replace(blocks=tuple(blocks), extra_projections=tuple(extra))
 
     def unfold(self, rows: tuple[LayerRow, ...]) -> Iterator[LayerRow]:
         """The rows of the whole net; only paths and receptive fields differ between blocks that are alike."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-Shape = tuple[int, ...]
+from resnet_lab.inspection.table.records import Shape
 
 
 class Span(NamedTuple):
@@ -20,6 +20,14 @@ class Span(NamedTuple):
         return self.high - self.low + 1
 
 
+def padding_per_side(padding: Shape | str, kernel: Shape, dilation: Shape) -> Shape:
+    """In pixels, also of torch's padding="same" and "valid"."""
+    if not isinstance(padding, str):
+        return padding
+    same = padding == "same"
+    return tuple(d * (k - 1) // 2 if same else 0 for k, d in zip(kernel, dilation, strict=True))
+
+
 Field = tuple[Span, ...]  # height, width; () where it is not known
 
 
@@ -28,9 +36,11 @@ def of_input(sides: int) -> Field:
     return (Span(0, 0, 1),) * sides
 
 
-def through_window(field: Field, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape) -> Field:
+def through_window(
+    field: Field, kernel: Shape, stride: Shape, padding: Shape | str, dilation: Shape
+) -> Field:
     """After a convolution or a pool."""
-    spans = []
+    spans, padding = [], padding_per_side(padding, kernel, dilation)
     for span, k, s, p, d in zip(field, kernel, stride, padding, dilation, strict=True):
         low, high = span.low - p * span.jump, span.high + ((k - 1) * d - p) * span.jump
         spans.append(Span(low, high, span.jump * s))

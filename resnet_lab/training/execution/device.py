@@ -1,11 +1,8 @@
-"""What this machine can do: device, precision, memory."""
+"""What this machine can do: device, precision, how much of it is used."""
 
 from __future__ import annotations
 
-import ctypes
 import platform
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -59,43 +56,6 @@ def deterministic() -> Iterator[None]:
             torch.backends.cudnn.benchmark = benchmark
 
 
-_keeping, _keepers = threading.Lock(), 0
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
-
-
-@contextmanager
-def kept_memory() -> Iterator[None]:
-    """Freed memory stays with this process until the last run under way ends, where glibc hands out memory.
-
-    Otherwise the activations of each step go back to the system, which must clear the pages anew for the next step
-    (docs/decisions/kept-memory.md). Memory on a GPU is not concerned.
-    """
-    global _keepers
-    with _keeping:
-        _keepers += 1
-        _set_thresholds(2**31 - 1, 2**30)
-    try:
-        yield
-    finally:
-        with _keeping:
-            _keepers -= 1
-            if _keepers == 0:
-                _set_thresholds(2**26, 2**25)  # the most that glibc would have come to by itself
-                _libc("malloc_trim", 0)
-
-
-def _set_thresholds(trim: int, mmap: int) -> None:
-    """Free bytes at the heap's end that go back to the system, and bytes of a block that gets a mapping of its own."""
-    _libc("mallopt", M_TRIM_THRESHOLD, trim)
-    _libc("mallopt", M_MMAP_THRESHOLD, mmap)
-
-
-def _libc(name: str, *arguments: int) -> None:
-    """Calls a function of the C library, if it has such a one."""
-    if sys.platform == "linux":
-        getattr(ctypes.CDLL(None), name, lambda *_: None)(*arguments)
-
-
 def check_precision(name: str, device: torch.device) -> None:
     """
     Raises:
@@ -135,11 +95,6 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """On a GPU torch has an exception of its own, on the CPU only a message."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def device_name(device: torch.device) -> str:

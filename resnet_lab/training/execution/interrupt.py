@@ -15,8 +15,11 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def interruptible(model: nn.Module, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Asks `should_stop` after each block, forward and backward, and raises `Interrupted`."""
+def interruptible(model: nn.Module, should_stop: Callable[[], bool] | None) -> Iterator[None]:
+    """Asks `should_stop`, if there is one, after each block, forward and backward, and raises `Interrupted`."""
+    if should_stop is None:
+        yield
+        return
 
     def check(*_: object) -> None:
         if should_stop():

@@ -6,7 +6,6 @@ step of the trial is a step of the run, only slower than it might be. docs/decis
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
@@ -14,12 +13,13 @@ from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from resnet_lab.models.layout import training_format
 from resnet_lab.training.config import TrainConfig
-from resnet_lab.training.execution.device import half_precision, synchronize
+from resnet_lab.training.execution.device import half_precision
 from resnet_lab.training.execution.distributed import World
-from resnet_lab.training.step import ExecutionMode, Stepper, StepResult
+from resnet_lab.training.execution.mode import ExecutionMode
 
 TRIES = 3  # steps for each candidate; the first, which allocates and plans, is not counted
 WORTH = 10  # a trial may take this part, 1/10, of a run at most
@@ -30,14 +30,17 @@ COMPILE_SECONDS = 3.0  # for each convolution, with a cold cache
 COMPILE_GAIN = 0.2  # the part of a step's time that compiling must save to be tried
 
 
-def candidates(config: TrainConfig, device: torch.device) -> list[ExecutionMode]:
-    """Every way that `config` leaves open on `device`, the likeliest first; one where it leaves nothing open."""
+def candidates(config: TrainConfig, device: torch.device, may_be_last: bool = True) -> list[ExecutionMode]:
+    """Every mode that `config` leaves open on `device`, the likeliest first; one where it leaves nothing open.
+
+    Channels last, even if it is asked for, only where it `may_be`: see `models.layout`.
+    """
     half = half_precision(device)
     precisions: list[str] = [config.precision]
-    layouts = [bool(config.channels_last)]
+    layouts = [bool(config.channels_last) and may_be_last]
     if config.precision == "auto":
         precisions = ["float32"] if half is None or config.deterministic else [half, "float32"]
-    if config.channels_last is None and not config.deterministic:
+    if config.channels_last is None and may_be_last and not config.deterministic:
         layouts = [True, False] if device.type == "cuda" else [False, True]
     return [
         ExecutionMode(precision, layout, bool(config.compile))
@@ -63,7 +66,7 @@ class Trial:
     @property
     def timed(self) -> dict[ExecutionMode, float]:
         """Seconds of a step for each candidate that was counted."""
-        return {choice: min(times[1:]) for choice, times in self.times.items() if len(times) > 1}
+        return {mode: min(times[1:]) for mode, times in self.times.items() if len(times) > 1}
 
     @property
     def best(self) -> ExecutionMode:
@@ -71,15 +74,15 @@ class Trial:
 
     def reject(self, precision: str) -> None:
         """Candidates of this precision are out, whatever their speed."""
-        self.left = [choice for choice in self.left if choice.precision != precision]
+        self.left = [mode for mode in self.left if mode.precision != precision]
 
     def record(self, seconds: float) -> None:
         """The current candidate's step took so long."""
-        choice = self.current
+        mode = self.current
         best = min(self.timed.values(), default=float("inf"))
-        self.times[choice].append(seconds)
-        hopeless = seconds > HOPELESS * best and not (choice.compile and len(self.times[choice]) == 1)
-        if hopeless or len(self.times[choice]) >= TRIES:
+        self.times[mode].append(seconds)
+        hopeless = seconds > HOPELESS * best and not (mode.compile and len(self.times[mode]) == 1)
+        if hopeless or len(self.times[mode]) >= TRIES:
             self.left.pop(0)
 
 
@@ -89,115 +92,112 @@ def is_compiling_worth_it(convolutions: int, seconds_left: float) -> bool:
 
 
 class Tuner:
-    """Takes a run's steps through `stepper`, each in the way that the trial, then its outcome, says.
+    """Says how each step of a run is to be computed: as the trial, then its outcome, has it.
 
-    With fewer than ten times the steps that a trial takes, the likeliest candidate is kept untimed.
-    `on_choice` is told what was chosen and why; `before_compiling` is called ahead of the long first step.
+    With fewer than ten times the steps that a trial takes, the likeliest candidate is kept untimed. `on_mode` is
+    told what was chosen and why.
     """
 
     def __init__(
         self,
         config: TrainConfig,
-        stepper: Stepper,
+        model: nn.Module,
+        device: torch.device,
         steps: int,
         world: World,
-        on_choice: Callable[[ExecutionMode, str], None],
-        before_compiling: Callable[[], None],
+        on_mode: Callable[[ExecutionMode, str], None],
     ) -> None:
-        self.stepper, self.steps_left, self.world = stepper, steps, world
-        self.on_choice, self.before_compiling = on_choice, before_compiling
-        options = candidates(config, stepper.device)
-        fits = stepper.device.type in COMPILED_ON and not config.deterministic
+        self.model, self.device, self.world = model, device, world
+        self.steps_left, self.on_mode = steps, on_mode
+        self.may_be_last = training_format(model, device) == torch.channels_last
+        options = candidates(config, device, self.may_be_last)
+        self.chosen = options[0]
+        fits = device.type in COMPILED_ON and not config.deterministic
         self.may_compile = config.compile is None and fits
         self.is_compiling = False  # as a trial, not because the recipe says so
         self.unchecked = {"bf16", "fp16"} if config.precision == "auto" else set()
-        self.is_first = True
+        self.is_first, self.is_timing = True, False
         is_open = len(options) > 1 or self.may_compile
         self.trial = Trial(options if is_open and steps >= WORTH * TRIES * len(options) else [])
-        stepper.use(options[0])
 
     def restore(self, state: dict[str, Any] | None) -> None:
-        """Goes on in the way that an earlier part of the run had chosen, if it had on such a device."""
-        if state and state["device"] == self.stepper.device.type:
+        """Goes on in the mode that an earlier part of the run had chosen, if it had on such a device."""
+        if state and state["device"] == self.device.type:
             self.trial.left.clear()
             self.unchecked.clear()  # that part has seen to it
             known = {f.name for f in fields(ExecutionMode)}  # older checkpoints hold a way that is no more
-            self.stepper.use(ExecutionMode(**{k: v for k, v in state["choice"].items() if k in known}))
+            mode = ExecutionMode(**{k: v for k, v in state["choice"].items() if k in known})
+            self.chosen = replace(mode, channels_last=mode.channels_last and self.may_be_last)
 
     def state(self) -> dict[str, Any] | None:
         """What `restore` takes; None while the trial goes on, or the check is to come."""
-        if self.trial.is_running or self.stepper.choice.precision in self.unchecked:
+        if self.trial.is_running or self.current.precision in self.unchecked:
             return None
-        return {"device": self.stepper.device.type, "choice": asdict(self.stepper.choice)}
+        return {"device": self.device.type, "choice": asdict(self.chosen)}
 
-    def take(
-        self, x: Tensor, labels: Tensor, lr: float, should_stop: Callable[[], bool] | None
-    ) -> StepResult:
-        """As `Stepper.take`."""
+    @property
+    def current(self) -> ExecutionMode:
+        return self.trial.current if self.trial.is_running else self.chosen
+
+    @property
+    def is_about_to_compile(self) -> bool:
+        """Whether the next step takes a minute or so, during which a stop has to wait."""
+        return self.is_compiling and self.trial.is_running and self.current not in self.trial.times
+
+    def mode(self, agreement: Callable[[ExecutionMode], float]) -> ExecutionMode:
+        """How the next step is to be computed; `record` is to be told how long it took.
+
+        `agreement` is asked once, of a half precision: the cosine between the gradient in this mode and in float32.
+        """
         self.steps_left -= 1
-        if self.stepper.choice.precision in self.unchecked:
-            if self.is_first:
-                return self._take_first(x, labels, lr, should_stop)
-            self._check(x, labels)
-        if not self.trial.is_running:
-            return self.stepper.take(x, labels, lr, should_stop)
-        self.stepper.use(self.trial.current)
-        began = time.perf_counter()
-        try:
-            result = self.stepper.take(x, labels, lr, should_stop)
-        except RuntimeError as error:
-            if not self.is_compiling:
-                raise
-            return self._without_compiling(error, x, labels, lr)
-        synchronize(self.stepper.device)
-        self.trial.record(self.world.broadcast(time.perf_counter() - began))
-        if not self.trial.is_running:
-            self._decide()
-        return result
+        self.is_timing, mode = self.trial.is_running, self.current
+        if mode.precision in self.unchecked and self.is_first:
+            # In float32, which needs no check: two more gradients would keep the first figures waiting.
+            self.is_first = self.is_timing = False
+            return replace(mode, precision="float32", compile=False)
+        if mode.precision in self.unchecked:
+            self.unchecked.discard(mode.precision)
+            cosine = self.world.broadcast(agreement(mode))
+            if cosine < SOUND:
+                self._reject(mode, cosine)
+        return self.current
 
-    def _take_first(
-        self, x: Tensor, labels: Tensor, lr: float, should_stop: Callable[[], bool] | None
-    ) -> StepResult:
-        """In float32, which needs no check: two more gradients would keep the first figures waiting."""
-        self.is_first, choice = False, self.stepper.choice
-        self.stepper.use(replace(choice, precision="float32", compile=False))
-        try:
-            return self.stepper.take(x, labels, lr, should_stop)
-        finally:
-            self.stepper.use(choice)
+    def record(self, seconds: float) -> None:
+        """So long the step took; the trial counts it, unless it was none of its own."""
+        if self.is_timing:
+            self.trial.record(self.world.broadcast(seconds))
+            if not self.trial.is_running:
+                self._decide()
 
-    def _check(self, x: Tensor, labels: Tensor) -> None:
-        """Once for a half precision: does its gradient point where float32's does?"""
-        precision = self.stepper.choice.precision
-        self.unchecked.discard(precision)
-        cosine = self.world.broadcast(self.stepper.agreement(x, labels))
-        if cosine >= SOUND:
-            return
-        self.trial.reject(precision)
-        fallback = replace(self.stepper.choice, precision="float32")
-        self.stepper.use(self.trial.current if self.trial.is_running else fallback)
-        self.on_choice(
-            self.stepper.choice,
-            f"float32: the gradient in {precision} points elsewhere (cosine {cosine:.2f}; {SOUND:g} is asked for).",
-        )
+    def without_compiling(self, error: RuntimeError) -> ExecutionMode:
+        """How to take the step again whose compilation failed: there may be no compiler on this machine, or one that
+        fails on this net.
+
+        Raises:
+            RuntimeError: `error`, where compiling was not on trial.
+        """
+        if not (self.is_compiling and self.is_timing):
+            raise error
+        self.trial.left.clear()
+        self.is_timing, self.chosen = False, self.trial.best
+        reason = str(error).strip().splitlines()[0][:120]
+        self.on_mode(self.chosen, f"{self.chosen}: torch.compile failed ({reason}).")
+        return self.chosen
+
+    def _reject(self, mode: ExecutionMode, cosine: float) -> None:
+        self.trial.reject(mode.precision)
+        self.chosen = replace(mode, precision="float32")
+        found = f"cosine {cosine:.2f}; {SOUND:g} is asked for"
+        self.on_mode(self.current, f"float32: the gradient in {mode.precision} points elsewhere ({found}).")
 
     def _decide(self) -> None:
         best, seconds = self.trial.best, self.trial.timed[self.trial.best]
-        convolutions = sum(isinstance(m, nn.Conv2d) for m in self.stepper.model.modules())
+        convolutions = sum(isinstance(m, nn.Conv2d) for m in self.model.modules())
         if self.may_compile and is_compiling_worth_it(convolutions, seconds * self.steps_left):
             self.may_compile, self.is_compiling = False, True
-            self.before_compiling()
             self.trial.left.append(replace(best, compile=True))
             return
-        self.stepper.use(best)
-        measured = sorted((seconds, str(choice)) for choice, seconds in self.trial.timed.items())
+        self.chosen = best
+        measured = sorted((seconds, str(mode)) for mode, seconds in self.trial.timed.items())
         times = "; ".join(f"{name} {1000 * seconds:,.0f} ms" for seconds, name in measured)
-        self.on_choice(best, f"Fastest of the first steps: {best}. A step took: {times}.")
-
-    def _without_compiling(self, error: RuntimeError, x: Tensor, labels: Tensor, lr: float) -> StepResult:
-        """There may be no compiler on this machine, or one that fails on this net."""
-        self.trial.left.clear()
-        self.stepper.use(self.trial.best)
-        reason = str(error).strip().splitlines()[0][:120]
-        self.on_choice(self.trial.best, f"{self.trial.best}: torch.compile failed ({reason}).")
-        return self.stepper.take(x, labels, lr, None)
+        self.on_mode(best, f"Fastest of the first steps: {best}. A step took: {times}.")

@@ -11,7 +11,7 @@ import streamlit as st
 
 from resnet_lab.figures.palette import INK, SHORTCUT
 from resnet_lab.figures.theme import kind_colour
-from resnet_lab.inspection import Ink, LayerTable, View, diagram_svg
+from resnet_lab.inspection import Ink, LayerTable, Selection, diagram_svg
 from resnet_lab.models import ModelSpec
 from resnet_lab.ui.common.runs import is_dark
 
@@ -29,7 +29,7 @@ def _component() -> Callable[..., Any]:
 def diagram(spec: ModelSpec, table: LayerTable) -> None:
     """Draws the net; a click on a block or a layer chooses it."""
     _component()(
-        data={"svg": _svg(spec, table, view_of_link(spec)), "choosable": True},
+        data={"svg": _svg(spec, table, selection_of_link(spec)), "choosable": True},
         key=KEY,
         on_chosen_change=_on_chosen,
     )
@@ -37,18 +37,18 @@ def diagram(spec: ModelSpec, table: LayerTable) -> None:
 
 def still_diagram(spec: ModelSpec, table: LayerTable, key: str) -> None:
     """Draws the net to be looked at only."""
-    _component()(data={"svg": _svg(spec, table, View()), "choosable": False}, key=key)
+    _component()(data={"svg": _svg(spec, table, Selection()), "choosable": False}, key=key)
 
 
-def picture(spec: ModelSpec, table: LayerTable) -> str:
+def as_file(spec: ModelSpec, table: LayerTable) -> str:
     """The diagram as shown, as an SVG file."""
-    return _svg(spec, table, view_of_link(spec))
+    return _svg(spec, table, selection_of_link(spec))
 
 
-def _svg(spec: ModelSpec, table: LayerTable, view: View) -> str:
+def _svg(spec: ModelSpec, table: LayerTable, selection: Selection) -> str:
     theme = "dark" if is_dark() else "light"
     ink = Ink(INK[theme][0], PAGE[theme], kind_colour(spec.is_plain, is_dark()), *SHORTCUT[theme])
-    return diagram_svg(spec, table, ink, view)
+    return diagram_svg(spec, table, ink, selection)
 
 
 def chosen() -> str:
@@ -76,11 +76,11 @@ def choose(key: str) -> None:
         st.query_params["open"] = "-".join(map(str, opened))
 
 
-def view_of_link(spec: ModelSpec) -> View:
+def selection_of_link(spec: ModelSpec) -> Selection:
     """What the link opens and marks; nonsense in it is passed over."""
     opened = tuple(max(number - 1, 0) for number in _numbers(st.query_params.get("open", "")))
     unfold = _numbers(st.query_params.get("unfold", ""))
-    return View(opened[: len(spec.blocks)], unfold[0] if unfold else 0, chosen())
+    return Selection(opened[: len(spec.blocks)], unfold[0] if unfold else 0, chosen())
 
 
 def _numbers(text: str) -> list[int]:

@@ -7,8 +7,8 @@ from functools import partial
 import streamlit as st
 
 from resnet_lab.inspection import LayerTable
-from resnet_lab.inspection.export.files import MAX_BYTES
-from resnet_lab.inspection.export.menu import EXPORTS
+from resnet_lab.inspection.export.formats import EXPORTS
+from resnet_lab.inspection.export.onnx import MAX_BYTES
 from resnet_lab.inspection.export.source import standalone_source
 from resnet_lab.models import ModelSpec
 from resnet_lab.runs import Run, load_run_model
@@ -19,7 +19,7 @@ from resnet_lab.ui.common.download import download
 FRESH = "freshly drawn (seed 0)"
 
 
-def take_away_view(spec: ModelSpec, table: LayerTable) -> None:
+def export_view(spec: ModelSpec, table: LayerTable) -> None:
     """One button a format; the weights are those of a run of this net, or drawn for the occasion."""
     channels, height, width = table.input_size
     size = (channels, height, width)
@@ -38,8 +38,8 @@ def take_away_view(spec: ModelSpec, table: LayerTable) -> None:
             )  # fmt: skip
             st.caption(export.about)
     with st.container(horizontal=True, vertical_alignment="center"):
-        picture = partial(diagram.picture, spec, table)
-        download("Diagram", picture, f"{spec.name}.svg", "image/svg+xml", width=190)
+        content = partial(diagram.as_file, spec, table)
+        download("Diagram", content, f"{spec.name}.svg", "image/svg+xml", width=190)
         st.caption("SVG, as it is shown above.")
     if st.toggle("Read the source here", key="code", bind="query-params"):
         st.code(standalone_source(spec, size, trained), "python", line_numbers=True, height=480)

@@ -52,7 +52,7 @@ def layer_view(spec: ModelSpec, table: LayerTable) -> None:
         if _is_in(row, place) and (not kinds or any(KINDS[kind](row) for kind in kinds))
     ]
     if not rows:
-        st.info("No row of this table is of that kind; take away a filter.")
+        st.info("No row of this table is of that kind; remove a filter.")
         return
     _table(spec, table, depth, rows)
     _sums(table, [row for _, row in rows])
@@ -178,7 +178,7 @@ def _explanation(spec: ModelSpec, table: LayerTable) -> None:
     row = _row_to_explain(table, diagram.chosen())
     if row is None:
         st.caption(
-            "Choose a block or a layer, in the image or in the table, to see how its numbers come about."
+            "Choose a block or a layer, in the diagram or in the table, to see how its numbers come about."
         )
         return
     explanation = explain(row, table, spec)

@@ -16,7 +16,7 @@ MOST = 2  # nets beside the first
 PARTS = {"stem": "stem", "head": "head"}
 
 
-def beside_view(spec: ModelSpec, table: LayerTable) -> None:
+def side_by_side_view(spec: ModelSpec, table: LayerTable) -> None:
     """Chosen nets beside `spec`, at the same image size and number of classes."""
     near = neighbours(spec)
     others = {

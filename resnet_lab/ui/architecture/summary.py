@@ -41,9 +41,9 @@ def totals(table: LayerTable) -> None:
             "MACs": giga(table.total_macs),
             "FLOPs (2 × MACs)": giga(2 * table.total_macs),
             "Weights (float32)": f"{table.weight_bytes / 1e6:,.1f} MB",
-            "Activations an image": f"{table.activation_bytes() / 1e6:,.1f} MB",
-            "Layers, as the papers count": f"{table.named_layers:,}",
-            "Projections besides": f"{projections:,}",
+            "Activations per image": f"{table.activation_bytes() / 1e6:,.1f} MB",
+            "Weighted layers": f"{table.named_layers:,}",
+            "Projection shortcuts": f"{projections:,}",
         }
     )
 

@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -35,21 +35,32 @@ def ender(should_stop: ShouldStop) -> Check:
     return check
 
 
-def reporting(measure: Callable[[Check], Iterable[Any]]) -> Work:
-    """Work that reports each record of `measure`, which is given something to call often."""
+def draw(measure: Callable[[Check], Iterable[Any]]) -> Work:
+    """Work that reports the records of `measure` as they come, and draws no more of them once it is cancelled.
+
+    `measure` is given something to call often, by which it ends between two records too.
+    """
 
     def work(report: Report, should_stop: ShouldStop) -> None:
-        for record in measure(ender(should_stop)):
+        check = ender(should_stop)
+        for record in measure(check):
             report(record)
+            check()
 
     return work
 
 
 class Job:
-    """`work` about `of` in a thread of its own. It touches no page; the page reads `records`, which only grows."""
+    """`work` about `of` in a thread of its own. It touches no page; the page reads `records`, which only grows.
 
-    def __init__(self, work: Work, total: int, of: Any, key: str = "job") -> None:
+    `problems` are sentences on what it has to do without.
+    """
+
+    def __init__(
+        self, work: Work, total: int, of: Any, key: str = "job", problems: Sequence[str] = ()
+    ) -> None:
         self.records: list[Any] = []
+        self.problems = problems
         self.total = total
         self.of = of
         self.key = key
@@ -126,14 +137,14 @@ def _end_all() -> None:
         job.wait(timeout=5)
 
 
-def start(key: str, work: Work, total: int, of: Any) -> None:
+def start(key: str, work: Work, total: int, of: Any, problems: Sequence[str] = ()) -> None:
     """Starts a job of this session about `of`; one of the same key that still runs is cancelled.
 
     The key begins with the page's name; the session keeps the job as "page.key.job".
     """
     if (before := st.session_state.get(f"{key}.job")) is not None:
         before.cancel()
-    st.session_state[f"{key}.job"] = Job(work, total, of, key)
+    st.session_state[f"{key}.job"] = Job(work, total, of, key, problems)
 
 
 def current(key: str, of: Any) -> Job | None:
@@ -166,6 +177,8 @@ def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
         if job.records:
             show(job)
 
+    for problem in job.problems:
+        st.warning(escape_markdown(problem))
     active = job.is_active
     st.fragment(draw, run_every=every if active else None)(active)
 

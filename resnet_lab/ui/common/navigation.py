@@ -32,9 +32,10 @@ PAGES = {  # file name → title, icon, the one line under the title
 }
 # What links of before said otherwise, by page. A name in a link is the key of its widget, and a session keeps its
 # value when the page is left: two pages that share a name would find each other's answers.
-RENAMED = {
-    "Architecture": {"view": "section", "kinds": "only", "source": "code"}
-}  # names, and those of today
+RENAMED = {  # names, and those of today
+    "Architecture": {"view": "section", "kinds": "only", "source": "code"},
+    "Comparison": {"why": "experiment"},
+}
 RENAMED_VALUES = {  # by the name of today: values, and those of today
     "Architecture": {"section": {"Take away": "Export"}},
     "Prediction": {

@@ -6,15 +6,12 @@ import json
 
 import streamlit as st
 
-from resnet_lab.experiments.curves import ending
-from resnet_lab.figures.depth import Ending, depth_figure
-from resnet_lab.inspection.table.reference import cifar_error
-from resnet_lab.models.cifar import DEPTHS, cifar_net, family
+from resnet_lab.experiments.depth import DEPTH
+from resnet_lab.models.cifar import family
 from resnet_lab.runs import Run
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.live_chart import live_chart
-from resnet_lab.ui.common.runs import curve, is_dark
+from resnet_lab.ui.comparison.view import experiment_view
 
 
 def depth_view(_: list[Run]) -> None:
@@ -27,22 +24,9 @@ def depth_view(_: list[Run]) -> None:
             icon=":material/arrow_upward:",
         )
         return
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        labels = _labels(recipes)
-        label = st.selectbox("Recipe", list(labels), key="comparison.recipe", width=520)
-        of = st.segmented_control(
-            "Error on", ["Test", "Training"], default="Test", required=True, key="comparison.error"
-        )
-        paper = st.toggle("Paper", True, key="comparison.paper", persist_state="session")
-    runs = recipes[labels[label]]
-    endings = [e for run in runs if (e := ending(run, curve(run))) is not None]
-    published = _published() if paper else []
-    live_chart(depth_figure(endings, published, is_dark(), of == "Training"), key="comparison.depth")
-    st.caption(
-        f"{len(endings)} finished runs of one recipe; a mark is a run, a line the mean over seeds. Degradation: a "
-        "deeper plain net has the higher training error, so that it is no overfitting (He et al. 2015, Fig. 1 and 6). "
-        "Dashed: the paper's ends on CIFAR-10, those of plain nets read off its Fig. 6."
-    )
+    labels = _labels(recipes)
+    label = st.selectbox("Recipe", list(labels), key="comparison.recipe", width=520)
+    experiment_view(DEPTH, recipes[labels[label]])
 
 
 def _finished() -> dict[TrainConfig, list[Run]]:
@@ -65,12 +49,3 @@ def _labels(recipes: dict[TrainConfig, list[Run]]) -> dict[str, TrainConfig]:
             text += f" · {json.dumps(recipe.changes_from(first))[:80]}"
         labels[text] = recipe
     return labels
-
-
-def _published() -> list[Ending]:
-    return [
-        Ending(kind, depth, error)
-        for kind in ("A", "plain")
-        for depth in DEPTHS
-        if (error := cifar_error(cifar_net(depth, kind).name)) is not None
-    ]

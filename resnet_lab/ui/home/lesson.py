@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +10,14 @@ from functools import partial
 import streamlit as st
 
 from resnet_lab.figures.curves import Measure, curve_figure
-from resnet_lab.figures.page import Chart, Heading, Part, Table, html_page
+from resnet_lab.figures.page import Heading, Part, html_page
 from resnet_lab.runs import Run, RunError
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import duration, escape_markdown
+from resnet_lab.ui.common.parts import show_parts
 from resnet_lab.ui.common.runs import attempt, badge, curve, is_dark
 
 REFRESH = 1.0  # seconds
@@ -132,8 +132,7 @@ def _reveal(lesson: Lesson, expected: str, runs: Sequence[Run]) -> None:
     right = measured == expected
     (st.success if right else st.info)(told, icon=":material/check:" if right else ":material/lightbulb:")
     st.markdown(escape_markdown(finding.sentence))
-    for i, part in enumerate(finding.parts):
-        show_part(part, key=f"home.{lesson.key}.{i}")
+    show_parts(finding.parts, key=f"home.{lesson.key}")
     st.subheader("Why", anchor=False)
     for paragraph in lesson.explanation:
         st.markdown(escape_markdown(paragraph))
@@ -154,21 +153,6 @@ def _found(lesson: Lesson, runs: Sequence[Run]) -> Finding:
     return kept[key]
 
 
-def show_part(part: Part, key: str) -> None:
-    """A piece of a report on the page."""
-    match part:
-        case Heading(text):
-            st.subheader(escape_markdown(text), anchor=False)
-        case Table(rows):
-            numbers = {name: st.column_config.TextColumn(alignment="right") for name in list(rows[0])[1:]}
-            st.dataframe([dict(row) for row in rows], hide_index=True, width="content", column_config=numbers)
-        case Chart(figure, caption):
-            live_chart(figure, key=key)
-            st.caption(escape_markdown(caption))
-        case _:
-            st.markdown(escape_markdown(part))
-
-
 def export(lesson: Lesson, expected: str, finding: Finding) -> str:
     """The lesson with what was predicted and found, as a page that opens offline."""
     parts: list[Part] = [
@@ -182,4 +166,4 @@ def export(lesson: Lesson, expected: str, finding: Finding) -> str:
         Heading("Why"),
         *lesson.explanation,
     ]
-    return html_page(lesson.title, parts, f"Made by ResNet Lab on {time.strftime('%d %B %Y')}.")
+    return html_page(lesson.title, parts)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from resnet_lab.analysis.records import by_net
 from resnet_lab.attribution import attribute
 from resnet_lab.data import load_dataset
+from resnet_lab.experiments.gradients import GRADIENTS, NORM, GradientSettings
+from resnet_lab.experiments.lesion import LESION, LesionSettings, median_cost
 from resnet_lab.experiments.localization import pointing_hits
-from resnet_lab.experiments.why import gradients_report, lesions_figure, lesions_of
 from resnet_lab.figures.curves import curve_figure
 from resnet_lab.figures.page import Chart, Table
 from resnet_lab.runs import Run, load_run_model
 from resnet_lab.training import RECIPES
 from resnet_lab.training.races import race
 from resnet_lab.ui.common.runs import curve, is_dark
-from resnet_lab.ui.comparison.gradients import start_of
 from resnet_lab.ui.home.lesson import Finding, Lesson
 
 DEEP = 56  # layers
@@ -106,27 +107,35 @@ def find_pointing(runs: Sequence[Run]) -> Finding:
 
 
 def find_gradients(_: Sequence[Run]) -> Finding:
-    start = start_of(DEEP, 0)
-    names = f"plain{DEEP}", f"resnet{DEEP}"
-    ratios = {name: start.norm(name).values[0] / start.norm(name).values[-1] for name in names}
-    bare = start.norm(f"{names[0]} without BN").values
+    settings = GradientSettings(DEEP)
+    records = GRADIENTS.records((), settings)
+    norms = {series.net: list(series.values.values()) for series in records if series.quantity == NORM}
+    plain, residual = f"plain{DEEP}", f"resnet{DEEP}"
+    ratios = {net: norms[net][0] / norms[net][-1] for net in (plain, residual)}
     sentence = (
-        f"With BN the gradient of the first layer is {ratios[names[0]]:,.0f} times that of the last in "
-        f"{names[0]}, and {ratios[names[1]]:,.1f} times in {names[1]}. Without BN {names[0]} has {bare[0]:.2g}"
-        " in its first layer."
+        f"With BN the gradient of the first layer is {ratios[plain]:,.0f} times that of the last in {plain}, and "
+        f"{ratios[residual]:,.1f} times in {residual}. Without BN {plain} has "
+        f"{norms[f'{plain} without BN'][0]:.2g} in its first layer."
     )
-    return Finding(_choice(ratios[names[0]], (0.1, 10)), sentence, gradients_report(start, is_dark()))
+    return Finding(
+        _choice(ratios[plain], (0.1, 10)), sentence, GRADIENTS.report(records, settings, is_dark())
+    )
 
 
 def find_lesion(runs: Sequence[Run]) -> Finding:
     """What the median block costs, of those that keep the shape."""
-    nets = [lesions_of(run, LESIONED) for run in runs]
-    plain_net, residual = nets
+    settings = LesionSettings(LESIONED)
+    records = LESION.records(runs, settings)
+    wholes, costs = [], []
+    for found in by_net(records).values():
+        wholes.append(100 * found[0].accuracy)
+        costs.append(median_cost(found) or 0.0)
+    plain, residual = (run.config.spec.name for run in runs)
     sentence = (
-        f"Without a block, the median over all that keep the shape, {residual.name} loses {residual.drop:.1f} of its "
-        f"{residual.whole:.1f} %, {plain_net.name} {plain_net.drop:.1f} of its {plain_net.whole:.1f} %."
+        f"Without a block, the median over all that keep the shape, {residual} loses {costs[1]:.1f} of its "
+        f"{wholes[1]:.1f} %, {plain} {costs[0]:.1f} of its {wholes[0]:.1f} %."
     )
-    return Finding(_choice(residual.drop, (5, 20)), sentence, [lesions_figure(nets, LESIONED, is_dark())])
+    return Finding(_choice(costs[1], (5, 20)), sentence, LESION.report(records, settings, is_dark()))
 
 
 def find_cheat(runs: Sequence[Run]) -> Finding:
@@ -135,7 +144,7 @@ def find_cheat(runs: Sequence[Run]) -> Finding:
     with_mark = 100 * max(epoch.accuracy for epoch in curve(run).epochs)
     gap = with_mark - _test(run)
     net = load_run_model(run)
-    data = load_dataset("shapes_shortcut", split="train", limit=PICTURES, image_size=net.image_size)
+    data = load_dataset("shapes_watermark", split="train", limit=PICTURES, image_size=net.image_size)
     assert data.masks is not None  # the shapes have them
     maps = attribute(net.model, net.inputs(data.images))
     corner = data.masks.new_zeros(data.masks.shape)
@@ -288,7 +297,7 @@ LESSONS = {
             "image, of another colour for each shape. In the test images it is missing. Nobody tells the net.",
             question="How does the net that scored well in validation do on the test images?",
             choices=("As well, within 5 points", "5 to 30 points worse", "More than 30 points worse"),
-            configs=(RECIPES["race-32"].replace(variant="resnet20", dataset="shapes_shortcut", epochs=3),),
+            configs=(RECIPES["race-32"].replace(variant="resnet20", dataset="shapes_watermark", epochs=3),),
             takes="about half a minute on two CPU cores",
             watch=("accuracy", "loss"),
             find=find_cheat,

@@ -35,7 +35,7 @@ def localization_view(net: Net, images: ImageSet) -> None:
     if pressed:
         apart, some = net.apart(), images.data.images[:count]
 
-        work = jobs.reporting(lambda check: localization.measure(apart, some, masks[:count], asked, check))
+        work = jobs.draw(lambda check: localization.measure(apart, some, masks[:count], asked, check))
         jobs.start("prediction.localization", work, len(asked) + len(localization.BASELINES), about)
     job = jobs.current("prediction.localization", about)
     if job is None:

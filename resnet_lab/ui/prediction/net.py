@@ -21,6 +21,7 @@ from resnet_lab.figures.overlay import Box
 from resnet_lab.inspection.export.source_feed import read_source
 from resnet_lab.models import VARIANTS, ModelSpec, WeightsError
 from resnet_lab.models.classifier import Classifier, imagenet_classifier
+from resnet_lab.models.variants import IMAGENET_WEIGHTS
 from resnet_lab.runs import Run, RunError, load_run_model
 from resnet_lab.runs.outside import load_outside
 from resnet_lab.schema import record
@@ -29,7 +30,6 @@ from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.shared import choose_run, chosen_run
 from resnet_lab.ui.common.widgets import forget_unless
 
-PRETRAINED = [name for name, spec in VARIANTS.items() if spec.stem == "imagenet" and not spec.is_plain]
 FILE = "file"  # a net that the reader uploads
 MOST_MEGABYTES = 600  # of its weights; wide_resnet101_2 has 507
 
@@ -59,7 +59,7 @@ class Net(Classifier):
 def choose_net() -> Net | None:
     """Asks which net; None while there is none, or when it cannot be read (which is said)."""
     runs = {run.id: run for run in navigation.store().list() if run.best_checkpoint}
-    options = [*runs, *PRETRAINED, FILE]
+    options = [*runs, *IMAGENET_WEIGHTS, FILE]
     titles = _titles(options, runs)
     chosen = st.selectbox(
         "Net", options, _wanted(options, runs), titles.__getitem__, key="net", placeholder="Choose a net"

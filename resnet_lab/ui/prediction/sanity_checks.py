@@ -44,7 +44,7 @@ def _deletion_insertion(net: Net, image: InputImage, request: MapRequest) -> Non
     if job is None or (job.is_broken and st.button("Try again", icon=":material/refresh:")):
         apart, order, title = net.apart(), torch.from_numpy(heat), METHODS[request.method].title
 
-        work = jobs.reporting(
+        work = jobs.draw(
             lambda check: deletion_insertion.measure(apart, image.pixels, order, request.target, title, check)
         )
         jobs.start("prediction.deletion_insertion", work, deletion_insertion.CURVES, about)
@@ -81,7 +81,7 @@ def _random_weights(net: Net, images: ImageSet) -> None:
             return
         apart = net.apart()
 
-        work = jobs.reporting(lambda check: sanity_checks.measure(apart, some, methods, check))
+        work = jobs.draw(lambda check: sanity_checks.measure(apart, some, methods, check))
         jobs.start("prediction.sanity_checks", work, len(methods) * len(parts), about)
     job = jobs.current("prediction.sanity_checks", about)
     if job is None:

@@ -23,4 +23,4 @@ def may_start(config: TrainConfig) -> bool:
     if not lack:
         return True
     st.warning(f"By the lab's estimate, {escape_markdown(lack)}.")
-    return st.checkbox("Start it all the same", key="training.anyway")
+    return st.checkbox("Start anyway", key="training.anyway")

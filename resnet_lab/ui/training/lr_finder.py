@@ -14,9 +14,9 @@ from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.runs import is_dark
 
 
-def rate_view(config: TrainConfig) -> None:
-    """A range test of `config`, its figure, and a button that takes the proposed rate over."""
-    with st.expander("Find a learning rate"):
+def lr_finder(config: TrainConfig) -> None:
+    """A range test of `config`, its figure, and a button that uses the proposed rate."""
+    with st.expander("LR finder"):
         st.caption(
             "Up to 100 steps of a fresh net with a rate that grows at each; it is thrown away. "
             "Any click on the page ends the test."

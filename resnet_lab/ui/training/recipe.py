@@ -27,10 +27,10 @@ FILL, OPENED = "training.fill", "training.opened"
 
 def recipe_form() -> TrainConfig | str:
     """Draws the form; returns what it asks for, or one sentence that says what is wrong with it."""
-    _take_over()
+    linked = _take_over()
     st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", on_change=_apply_recipe)
     recipe = st.session_state["recipe"]
-    base = _of_link(recipe) or RECIPES[recipe]
+    base = linked or RECIPES[recipe]
     st.caption(ABOUT[recipe])
     left, right = st.columns(2)
     asked: dict[str, Any] = {"variant": _net(left, base), "dataset": _dataset(right, base)}
@@ -70,14 +70,24 @@ def fill_form(config: TrainConfig) -> None:
     st.session_state[FILL] = config
 
 
-def _take_over() -> None:
-    """Sets every widget to the recipe that `fill_form` left, or that a link brings whole, before any is drawn."""
-    config: TrainConfig | None = st.session_state.pop(FILL, None)
-    recipe = nearest_recipe(config) if config else _linked_recipe()
+def _take_over() -> TrainConfig | None:
+    """Sets every widget to the config that `fill_form` left, or that a link brings whole, before any is drawn.
+
+    Returns what the form begins with: that config, but for the fields whose widgets read the address themselves.
+    None where there is no such config.
+    """
+    filled: TrainConfig | None = st.session_state.pop(FILL, None)
+    recipe = nearest_recipe(filled) if filled else _linked_recipe()
+    config = filled or _of_link(recipe)
     if config is None:
-        config = _of_link(recipe)
-        if config is None or not set(IN_LINK) & set(read_json(st.query_params["changes"], "")):
-            return  # what the address says of these fields, their widgets read themselves
+        return None
+    usual = {name: getattr(RECIPES[recipe], name) for name in IN_LINK}
+    if filled or any(getattr(config, name) != value for name, value in usual.items()):
+        _fill(config, recipe)
+    return config.replace(**usual)
+
+
+def _fill(config: TrainConfig, recipe: str) -> None:
     spec = _own(config.spec)
     if spec.name not in VARIANTS:
         choose_spec(spec)

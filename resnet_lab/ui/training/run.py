@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Axis, Curve, Mark, Measure, curve_figure
+from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
 from resnet_lab.runs import Run, RunStatus
 from resnet_lab.training.events import StepEvent
 from resnet_lab.ui.common import navigation
@@ -21,10 +19,9 @@ from resnet_lab.ui.training.errors import errors_view
 from resnet_lab.ui.training.recipe import fill_form
 
 REFRESH = 1.0  # seconds
-Pairs: TypeAlias = dict[str, tuple[Measure, Measure]]
-PAIRS: Pairs = {
+PAIRS: dict[str, tuple[Measure, Measure]] = {
     "Loss, accuracy": ("loss", "accuracy"),
-    "Rate, gradient": ("lr", "grad_norm"),
+    "Learning rate, gradient norm": ("lr", "grad_norm"),
 }
 AXES: dict[Axis, str] = {"epoch": "Epoch", "step": "Step", "seconds": "Time"}
 
@@ -33,7 +30,7 @@ def run_view(run: Run) -> None:
     """Shows `run`, and keeps showing it while it goes on."""
     active = run.status.is_active
     body = st.container()
-    look = curve_controls("training")
+    look = curve_controls()
     with body:
         st.fragment(_live, run_every=REFRESH if active else None)(run, look, active)
     if not active and run.best_checkpoint:
@@ -49,32 +46,31 @@ class Look:
     smoothing: float
 
 
-def curve_controls(page: str, pairs: Pairs = PAIRS) -> Look:
-    """Asks how curves are to be drawn, and which of the `pairs`; each `page` remembers its own answers."""
+def curve_controls() -> Look:
+    """Asks how curves are to be drawn, and which of the pairs."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pair = st.segmented_control(
-            "Curves of", list(pairs), default=next(iter(pairs)), key=f"{page}.pair", persist_state="session"
+            "Show", list(PAIRS), default=next(iter(PAIRS)), key="training.pair", persist_state="session"
         )
         axis = st.segmented_control(
-            "Curves over",
+            "x-axis",
             list(AXES),
             default="epoch",
             format_func=AXES.__getitem__,
-            key=f"{page}.axis",
+            key="training.axis",
             persist_state="session",
         )
         smoothing = st.slider(
-            "Smoothing", 0.0, 0.98, 0.6, key=f"{page}.smoothing", width=220, persist_state="session"
+            "Smoothing", 0.0, 0.98, 0.6, key="training.smoothing", width=220, persist_state="session"
         )
-    return Look(pairs[pair or next(iter(pairs))], axis or "epoch", smoothing)
+    return Look(PAIRS[pair or next(iter(PAIRS))], axis or "epoch", smoothing)
 
 
-def curve_charts(curves: list[Curve], look: Look, key: str, marks: Sequence[Mark] = ()) -> None:
-    """The two charts, side by side; `marks` are published errors."""
+def curve_charts(curves: list[Curve], look: Look, key: str) -> None:
+    """The two charts, side by side."""
     for measure, column in zip(look.pair, st.columns(2), strict=True):
         with column:
-            shown = marks if measure == "error" else ()
-            figure = curve_figure(curves, measure, look.axis, look.smoothing, is_dark(), shown)
+            figure = curve_figure(curves, measure, look.axis, look.smoothing, is_dark())
             live_chart(figure, key=f"{key}.{measure}")
 
 
@@ -91,7 +87,7 @@ def _live(run: Run, look: Look, was_active: bool) -> None:
     st.caption(
         "Thin: training batches, augmented. Thick: the validation images, once an epoch. Drag to zoom."
         if look.pair == PAIRS["Loss, accuracy"]
-        else "The rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
+        else "The learning rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
     )
     _conditions(records)
 
@@ -139,7 +135,7 @@ def _more(run: Run) -> None:
     ):  # fmt: skip
         attempt(lambda: choose_run(manager.submit(run.config)))
     if st.button(
-        "Take its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
+        "Use its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
     ):  # fmt: skip
         fill_form(run.config)
         st.rerun()
@@ -195,7 +191,7 @@ def _conditions(records: Curve) -> None:
         best = max(records.epochs, key=lambda epoch: epoch.accuracy, default=None)
         is_best = best is not None and best.step == records.test.step
         st.caption(f"Tested: {'best weights' if is_best else 'weights'}, of step {records.test.step:,}")
-    for choice in records.chosen:
-        st.caption(f":material/speed: Step {choice.step + 1:,}: {escape_markdown(choice.text)}")
-    for change in records.adjusted:
-        st.caption(f":material/info: Step {change.step + 1:,}: {escape_markdown(change.text)}")
+    for mode in records.modes:
+        st.caption(f":material/speed: Step {mode.step + 1:,}: {escape_markdown(mode.text)}")
+    for notice in records.notices:
+        st.caption(f":material/info: Step {notice.step + 1:,}: {escape_markdown(notice.text)}")

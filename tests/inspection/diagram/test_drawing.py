@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from resnet_lab.inspection import Ink, View, diagram_svg, layer_table
+from resnet_lab.inspection import Ink, Selection, diagram_svg, layer_table
 from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
 
 INK = Ink("#111111", "#FFFFFF", "#0072B2")
@@ -22,7 +22,7 @@ def draw(spec, opened=0, **view):
     spec = get_spec(spec)
     side = default_input_size(spec)
     opened = opened if isinstance(opened, tuple) else (opened,) * 6
-    picture = diagram_svg(spec, layer_table(spec, (3, side, side)), INK, View(opened, **view))
+    picture = diagram_svg(spec, layer_table(spec, (3, side, side)), INK, Selection(opened, **view))
     return ElementTree.fromstring(picture)
 
 

@@ -1,6 +1,7 @@
 """The written file against the net that it is written from: the same weights in, the same bits out."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -131,9 +132,8 @@ def test_logits_are_the_same_bits(name):
     assert same(ours, theirs)  # the running statistics that training moved
 
 
-@pytest.mark.parametrize("name", [name for name, spec in CUSTOM.items() if not spec.conv_bias])
+@pytest.mark.parametrize("name", CUSTOM)
 def test_a_seed_gives_the_same_start(name):
-    """Not with biases of convolutions: PyTorch draws them as it makes the layers, in the file's own order."""
     torch.manual_seed(3)
     theirs = ResNet(NETS[name])
     torch.manual_seed(3)
@@ -157,7 +157,7 @@ def test_zero_init_is_of_the_last_norm_alone(early):
 
 def test_the_deepest_net_is_a_short_file():
     assert source(VARIANTS["resnet1202"]).count("\n") < 150
-    assert max(source(spec).count("\n") for spec in NETS.values()) < 150
+    assert max(source(spec).count("\n") for spec in NETS.values()) < 180
 
 
 def test_a_file_imports_torch_and_the_standard_library_alone():
@@ -168,13 +168,12 @@ def test_a_file_imports_torch_and_the_standard_library_alone():
                 roots |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 roots.add(node.module.split(".")[0])
-    assert roots == {"torch", "math"}
-    assert "math" in sys.stdlib_module_names
+    assert roots - sys.stdlib_module_names == {"torch"}
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_file_holds_nothing_that_its_net_does_not_need(name):
-    """Every argument and every function is used; classes are those of the net."""
+    """Every function and class is used, and every argument in it."""
     tree = ast.parse(source(NETS[name]))
     used = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
     for node in ast.walk(tree):
@@ -191,16 +190,16 @@ def test_a_file_holds_nothing_that_its_net_does_not_need(name):
 @pytest.mark.parametrize(
     ("name", "present", "absent"),
     [
+        ("resnet18", ["class BasicBlock", "BasicBlock(64, 64)"], ["Bottleneck", "Pad", "partial", "PreAct"]),
         (
-            "resnet18",
-            ["class BasicBlock", "y + self.downsample(x)"],
-            ["groups", "dilation", "Pad", "project:"],
+            "resnext50_32x4d",
+            ["partial(Bottleneck, groups=32)", "block(256, 128, 256)"],
+            ["BasicBlock", "Pad"],
         ),
-        ("resnext50_32x4d", ["groups=32", "Bottleneck(64, 128, 256)"], ["dilation", "width_per_group"]),
-        ("plain34", ["class PlainNet", "return self.relu(y)"], ["shortcut", "downsample", "project", " + "]),
-        ("resnet20", ["F.pad", "(option A): every second pixel", "in range(3)"], ["projection", "maxpool"]),
+        ("plain34", ["class PlainNet", "partial(BasicBlock, plain=True)"], ["projection", "PadShortcut"]),
+        ("resnet20", ["F.pad", "downsample=PadShortcut(16, 32, stride=2)"], ["projection", "maxpool"]),
         ("preact_resnet20", ["activated", "self.bn_last(x)"], ["self.bn1 = nn.BatchNorm2d(16)\n"]),
-        ("tutorial_resnet50", ["Bottleneck(512, 128, 512, project=True)"], ["bias=", "inputs != outputs"]),
+        ("tutorial_resnet50", ["block(512, 128, 512, downsample=project(512, 512))"], ["bias=False)\n"]),
     ],
 )
 def test_a_file_says_what_is_special(name, present, absent):
@@ -233,10 +232,19 @@ def test_the_docstring_and_the_comments_tell_the_truth(name):
         ]
 
 
+def test_a_block_is_the_labs_own():
+    for name in ("resnet50", "preact_resnet20", "plain20"):
+        tree = ast.parse(source(VARIANTS[name]))
+        with torch.device("meta"):
+            block = type(ResNet(VARIANTS[name]).layer1[0])
+        written = next(node for node in tree.body if getattr(node, "name", "") == block.__name__)
+        assert ast.unparse(written) == ast.unparse(ast.parse(inspect.getsource(block)))
+
+
 def test_a_name_stays_a_name():
     for name in (HOSTILE, '"', "\\", "\u2028", '"""', "'" * 9, "{table.name}", ""):
         tree = ast.parse(source(small(name=name)))
-        kinds = {ast.Expr, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.If}
+        kinds = {ast.Expr, ast.Import, ast.ImportFrom, ast.Assign, ast.FunctionDef, ast.ClassDef, ast.If}
         assert {type(node) for node in tree.body} == kinds
         assert sum(isinstance(node, ast.Expr) for node in tree.body) == 1
         assert ": a residual net of 16 layers." in ast.get_docstring(tree)

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save, save_file
 from torch import nn
 
-from resnet_lab.inspection.export.files import to_onnx
+from resnet_lab.inspection.export.onnx import to_onnx
 from resnet_lab.models import WeightsError, create_model
 from resnet_lab.models.files.pickles import Foreign
 from resnet_lab.models.files.weights_file import read_metadata, read_weights

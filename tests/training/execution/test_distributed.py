@@ -16,7 +16,8 @@ from resnet_lab.data import Augmentation, load_dataset
 from resnet_lab.figures.curves import Curve
 from resnet_lab.models import ModelSpec
 from resnet_lab.runs import execute, load_run_model
-from resnet_lab.training import TrainConfig, evaluate
+from resnet_lab.training import evaluate
+from resnet_lab.training.events import Started
 from resnet_lab.training.execution.distributed import ALONE, World
 
 ROOT = Path(__file__).parents[3]
@@ -148,7 +149,7 @@ def test_torchrun_starts_it_again_from_the_checkpoint(store, tmp_path, config):
     (run,) = store.list()  # the same run went on
     assert (process.returncode, run.status.state) == (0, "completed"), output
     events = run.events()[0]
-    starts = [e.step for e in events if e.kind == "started"]
+    starts = [e.step for e in events if isinstance(e, Started)]
     assert len(starts) == 2
     assert starts[1] > 0
     undisturbed = store.create(config.replace(epochs=60), "alone")
@@ -183,7 +184,7 @@ def test_a_world_of_one_changes_nothing():
     model, values = torch.nn.Linear(2, 2), torch.ones(2)
     assert ALONE.wrap(model) is model
     assert ALONE.sum(values) is values
-    assert ALONE.agree(True, False) == (True, False)
-    assert ALONE.share("x") == "x"
+    assert ALONE.any_rank(True, False) == (True, False)
+    assert ALONE.broadcast("x") == "x"
     assert ALONE.device("auto") == "auto"
-    assert TrainConfig(device="cpu").device == ALONE.device("cpu")
+    assert ALONE.device("cuda:1") == "cuda:1"

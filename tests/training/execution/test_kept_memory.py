@@ -16,7 +16,7 @@ PAGES = MEGABYTES * 2**20 // resource.getpagesize()
 PRELUDE = f"""
 import resource, torch
 from resnet_lab.training import TrainConfig, fit
-from resnet_lab.training.execution.device import kept_memory
+from resnet_lab.training.execution.memory import kept_memory
 
 def faults():
     '''Of ten times writing to fresh memory and freeing it, after the first twenty times.'''

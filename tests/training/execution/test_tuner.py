@@ -1,13 +1,17 @@
 """The timed choice: the fastest sound way is kept, it is told, and a trial never costs more than it can gain."""
 
+import time
+
 import pytest
 import torch
 
 from resnet_lab.training import TrainConfig, fit
 from resnet_lab.training.events import Checkpoint, ModeChosen, StepEvent
 from resnet_lab.training.execution import tuner
+from resnet_lab.training.execution.mode import ExecutionMode
 from resnet_lab.training.execution.tuner import Trial, candidates, is_compiling_worth_it
-from resnet_lab.training.step import ExecutionMode, Stepper
+from resnet_lab.training.loop import Trainer
+from resnet_lab.training.step import Stepper
 
 CPU = torch.device("cpu")
 LONG = {"precision": "auto", "channels_last": None, "batch_size": 4, "train_limit": 90, "epochs": 40}
@@ -18,16 +22,16 @@ def times(monkeypatch):
     """Seconds that each way takes, by a clock that only steps move; bf16 is at hand."""
     clock = [0.0]
     seconds = {"bf16": 1.0, "float32": 2.0, "channels last": 0.5, "compiled": 1.0}
-    take = Stepper.take
+    forward_backward = Stepper._forward_backward
 
     def timed(self, *arguments):
-        result = take(self, *arguments)
-        choice = self.choice
-        clock[0] += seconds[choice.precision] * (seconds["channels last"] if choice.channels_last else 1)
+        result = forward_backward(self, *arguments)
+        mode = self.mode
+        clock[0] += seconds[mode.precision] * (seconds["channels last"] if mode.channels_last else 1)
         return result
 
-    monkeypatch.setattr(Stepper, "take", timed)
-    monkeypatch.setattr(tuner.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(Stepper, "_forward_backward", timed)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(tuner, "half_precision", lambda device: "bf16")
     monkeypatch.setattr(tuner, "COMPILED_ON", {"cpu"})
     monkeypatch.setattr(tuner, "COMPILE_SECONDS", 1e9)
@@ -62,7 +66,7 @@ def test_the_fastest_way_is_kept_and_told(tiny, times, slow, expected):
 
 
 def test_a_gradient_that_points_elsewhere_is_refused_whatever_its_speed(tiny, times, monkeypatch):
-    monkeypatch.setattr(Stepper, "agreement", lambda self, x, labels: 0.3)
+    monkeypatch.setattr(Stepper, "_agreement", lambda self, images, labels, mode: 0.3)
     told, _ = chosen(tiny.replace(**LONG))
     assert [t.precision for t in told] == ["float32", "float32"]
     assert "cosine 0.30" in told[0].text
@@ -70,18 +74,19 @@ def test_a_gradient_that_points_elsewhere_is_refused_whatever_its_speed(tiny, ti
 
 def test_the_first_step_does_not_wait_for_the_check_and_a_resumed_run_has_none(tiny, times, monkeypatch):
     log = []
-    take, agreement = Stepper.take, Stepper.agreement
+    gradients, agreement = Stepper._gradients, Stepper._agreement
 
-    def logged(self, *arguments):
-        log.append(self.choice.precision)
-        return take(self, *arguments)
+    def logged(self, images, labels, mode, *stop):
+        log.append(mode.precision)
+        return gradients(self, images, labels, mode, *stop)
 
-    def checked(self, x, labels):
-        log.append("check")
-        return agreement(self, x, labels)
+    def checked(self, images, labels, mode):
+        cosine = agreement(self, images, labels, mode)
+        log[-2:] = ["check"]
+        return cosine
 
-    monkeypatch.setattr(Stepper, "take", logged)
-    monkeypatch.setattr(Stepper, "agreement", checked)
+    monkeypatch.setattr(Stepper, "_gradients", logged)
+    monkeypatch.setattr(Stepper, "_agreement", checked)
     _, events = chosen(tiny.replace(precision="auto"), stop_at=3)  # too short for a trial
     assert log == ["float32", "check", "bf16", "bf16"]
     log.clear()
@@ -95,15 +100,11 @@ def test_the_first_step_does_not_wait_for_the_check_and_a_resumed_run_has_none(t
 
 def test_gradients_of_a_deep_plain_net_do_not_survive_bf16(tiny):
     """Measured, not simulated: at the start those of resnet20 do, those of plain56 do not."""
-    from resnet_lab.training.loop import Trainer
-
     cosines = {}
     for variant in ("resnet20", "plain56"):
         trainer = Trainer(tiny.replace(variant=variant), lambda event: None)
         before = [p.detach().clone() for p in trainer.model.state_dict().values()]
-        trainer.stepper.use(ExecutionMode("bf16"))
-        cosines[variant] = trainer.stepper.agreement(*trainer.feed.batch(0))
-        assert trainer.stepper.choice == ExecutionMode("bf16")
+        cosines[variant] = trainer.stepper._agreement(*trainer.batches.batch(0), ExecutionMode("bf16"))
         assert all(map(torch.equal, before, trainer.model.state_dict().values()))
         assert all(p.grad is None for p in trainer.model.parameters())
     assert cosines["resnet20"] > 0.95
@@ -162,7 +163,7 @@ def test_where_compiling_fails_the_run_goes_on_without(tiny, times, monkeypatch)
 
     monkeypatch.setattr(torch, "compile", broken)
     monkeypatch.setattr(tuner, "COMPILE_SECONDS", 0.0)
-    told, events = chosen(tiny.replace(**LONG, variant="resnet20"))
+    told, events = chosen(tiny.replace(**LONG))
     assert "torch.compile failed (No working C++ compiler found)" in told[-1].text
     assert not told[-1].compile
     assert [e for e in events if isinstance(e, StepEvent)][-1].step == 30
@@ -175,3 +176,14 @@ def test_a_compiled_net_that_is_slower_is_put_back(tiny, times, monkeypatch):
     assert len(told) == 1
     assert "compiled" in told[0].text  # it was measured, and was no faster
     assert not told[0].compile
+
+
+def test_a_checkpoint_comes_before_the_long_step_that_compiles(tiny, times, monkeypatch):
+    """With all that was measured up to it: it counts as many steps as were taken."""
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    monkeypatch.setattr(tuner, "COMPILE_SECONDS", 0.0)
+    _, events = chosen(tiny.replace(**LONG), stop_at=19)  # an epoch has 20
+    first, last = (e for e in events if isinstance(e, Checkpoint))
+    assert last.step == 19
+    assert first.state["step"] == first.state["sums"][2] == first.step < 19
+    assert first.state["tuner"] is None

@@ -1,11 +1,12 @@
-"""A net to take away: as ONNX, as a PyTorch file of its own, as safetensors, or as its spec."""
+"""The formats that a net can be exported in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resnet_lab.inspection.export.files import MAX_BYTES, to_onnx, to_safetensors
+from resnet_lab.inspection.export.onnx import MAX_BYTES, to_onnx
+from resnet_lab.inspection.export.safetensors import to_safetensors
 from resnet_lab.inspection.export.source import standalone_source
 from resnet_lab.inspection.table.layer_table import layer_table
 from resnet_lab.models import ModelSpec, ResNet, init_model

@@ -1,16 +1,16 @@
-"""The inputs of the architecture page: which net, which images, and every field of a spec."""
+"""The inputs of the Architecture page: which net, which input size, and every field of a spec."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
 from resnet_lab.inspection.table.layer_table import MAX_SIDE
-from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
-from resnet_lab.models.links import spec_from_link, spec_to_link
-from resnet_lab.models.spec import BLOCKS
-from resnet_lab.schema import SchemaError
+from resnet_lab.models import VARIANTS, ModelSpec, default_input_size
+from resnet_lab.models.links import nearest_variant, spec_from_link, spec_to_link
+from resnet_lab.models.spec import BLOCKS, Norm
+from resnet_lab.schema import SchemaError, fields_of
 from resnet_lab.ui.common import fields, navigation
 from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import escape_markdown
@@ -25,23 +25,22 @@ STEMS = {
     "deep": "three 3×3, pool",
     "tutorial": "7×7 /2, pool, bare",
 }
-NORMS = {"batch": "batch", "group": "group", "none": "none"}
-SWITCHES = {
-    "preactivation": "Pre-activation",
-    "zero_init_residual": "Zero-init residual",
-    "conv_bias": "Convolution bias",
-}
+NORMS = {norm: norm for norm in get_args(Norm)}
+FIELDS = fields_of(ModelSpec)
+SWITCHES = {name: FIELDS[name].title for name in ("preactivation", "zero_init_residual", "conv_bias")}
 BUILD = "architecture.build."  # how the keys of the form's widgets begin
-PROBLEM, POSSIBLE = "architecture.problem", "architecture.possible"
+WIDGETS = ("block", "shortcut", "stem", "norm", "width", "groups", "width_per_group")  # as the spec has them
+PROBLEM = "architecture.problem"  # of what the form asks for
+FILE_PROBLEM = "architecture.file_problem"
 HELP = {  # of texts that stand for fields with lists in them
-    "blocks": "One count for each of 1 to 6 stages.",
+    "blocks": FIELDS["blocks"].help,
     "dilated": "In these stages dilation takes the place of the stride: 3, 4.",
     "projections": "Blocks that carry a projection although the shape stays: stage.block, such as 2.4, 3.4.",
 }
 
 
-def pick_net() -> tuple[ModelSpec, int]:
-    """Draws the inputs; returns the net that they ask for, or the last possible one, and the side in pixels."""
+def pick_spec() -> tuple[ModelSpec, int]:
+    """Draws the inputs; returns the spec that they ask for, or the last possible one, and the side in pixels."""
     _read_link()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = list(VARIANTS)
@@ -49,169 +48,165 @@ def pick_net() -> tuple[ModelSpec, int]:
         variant = st.selectbox(
             "Net", names, start, key="variant", bind="query-params", width=200, on_change=_usual_settings
         )
-        base = VARIANTS[variant]
-        side = default_input_size(base)
+        spec = VARIANTS[variant]
+        side = default_input_size(spec)
         size = st.number_input(
-            "Image side (px)", 1, MAX_SIDE, side, key="size", bind="query-params", width=130
+            "Input size (px)", 1, MAX_SIDE, side, key="size", bind="query-params", width=130
         )
         classes = fields.number(
-            st, ModelSpec, "num_classes", base.num_classes, "classes", bind="query-params", width=130
+            st, ModelSpec, "num_classes", spec.num_classes, "classes", bind="query-params", width=130
         )
-        spec = base.replace(num_classes=classes)
-        build = st.toggle("Build your own", key="build", bind="query-params", on_change=_fill, args=(spec,))
+        spec = spec.replace(num_classes=classes)
+        build = st.toggle(
+            "Build your own", key="build", bind="query-params", on_change=_toggled, args=(spec,)
+        )
         place = st.container(horizontal=True, horizontal_alignment="right")
+    query = {"model": spec.name}
     if build:
         spec = _build(spec)
+        query = {"spec": spec_to_link(spec)}
+        if st.query_params.get("spec") != query["spec"]:
+            st.query_params["spec"] = query["spec"]
     else:
-        _forget()
-    with place:
-        _train_link(spec, build)
-    return spec, size
-
-
-def _train_link(spec: ModelSpec, own: bool) -> None:
-    query = {"spec": spec_to_link(spec)} if own else {"model": spec.name}
+        st.query_params.pop("spec", None)
+    choose_spec(spec if build else None)
     page = navigation.page_path("training")
-    st.page_link(page, label="Train this net", icon=":material/show_chart:", query_params=query)
+    place.page_link(page, label="Train this net", icon=":material/show_chart:", query_params=query)
+    return spec, size
 
 
 def _usual_settings() -> None:
     """A new variant comes with the images and classes that it is known for, and at its beginning."""
-    spec = get_spec(st.session_state["variant"])
+    spec = VARIANTS[st.session_state["variant"]]
     st.session_state["size"] = default_input_size(spec)
     st.session_state["classes"] = spec.num_classes
     for name in ("at", "open", "unfold"):
         st.query_params.pop(name, None)
     st.session_state.pop("beside", None)
-    _fill(spec)
+    _toggled(spec)
 
 
-def _fill(spec: ModelSpec) -> None:
-    """Puts the fields of `spec` into the form."""
-    extra = [f"{s + 1}.{b + 1}" for s, stage in enumerate(spec.extra_projections) for b in stage]
-    dilated = [i + 2 for i, on in enumerate(spec.dilation) if on]
-    name = f"my_{spec.name}" if spec.name in VARIANTS else spec.name
-    values = {
-        "name": name, "block": spec.block, "blocks": ", ".join(map(str, spec.blocks)), "width": spec.width,
-        "groups": spec.groups, "width_per_group": spec.width_per_group, "shortcut": spec.shortcut,
-        "stem": spec.stem, "norm": spec.norm, "dilated": ", ".join(map(str, dilated)),
-        "projections": ", ".join(extra), "switches": [k for k in SWITCHES if getattr(spec, k)],
-    }  # fmt: skip
-    for key, value in values.items():
-        st.session_state[BUILD + key] = value
+def _toggled(spec: ModelSpec) -> None:
+    if st.session_state["build"]:
+        _fill(spec)
 
 
 def _read_link() -> None:
     """A link's own net, once; or the one that was being built when the page was left by the menu."""
     if f"{BUILD}name" in st.session_state:
         return
-    query, built = st.query_params, chosen_spec()
-    link = query.get("spec") or (spec_to_link(built) if built and "variant" not in query else "")
-    if not link:
-        return
+    query = st.query_params
+    spec = None if "variant" in query else chosen_spec()
     try:
-        spec = spec_from_link(link)
+        spec = spec_from_link(query["spec"]) if query.get("spec") else spec
     except ValueError as error:
         st.error(
             f"This link cannot be read: {escape_markdown(str(error))}. The page shows a variant instead."
         )
         query.pop("spec", None)
         return
-    st.session_state["variant"] = link.split(".")[0]
+    if spec is None:
+        return
+    st.session_state["variant"] = nearest_variant(spec).name
     st.session_state["classes"] = spec.num_classes
     asked = query.get("size", "")
-    usual = default_input_size(spec)
     fits = asked.isdecimal() and len(asked) < 6 and 1 <= int(asked) <= MAX_SIDE
-    st.session_state.setdefault("size", int(asked) if fits else usual)
+    st.session_state.setdefault("size", int(asked) if fits else default_input_size(spec))
     st.session_state["build"] = True
     _fill(spec)
 
 
-def _forget() -> None:
-    """The page shows a variant: no spec in its link."""
-    st.query_params.pop("spec", None)
-    choose_spec(None)
-
-
-def _build(base: ModelSpec) -> ModelSpec:
-    """The form over a spec; while it asks for something impossible, the last possible net."""
-    if f"{BUILD}name" not in st.session_state:
-        _fill(base)
-    with st.container(border=True):
-        asked = _fields(base)
-        problem = ""
-        try:
-            spec = _spec_of(asked, base.num_classes)
-            st.session_state[POSSIBLE] = spec
-        except ValueError as error:
-            problem, spec = str(error), st.session_state.get(POSSIBLE, base)
-        _files(spec)
-    if problem:
-        st.error(f"{escape_markdown(problem)}. Below is the last net that was possible.")
+def _fill(spec: ModelSpec) -> None:
+    """Puts the fields of `spec` into the form."""
+    spec = spec.replace(name=_own_name(spec.name))
+    extra = [f"{s + 1}.{b + 1}" for s, stage in enumerate(spec.extra_projections) for b in stage]
+    dilated = [i + 2 for i, on in enumerate(spec.dilation) if on]
+    values = {name: getattr(spec, name) for name in ("name", *WIDGETS)} | {
+        "blocks": ", ".join(map(str, spec.blocks)),
+        "dilated": ", ".join(map(str, dilated)),
+        "projections": ", ".join(extra),
+        "switches": [k for k in SWITCHES if getattr(spec, k)],
+    }
+    for key, value in values.items():
+        st.session_state[BUILD + key] = value
     choose_spec(spec)
-    link = spec_to_link(spec)
-    if st.query_params.get("spec") != link:
-        st.query_params["spec"] = link
+    st.session_state.pop(PROBLEM, None)
+
+
+def _read_form() -> None:
+    """The net is what the form asks for, unless that is impossible."""
+    try:
+        choose_spec(_spec_of_form())
+        st.session_state.pop(PROBLEM, None)
+    except ValueError as error:
+        st.session_state[PROBLEM] = str(error)
+
+
+def _build(usual: ModelSpec) -> ModelSpec:
+    """The form over a spec; while it asks for something impossible, the last possible one.
+
+    `usual` is the variant that it begins with, and has the number of classes.
+    """
+    if f"{BUILD}name" not in st.session_state or chosen_spec() is None:
+        _fill(usual)
+    spec = (chosen_spec() or usual).replace(num_classes=usual.num_classes)
+    with st.container(border=True):
+        _form(usual)
+        _files(spec)
+    if problem := st.session_state.get(PROBLEM):
+        st.error(f"{escape_markdown(problem)}. Below is the last net that was possible.")
     return spec
 
 
-def _fields(base: ModelSpec) -> dict[str, Any]:
+def _form(usual: ModelSpec) -> None:
     """The widgets, two rows of six; `_fill` has set them."""
     top, low = (st.columns([1, 1.6, 1.1, 1.4, 1, 1], vertical_alignment="bottom") for _ in range(2))
 
-    def choose(cell: Any, name: str, labels: dict[Any, str]) -> Any:
-        return fields.choice(cell, ModelSpec, name, getattr(base, name), BUILD + name, labels)
+    def choose(cell: Any, name: str, labels: dict[Any, str]) -> None:
+        value = getattr(usual, name)
+        fields.choice(cell, ModelSpec, name, value, BUILD + name, labels, on_change=_read_form)
 
-    def number(cell: Any, name: str) -> Any:
-        return fields.number(cell, ModelSpec, name, getattr(base, name), BUILD + name)
+    def number(cell: Any, name: str) -> None:
+        value = getattr(usual, name)
+        fields.number(cell, ModelSpec, name, value, BUILD + name, on_change=_read_form)
 
-    def text(cell: Any, label: str, key: str) -> str:
-        return cell.text_input(label, key=BUILD + key, help=HELP.get(key), max_chars=200)
+    def text(cell: Any, label: str, key: str) -> None:
+        cell.text_input(label, key=BUILD + key, help=HELP.get(key), max_chars=200, on_change=_read_form)
 
-    switches = low[1].multiselect(
-        "Switches",
-        list(SWITCHES),
-        key=f"{BUILD}switches",
-        format_func=SWITCHES.__getitem__,
-        placeholder="none",
+    text(top[0], "Name", "name")
+    choose(
+        top[1], "block", {k: BLOCK_NAMES.get(k, ", ".join(f"{side}×{side}" for side in k)) for k in BLOCKS}
     )
-    return {
-        "name": text(top[0], "Name", "name"),
-        "block": choose(top[1], "block", {k: BLOCK_NAMES.get(k, _kernels(k)) for k in BLOCKS}),
-        "blocks": text(top[2], "Blocks per stage", "blocks"),
-        "shortcut": choose(top[3], "shortcut", SHORTCUTS),
-        "width": number(top[4], "width"),
-        "norm": choose(top[5], "norm", NORMS),
-        "groups": number(low[0], "groups"),
-        "switches": switches,
-        "width_per_group": number(low[2], "width_per_group"),
-        "stem": choose(low[3], "stem", STEMS),
-        "dilated": text(low[4], "Dilated stages", "dilated"),
-        "projections": text(low[5], "Projections", "projections"),
-    }
+    text(top[2], FIELDS["blocks"].title, "blocks")
+    choose(top[3], "shortcut", SHORTCUTS)
+    number(top[4], "width")
+    choose(top[5], "norm", NORMS)
+    number(low[0], "groups")
+    low[1].multiselect(
+        "Switches", list(SWITCHES), key=f"{BUILD}switches", format_func=SWITCHES.__getitem__,
+        placeholder="none", on_change=_read_form,
+    )  # fmt: skip
+    number(low[2], "width_per_group")
+    choose(low[3], "stem", STEMS)
+    text(low[4], "Dilated stages", "dilated")
+    text(low[5], "Projections", "projections")
 
 
-def _kernels(block: tuple[int, ...]) -> str:
-    return ", ".join(f"{k}×{k}" for k in block)
-
-
-def _spec_of(asked: dict[str, Any], classes: int) -> ModelSpec:
+def _spec_of_form() -> ModelSpec:
     """The spec that the form asks for.
 
     Raises:
         ValueError: for something impossible; it names the field.
     """
+    asked = {str(key).removeprefix(BUILD): value for key, value in st.session_state.items()}
     blocks = tuple(_whole("blocks", part) for part in _parts(asked["blocks"]))
-    values: dict[str, Any] = {name: name in asked["switches"] for name in SWITCHES}
-    for name in ("block", "shortcut", "stem", "norm", "width", "groups", "width_per_group"):
-        values[name] = asked[name]
+    values: dict[str, Any] = {name: asked[name] for name in WIDGETS}
     return ModelSpec(
         name=_own_name(asked["name"].strip()),
         blocks=blocks,
-        num_classes=classes,
         dilation=_dilation(asked["dilated"], len(blocks)),
         extra_projections=_projections(asked["projections"], blocks),
-        **values,
+        **values | {name: name in asked["switches"] for name in SWITCHES},
     )
 
 
@@ -259,7 +254,7 @@ def _files(spec: ModelSpec) -> None:
                 "A spec as JSON", "json", key=f"{BUILD}file", on_change=_read_file, max_upload_size=1
             )
         st.caption("The address of this page is a link to this net.")
-    if problem := st.session_state.pop(PROBLEM, ""):
+    if problem := st.session_state.pop(FILE_PROBLEM, ""):
         st.error(escape_markdown(problem))
 
 
@@ -271,7 +266,7 @@ def _read_file() -> None:
     try:
         spec = ModelSpec.from_json(file.getvalue())
     except SchemaError as error:
-        st.session_state[PROBLEM] = f"{file.name} is no spec of this lab: {error}."
+        st.session_state[FILE_PROBLEM] = f"{file.name} is no spec of this lab: {error}."
         return
     st.session_state["classes"] = spec.num_classes
     _fill(spec)

@@ -16,7 +16,8 @@ from torch import nn
 
 from resnet_lab.inspection import layer_table
 from resnet_lab.inspection.export import files
-from resnet_lab.inspection.export.files import to_onnx, to_safetensors
+from resnet_lab.inspection.export.onnx import to_onnx
+from resnet_lab.inspection.export.safetensors import to_safetensors
 from resnet_lab.models import ModelSpec, create_model, get_spec, load_weights
 
 BOTTLENECK = (1, 3, 1)

@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import v2
 
 from resnet_lab.data import Augmentation, augment, normalize
-from resnet_lab.data.augment import Draws, center_crop, rescale
+from resnet_lab.data.transforms import Draws, center_crop, rescale
 
 
 def batch(count=16, height=32, width=32):

@@ -1,4 +1,4 @@
-"""A net as a file for other programs: ONNX (Netron, ONNX Runtime) and safetensors.
+"""A net as an ONNX file, for Netron and ONNX Runtime.
 
 torch.onnx.export folds the norm layers away or buries them among helper nodes, and its newer form patches
 nn.Module for all threads, which breaks a run that trains. So the graph is written here, a node for a layer.
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnet_lab.inspection.export.safetensors import weights_of
 from resnet_lab.inspection.table.layer_table import layer_table
 from resnet_lab.models import ResNet
 from resnet_lab.models.blocks import PadShortcut
@@ -50,7 +51,7 @@ def to_onnx(
         import onnx
     except ImportError:
         raise ValueError("The ONNX export needs the package onnx; install it: pip install onnx") from None
-    twin, weights = _twin(model, input_size), _weights(model)
+    twin, weights = _twin(model, input_size), weights_of(model)
     helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
     graph = _Graph(twin, input_size, helper.make_node)
     images, *between, logits = (
@@ -66,26 +67,6 @@ def to_onnx(
     content = file.SerializeToString()
     onnx.checker.check_model(content)
     return content
-
-
-def to_safetensors(model: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
-    """The state dict of `model` as a safetensors file, `metadata` in its header; `load_weights` reads it.
-
-    Raises:
-        ValueError: the net has no weights (meta device), or the metadata holds something besides text.
-    """
-    from safetensors.torch import save
-
-    if not all(isinstance(text, str) for item in (metadata or {}).items() for text in item):
-        raise ValueError(f"The metadata are {metadata!r}; their keys and values may only be text.")
-    # Copies: the format takes neither tensors that share memory nor the channels-last layout.
-    return save({name: t.cpu().contiguous().clone() for name, t in _weights(model).items()}, metadata)
-
-
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    if any(tensor.is_meta for tensor in model.state_dict().values()):
-        raise ValueError("The net is on the meta device and has no weights; create or load it on the CPU.")
-    return model.state_dict()
 
 
 def _twin(model: nn.Module, input_size: tuple[int, int, int]) -> ResNet:

@@ -1,0 +1,87 @@
+"""What an experiment is: a question, a measurement that can be watched, and figures with captions of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Generic, TypeVar
+
+from resnet_lab.figures.page import Part
+from resnet_lab.runs import Run
+from resnet_lab.runs.names import distinct_names
+from resnet_lab.schema import Record, record
+from resnet_lab.training import TrainConfig
+
+TITLE = "Residual against plain"  # of a report
+S = TypeVar("S", bound=Record)
+R = TypeVar("R")
+
+
+@record
+class NoSettings(Record):
+    """Of an experiment with nothing to be set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Generic[S, R]):
+    """The one object that the comparison page, the lessons, `compare` on the command line and the reports use.
+
+    Args:
+        name: of its command.
+        question: what it asks, in half a sentence.
+        settings: the record of what can be set: fields of the form, flags of the command.
+        measure: draws its records one by one from what was prepared of each run; who has seen enough stops drawing.
+        report: what all records found up to now show; the last argument is whether the figures are dark.
+        prepare: what is measured of a run, which is called by the name that it is given, in these settings; None
+            where no run is needed. It raises RunError or ValueError where that cannot be had.
+        total: how many records there will be.
+        trains: the races, whose nets take turns, that the experiment is about; None where it takes the reader's runs.
+        view: the view of the comparison page that it is shown in, "" for none.
+        note: what to know before it begins.
+        button: what starts it, "" where it starts by itself.
+        most: how many runs it shows on the page.
+        links: the settings that stand in a link of the page, and their names there.
+        looks: the settings that change figures alone.
+    """
+
+    name: str
+    question: str
+    settings: type[S]
+    measure: Callable[[Sequence[Any], S], Iterator[R]]
+    report: Callable[[Sequence[R], S, bool], list[Part]]
+    prepare: Callable[[Run, str, S], Any] | None = None
+    total: Callable[[Sequence[Any], S], int] = lambda prepared, _: len(prepared)
+    trains: Callable[[S], list[list[TrainConfig]]] | None = None
+    view: str = ""
+    note: str = ""
+    button: str = ""
+    most: int | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+    looks: frozenset[str] = frozenset()
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("-", " ").capitalize()
+
+    def of_runs(self, runs: Sequence[Run], settings: S) -> list[Any]:
+        """What is measured of these runs.
+
+        Raises:
+            RunError, ValueError: it cannot be had of one of them.
+        """
+        if self.prepare is None:
+            return []
+        return [
+            self.prepare(run, name, settings) for run, name in zip(runs, distinct_names(runs), strict=True)
+        ]
+
+    def records(self, runs: Sequence[Run], settings: S) -> list[R]:
+        """All that is found; raises as `of_runs` does."""
+        return list(self.measure(self.of_runs(runs, settings), settings))
+
+
+def in_turn(growing: Iterable[Iterator[R]]) -> Iterator[R]:
+    """A record of each in turn, so that the figures of several nets grow together."""
+    for at_once in zip_longest(*growing):
+        yield from (found for found in at_once if found is not None)

@@ -1,0 +1,195 @@
+"""Any experiment on the page: its form, its work beside the page, and what it shows as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from resnet_lab.experiments import experiments
+from resnet_lab.experiments.experiment import TITLE, Experiment
+from resnet_lab.experiments.subjects import Trace, read_trace
+from resnet_lab.figures.page import html_page
+from resnet_lab.runs import Run, RunError
+from resnet_lab.runs.names import distinct_names
+from resnet_lab.schema import Record
+from resnet_lab.training import TrainConfig
+from resnet_lab.training.execution.device import device_name, pick_device
+from resnet_lab.ui.common import fields, jobs, navigation
+from resnet_lab.ui.common.download import download
+from resnet_lab.ui.common.markdown import duration, escape_markdown
+from resnet_lab.ui.common.parts import show_parts
+from resnet_lab.ui.common.runs import curve, is_dark
+from resnet_lab.ui.common.shared import compare_runs
+
+REFRESH = 1.0  # seconds
+Prepare = Callable[[Run, str, Any], Any]
+Then = Callable[[Sequence[Any], Any], None]  # takes all records and the settings
+
+
+def view_of(label: str, runs: list[Run]) -> None:
+    """The view of that label: all its experiments, one after the other."""
+    for experiment in experiments().values():
+        if experiment.view == label:
+            experiment_view(experiment, runs)
+
+
+def experiment_view(
+    experiment: Experiment[Any, Any],
+    runs: list[Run],
+    settings: Record | None = None,
+    prepare: Prepare | None = None,
+    then: Then | None = None,
+) -> None:
+    """Asks for settings, and shows what has been found of the first runs by now.
+
+    What runs tell is read again as long as they go on; all else is measured by a job, which the experiment's button
+    starts, or the page itself. `settings` and `prepare` take the place of what the form and the experiment say; `then`
+    adds to what is complete.
+    """
+    if experiment.prepare is not None and not runs and not experiment.trains:
+        ask_for_runs()
+        return
+    runs = pair_first(runs)[: experiment.most] if experiment.prepare else []
+    settings, pressed = ask(experiment, settings)
+    if settings is None:
+        return
+    if experiment.prepare is read_trace:
+        _live(experiment, runs, settings)
+    else:
+        _measured(experiment, runs, settings, pressed, prepare or experiment.prepare, then)
+
+
+def ask_for_runs() -> None:
+    st.info(
+        "Press **Race**, or choose trained runs above: with 32 layers each net takes about a minute on a laptop.",
+        icon=":material/arrow_upward:",
+    )
+
+
+def pair_first(runs: list[Run]) -> list[Run]:
+    """The first residual net, then the first plain one, then the others."""
+    kinds = [run.config.spec.is_plain for run in runs]
+    pair = [runs[kinds.index(kind)] for kind in (False, True) if kind in kinds]
+    return pair + [run for run in runs if run not in pair]
+
+
+def ask(experiment: Experiment[Any, Any], settings: Record | None = None) -> tuple[Record | None, bool]:
+    """What is set, None where it cannot be, and whether the button was pressed.
+
+    Where the experiment trains its own runs, the button starts them, and the page compares them from then on.
+    """
+    groups: list[list[TrainConfig]] = []
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        try:
+            settings = settings or fields.form(experiment.settings, _key(experiment), experiment.links)
+            groups = experiment.trains(settings) if experiment.trains else []
+            problem = ""
+        except ValueError as error:
+            problem, settings = str(error), None
+        nets = sum(map(len, groups))
+        label = f"{experiment.button} {nets} nets" if nets > 1 else experiment.button
+        icon = ":material/sports_score:" if experiment.trains else ":material/play_arrow:"
+        pressed = bool(label) and st.button(label, icon=icon, type="primary", disabled=bool(problem))
+    if problem:
+        st.error(escape_markdown(f"{problem[0].upper()}{problem[1:]}."))
+    if experiment.note:
+        st.caption(escape_markdown(experiment.note))
+    if pressed and experiment.trains:
+        _train(groups)
+    return settings, pressed
+
+
+def _train(groups: list[list[TrainConfig]]) -> None:
+    started: list[str] = []
+    try:
+        for group in groups:
+            started += navigation.manager().race(group)
+    except RunError as error:
+        st.error(escape_markdown(str(error)))
+    if started:
+        compare_runs(started)
+
+
+def _live(experiment: Experiment[Any, Any], runs: list[Run], settings: Record) -> None:
+    """Drawn again as long as one of the runs goes on."""
+    active = any(run.status.is_active for run in runs)
+
+    def records() -> list[Any]:
+        traces = [Trace(run, run.status, curve(run)) for run in runs]
+        return list(experiment.measure(traces, settings))
+
+    def draw() -> None:
+        if any(run.status.is_active for run in runs) != active:
+            st.rerun()
+        show_parts(experiment.report(records(), settings, is_dark()), _key(experiment))
+
+    st.fragment(draw, run_every=REFRESH if active else None)()
+    _download(experiment, records, settings)
+
+
+def _measured(
+    experiment: Experiment[Any, Any],
+    runs: list[Run],
+    settings: Record,
+    pressed: bool,
+    prepare: Prepare | None,
+    then: Then | None,
+) -> None:
+    """What a job about these runs and settings has found."""
+    key = _key(experiment)
+    asked = {name: value for name, value in settings.to_dict().items() if name not in experiment.looks}
+    about = [version(run) for run in runs], asked
+    if pressed or (not experiment.button and jobs.current(key, about) is None):
+        prepared, problems = _prepare(prepare, runs, settings) if prepare else ([], [])
+        work = jobs.draw(lambda _: experiment.measure(prepared, settings))
+        jobs.start(key, work, experiment.total(prepared, settings), about, problems)
+    job = jobs.current(key, about)
+    if job is None:
+        return
+
+    def draw(job: jobs.Job) -> None:
+        show_parts(experiment.report(list(job.records), settings, is_dark()), key)
+
+    jobs.follow(job, draw, every=0.3)
+    if job.is_active or job.is_broken or not job.records:
+        return
+    if then is not None:
+        then(job.records, settings)
+    st.caption(f"Measured in {duration(job.seconds)} on {escape_markdown(device_name(pick_device('auto')))}.")
+    _download(experiment, lambda: job.records, settings)
+
+
+def _prepare(prepare: Prepare, runs: list[Run], settings: Record) -> tuple[list[Any], list[str]]:
+    """What is measured of the runs of which it can be had, and what is wrong with the others."""
+    prepared, problems = [], []
+    with st.spinner("Reading the nets …"):
+        for run, name in zip(runs, distinct_names(runs), strict=True):
+            try:
+                prepared.append(prepare(run, name, settings))
+            except (RunError, ValueError, OSError) as error:
+                problems.append(str(error))
+    return prepared, problems
+
+
+def version(run: Run) -> tuple[str, int]:
+    """What changes with the run's best checkpoint."""
+    path = run.best_checkpoint
+    return run.id, path.stat().st_mtime_ns if path else 0
+
+
+def _download(
+    experiment: Experiment[Any, Any], records: Callable[[], Sequence[Any]], settings: Record
+) -> None:
+    download(
+        f"{experiment.title} as one HTML file",
+        lambda: html_page(TITLE, experiment.report(records(), settings, False)),
+        f"{experiment.name}.html",
+        "text/html",
+        key=f"{_key(experiment)}.download",
+    )
+
+
+def _key(experiment: Experiment[Any, Any]) -> str:
+    return f"comparison.{experiment.name}"
