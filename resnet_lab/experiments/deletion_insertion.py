@@ -21,14 +21,14 @@ BLUR = 8  # the blur's standard deviation is the side divided by this: of an ima
 BATCH = 50  # images at once
 Kind = Literal["deletion", "insertion"]
 KINDS: dict[Kind, tuple[str, str]] = {  # what is on the x-axis, and which area is the better one
-    "deletion": ("pixels taken away (%)", "lower"),
-    "insertion": ("pixels brought in (%)", "higher"),
+    "deletion": ("pixels deleted (%)", "lower"),
+    "insertion": ("pixels inserted (%)", "higher"),
 }
 RANDOM_ORDERS = 3
 CURVES = (1 + RANDOM_ORDERS) * len(KINDS)  # of one measurement
 CAPTION = (
-    f"The strongest places of the map are changed first, in {STEPS} steps (Petsiuk et al. 2018, Sec. 4): taken "
-    "away, they become the data's mean colour; brought in, they replace a blurred image. Thin: "
+    f"The strongest places of the map are changed first, in {STEPS} steps (Petsiuk et al. 2018, Sec. 4): "
+    "deleted, they become the data's mean colour; inserted, they replace a blurred image. Thin: "
     f"{RANDOM_ORDERS} random orders."
 )
 
