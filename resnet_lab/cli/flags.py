@@ -21,7 +21,7 @@ def add_fields(parser: Any, cls: type, *without: str) -> None:
             flag = {"action": argparse.BooleanOptionalAction}
         elif field.items is not None:
             flag = {
-                "nargs": field.longest if field.longest == field.shortest else "*",
+                "nargs": field.longest if field.shortest and field.longest == field.shortest else "*",
                 "type": field.items.kind,
             }
         names = [f"--{name.replace('_', '-')}", *BEFORE.get(name, ())]
