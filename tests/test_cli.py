@@ -5,6 +5,8 @@ import io
 import json
 import re
 import signal
+import subprocess
+import sys
 
 import numpy
 import onnxruntime
@@ -12,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from resnet_lab.cli import main, train
+from resnet_lab.cli import COMMANDS, main, train
 from resnet_lab.models import VARIANTS, ModelSpec, create_model, load_weights
 from resnet_lab.runs import RunStore, load_run_model
 from resnet_lab.training import RECIPES
@@ -24,6 +26,31 @@ def _keep_signals():
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
+
+
+def modules_after(*arguments):
+    """What a process has imported that ran this command."""
+    script = (
+        "import atexit, sys; atexit.register(lambda: print('!', *sys.modules)); "
+        "from resnet_lab.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rpartition("!")[2].split())
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS if name != "compare")], ids=str)
+def test_help_does_not_wait_for_torch(command):
+    loaded = modules_after(*command, "--help")
+    assert "resnet_lab.cli" in loaded
+    assert not {"torch", "numpy", "plotly"} & loaded
+
+
+def test_a_summary_imports_little_besides_torch():
+    loaded = modules_after("summary", "resnet50")
+    assert "torch" in loaded
+    assert not {"torch._dynamo", "sympy", "triton", "torchvision", "captum", "onnx", "plotly", "PIL"} & loaded
 
 
 def test_summary_ends_with_the_totals(capsys):

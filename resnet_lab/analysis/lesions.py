@@ -21,27 +21,21 @@ GPU_PIXELS = 500 * 32 * 32
 BUDGET = 2**28  # bytes of kept block inputs
 
 
-class Removed(nn.Module):
+def without_residual(block: Block, shape: BlockShape, preactivation: bool) -> nn.Sequential:
     """What is left of a block without its residual function: the shortcut.
 
     The ReLU behind the addition stays too; after an identity it changes nothing, as its input comes from a ReLU (but
     in the tutorial's net, whose stem has none). A plain block leaves nothing, so its input passes on, subsampled and
     padded as in option A where the next block wants another shape.
     """
-
-    def __init__(self, block: Block, shape: BlockShape, preactivation: bool) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        if block.downsample is not None:
-            layers = [block.bn1, block.relu1, block.downsample] if preactivation else [block.downsample]
-        elif block.plain and shape.changes_shape:
-            layers = [PadShortcut(shape.inputs, shape.outputs, shape.stride)]
-        self.rest = (
-            nn.Sequential(*layers) if preactivation or block.plain else nn.Sequential(*layers, nn.ReLU())
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.rest(x)
+    layers: list[nn.Module] = []
+    if block.downsample is not None:
+        layers = [block.bn1, block.relu1, block.downsample] if preactivation else [block.downsample]
+    if block.plain and shape.changes_shape:
+        layers = [PadShortcut(shape.inputs, shape.outputs, shape.stride)]
+    if not block.plain and not preactivation:
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
 
 
 def lesioned(model: ResNet, removed: Collection[str] = (), swapped: Sequence[tuple[str, str]] = ()) -> ResNet:
@@ -74,7 +68,7 @@ def _operated(net: ResNet, removed: Collection[str], swapped: Sequence[tuple[str
     for name in dict.fromkeys(removed):
         block = chain[name]
         assert isinstance(block, Block)
-        chain[name] = Removed(block, places[name], net.spec.preactivation)
+        chain[name] = without_residual(block, places[name], net.spec.preactivation)
     return list(chain.values())
 
 

@@ -1,7 +1,6 @@
-"""Where a net looks: heat maps, how well they hit the object, and whether they can be trusted."""
+"""Where a net looks: heat maps by any of `METHODS`."""
 
 from resnet_lab.attribution.layers import stage_names
-from resnet_lab.attribution.localization import energy_inside, pointing_hits
 from resnet_lab.attribution.maps import Cancelled, attribute, class_maps, signed_attribute
 from resnet_lab.attribution.methods import METHODS
 from resnet_lab.attribution.preserve_state import preserve_state
@@ -11,8 +10,6 @@ __all__ = [
     "Cancelled",
     "attribute",
     "class_maps",
-    "energy_inside",
-    "pointing_hits",
     "preserve_state",
     "signed_attribute",
     "stage_names",

@@ -1,4 +1,6 @@
-"""The methods, one entry of `METHODS` each. Class activation maps are our own, the rest is Captum's."""
+"""The methods, one entry of `METHODS` each. Class activation maps are our own, the rest is Captum's, which is imported
+when it is asked for, as matplotlib comes with it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from captum.attr import GuidedGradCam, IntegratedGradients, Occlusion, Saliency
 from torch import Tensor, nn
 
 from resnet_lab.attribution.layers import TargetLayer, find_layer
@@ -50,12 +51,16 @@ def layer_cam(features: Tensor, gradients: Tensor) -> Tensor:
 
 def saliency(model: nn.Module, images: Tensor, classes: Tensor, layer: TargetLayer) -> Tensor:
     """The largest absolute gradient over a pixel's channels (Simonyan et al. 2014, Sec. 3.1); (N, 1, H, W)."""
+    from captum.attr import Saliency
+
     images.requires_grad_()  # our own copy; Captum warns where it has to do this
     return Saliency(model).attribute(images, target=classes).amax(dim=1, keepdim=True)
 
 
 def guided_grad_cam(model: nn.Module, images: Tensor, classes: Tensor, layer: TargetLayer) -> Tensor:
     """Guided backpropagation times the upsampled Grad-CAM (Selvaraju et al. 2017, Sec. 3.2); (N, 1, H, W)."""
+    from captum.attr import GuidedGradCam
+
     guided = GuidedGradCam(model, find_layer(model, layer))
     return guided.attribute(images, target=classes, interpolate_mode="bilinear").sum(1, keepdim=True)
 
@@ -79,6 +84,8 @@ def integrated_gradients(model: nn.Module, images: Tensor, classes: Tensor, _: T
     (Sundararajan et al. 2017, Sec. 3), summed over channels; (N, 1, H, W). A map's sum is close to the difference of
     the scores at both ends.
     """
+    from captum.attr import IntegratedGradients
+
     integral = IntegratedGradients(model)
     return integral.attribute(images, target=classes, n_steps=STEPS, internal_batch_size=len(images)).sum(
         1, keepdim=True
@@ -91,6 +98,8 @@ def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: TargetLayer)
 
     Each side has its own stride, so that an oblong image takes no more passes than a square one.
     """
+    from captum.attr import Occlusion
+
     strides = [math.ceil(side / PATCHES) for side in images.shape[-2:]]
     window = [min(2 * stride, side) for stride, side in zip(strides, images.shape[-2:], strict=True)]
     channels = images.shape[1]

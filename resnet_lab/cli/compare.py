@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.cli.console import outlived_console
 from resnet_lab.cli.flags import add_fields, given
 from resnet_lab.experiments import experiments
 from resnet_lab.experiments.experiment import TITLE, Experiment
@@ -34,6 +35,7 @@ def configure(compare: argparse.ArgumentParser) -> None:
         parser.set_defaults(command=partial(_compare, experiment))
 
 
+@outlived_console()
 def _compare(experiment: Experiment[Any, Any], options: argparse.Namespace) -> int:
     """Measures, prints the tables, and writes all of it."""
     settings = experiment.settings.from_dict(given(options, experiment.settings))

@@ -20,10 +20,8 @@ def add_fields(parser: Any, cls: type, *without: str) -> None:
         if field.kind is bool:
             flag = {"action": argparse.BooleanOptionalAction}
         elif field.items is not None:
-            flag = {
-                "nargs": field.longest if field.shortest and field.longest == field.shortest else "*",
-                "type": field.items.kind,
-            }
+            is_of_one_length = field.longest is not None and field.longest == field.shortest
+            flag = {"nargs": field.longest if is_of_one_length else "*", "type": field.items.kind}
         names = [f"--{name.replace('_', '-')}", *BEFORE.get(name, ())]
         parser.add_argument(*names, dest=name, help=about, **flag)
 

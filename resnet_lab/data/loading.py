@@ -52,7 +52,7 @@ def is_downloaded(name: str, root: str | Path | None = None) -> bool:
     if (folder := folder_of(name, root)) is not None:
         return os.path.isdir(folder)
     info, place = dataset_info(name), data_root(root)
-    if not info.torchvision or (place / info.archive).is_file():
+    if not info.torchvision or (place / info.archive).exists():
         return True
     return all(_torchvision_cache(info, split, place).is_file() for split in SPLITS)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from resnet_lab.inspection.table.receptive_field import padding_per_side
 from resnet_lab.inspection.table.records import LayerRow, LayerTable, say_shape
 from resnet_lab.models import ModelSpec
+from resnet_lab.models.spec import BlockShape
 
 NORMED = r"y = \gamma\,\frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta"
 VALUES = {  # the types that formulas are known for: what they compute, and a note
@@ -41,11 +42,11 @@ KERNEL = r"\frac{<C_in>}{<g>} \cdot <k_h> \cdot <k_w> \cdot <C_out>"
 WEIGHTS, SCALES = r"<C_in> \cdot <C_out>", r"<2> \cdot <C>"
 PARAMETERS = {"Conv2d": KERNEL, "Linear": WEIGHTS, "BatchNorm2d": SCALES, "GroupNorm": SCALES}
 MACS = {"Conv2d": rf"<H_out> \cdot <W_out> \cdot {KERNEL}", "Linear": WEIGHTS}
-PAPER = {  # by the shortcut: its first row's type, "identity" or "plain"
+PAPER = {  # by the block's shortcut
     "identity": "He et al. 2015, Eq. (1): x is added as it is.",
-    "PadShortcut": "He et al. 2015, Sec. 3.3, option A: x, subsampled and filled up with channels of zeros.",
-    "Conv2d": "He et al. 2015, Eq. (2): W_s stands for a 1×1 convolution, and the norm if one follows it.",
-    "plain": "A plain net adds nothing (He et al. 2015, Sec. 3.3).",
+    "pad": "He et al. 2015, Sec. 3.3, option A: x, subsampled and filled up with channels of zeros.",
+    "projection": "He et al. 2015, Eq. (2): W_s stands for a 1×1 convolution, and the norm if one follows it.",
+    "none": "A plain net adds nothing (He et al. 2015, Sec. 3.3).",
 }
 
 
@@ -67,12 +68,12 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Block:
-    """One block of a net of the lab: the row that makes its input x, the rows of F and of the shortcut."""
+    """One block of a net of the lab: the row that makes its input x, and the rows of F."""
 
-    spec: ModelSpec
+    shape: BlockShape
+    preactivation: bool
     x: LayerRow
     residual: list[LayerRow]
-    shortcut: list[LayerRow]
 
 
 def explain(row: LayerRow, table: LayerTable, spec: ModelSpec | None = None) -> Explanation:
@@ -214,8 +215,11 @@ def _field_of_window(row: LayerRow, table: LayerTable) -> list[Step]:
 
 def _source(row: LayerRow, table: LayerTable) -> LayerRow | None:
     """The row that should make this row's input: the one before; of a shortcut, the one before its block."""
-    picture = LayerRow("the image", "", (), table.input_size, 0, 0, 0)
-    rows = [replace(picture, receptive_field=(1, 1), field_stride=(1, 1)), *table.rows]
+    one = (1, 1)
+    rows = [
+        LayerRow("the image", "", (), table.input_size, receptive_field=one, field_stride=one),
+        *table.rows,
+    ]
     i = rows.index(row) if row in rows else 0
     if row.is_shortcut and not rows[i - 1].is_shortcut:
         i = [(each.stage, each.block) for each in rows].index((row.stage, row.block))
@@ -239,31 +243,31 @@ def _memory(row: LayerRow) -> Step:
 def _block_of(row: LayerRow, table: LayerTable, spec: ModelSpec) -> _Block:
     place = (row.stage, row.block)
     inside = [i for i, each in enumerate(table.rows) if (each.stage, each.block) == place]
-    layers = [table.rows[i] for i in inside if not table.rows[i].is_function]
-    residual = [each for each in layers if not each.is_shortcut]
+    rows = [table.rows[i] for i in inside]
+    residual = [each for each in rows if not each.is_function and not each.is_shortcut]
     if not spec.preactivation:
         residual.pop()  # the last ReLU comes after the addition
-    return _Block(spec, table.rows[inside[0] - 1], residual, [each for each in layers if each.is_shortcut])
+    shape = next(shape for shape in spec.block_shapes() if (shape.stage, shape.position) == place)
+    return _Block(shape, spec.preactivation, table.rows[inside[0] - 1], residual)
 
 
 def _block_step(block: _Block) -> Step:
-    spec, shortcut = block.spec, block.shortcut[0].type if block.shortcut else "identity"
-    note = PAPER["plain" if spec.is_plain else shortcut]
-    y = "F(x)" if spec.is_plain else f"F(x) + {_added(block)}"
-    if not spec.preactivation:
+    note = PAPER[block.shape.shortcut]
+    y = "F(x)" if block.shape.shortcut == "none" else f"F(x) + {_added(block)}"
+    if not block.preactivation:
         y = rf"\text{{ReLU}}({y})"
-    if spec.preactivation:
+    if block.preactivation:
         note += " Norm and ReLU come before each convolution (He et al. 2016, Fig. 4e)."
     return Step("Block", rf"y = {y}, \quad F(x) = {_nested(block.residual)}", "", note)
 
 
 def _added(block: _Block) -> str:
     """What is added to F(x): x, W_s x or pad(x)."""
-    if not block.shortcut:
+    if block.shape.shortcut == "identity":
         return "x"
     first_conv = next(i for i, row in enumerate(block.residual) if row.kernel)
     x = _nested(block.residual[:first_conv])  # pre-activation: ReLU(BN(x)), else x
-    return rf"\text{{pad}}({x})" if block.shortcut[0].type == "PadShortcut" else rf"W_s\,{x}"
+    return rf"\text{{pad}}({x})" if block.shape.shortcut == "pad" else rf"W_s\,{x}"
 
 
 def _nested(rows: list[LayerRow]) -> str:

@@ -1,4 +1,4 @@
-"""The blocks of residual nets: F(x), and what is added to it.
+"""The blocks of residual nets: F(x), and what is added to it; and the other parts that are made of several layers.
 
 No module is used twice and nothing is done in place: Captum's hooks need both. Layers are made in the order of
 torchvision's state dicts. The first 3×3 of a block carries the stride, as in torchvision ("v1.5"). `downsample` is
@@ -166,6 +166,20 @@ class PadShortcut(nn.Module):
 
     def extra_repr(self) -> str:
         return f"stride={self.stride}, channels={self.pad[-2]}+{self.pad[-1]}"
+
+
+def deep_stem(width: int, norm: NormLayer = nn.BatchNorm2d, bias: bool = False) -> nn.Sequential:
+    """Three 3×3 convolutions in place of the 7×7 (Inception-v3's stem; "ResNet-C" of He et al. 2018)."""
+    half = max(width // 2, 1)
+    return nn.Sequential(
+        nn.Conv2d(3, half, 3, stride=2, padding=1, bias=bias),
+        norm(half),
+        nn.ReLU(),
+        nn.Conv2d(half, half, 3, padding=1, bias=bias),
+        norm(half),
+        nn.ReLU(),
+        nn.Conv2d(half, width, 3, padding=1, bias=bias),
+    )
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,10 +12,10 @@ from resnet_lab.models.blocks import (
     BasicBlock,
     Block,
     Bottleneck,
-    NormLayer,
     PadShortcut,
     PreActBasicBlock,
     PreActBottleneck,
+    deep_stem,
     initialize,
     projection,
 )
@@ -48,10 +48,9 @@ class ResNet(nn.Module):
         if self.fc.weight.is_meta:  # nothing to draw, for which torch would load its compiler
             return
         initialize(self)
-        for block in self.modules() if spec.zero_init_residual and spec.norm != "none" else ():
-            if isinstance(block, Block):
-                last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
-                nn.init.zeros_(last.get_parameter("weight"))
+        if spec.zero_init_residual and spec.norm != "none":
+            for block in chain(*self.stages):
+                nn.init.zeros_(block.get_parameter(f"bn{len(spec.block)}.weight"))
 
     @property
     def stages(self) -> list[nn.Sequential]:
@@ -90,27 +89,13 @@ class ResNet(nn.Module):
         if spec.stem == "cifar":
             self.conv1: nn.Module = nn.Conv2d(3, width, 3, padding=1, bias=bias)
         elif spec.stem == "deep":
-            self.conv1 = _deep_stem(width, norm, bias)
+            self.conv1 = deep_stem(width, norm, bias)
         else:
             self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=bias)
         self.bn1 = nn.Identity() if bare else norm(width)
         self.relu = nn.Identity() if bare else nn.ReLU()
         small = spec.stem == "cifar"
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
-
-
-def _deep_stem(width: int, norm: NormLayer, bias: bool) -> nn.Sequential:
-    """Three 3×3 convolutions in place of the 7×7 (Inception-v3's stem; "ResNet-C" of He et al. 2018)."""
-    half = max(width // 2, 1)
-    return nn.Sequential(
-        nn.Conv2d(3, half, 3, stride=2, padding=1, bias=bias),
-        norm(half),
-        nn.ReLU(),
-        nn.Conv2d(half, half, 3, padding=1, bias=bias),
-        norm(half),
-        nn.ReLU(),
-        nn.Conv2d(half, width, 3, padding=1, bias=bias),
-    )
 
 
 def block_class(spec: ModelSpec) -> type[BasicBlock] | type[Bottleneck]:

@@ -76,7 +76,7 @@ class Run:
         except (OSError, SchemaError) as error:
             return RunStatus("interrupted", f"Its status.json is missing or damaged: {reason(error)}.")
         if status.is_active and not self._has_trainer(status):
-            gone = "Its process ended without a last word; resume it from its checkpoint."
+            gone = "Its process ended unexpectedly; resume it from its checkpoint."
             return status.replace(state="interrupted", message=gone)
         return status
 

@@ -220,7 +220,7 @@ def test_a_broken_link_costs_one_sentence(open_page):
     assert params(at) == "25,557,032"
 
 
-def test_pictures_that_a_net_cannot_take_cost_one_sentence(open_page):
+def test_images_that_a_net_cannot_take_cost_one_sentence(open_page):
     spec = VARIANTS["resnet20"].replace(name="grouped", width=16, norm="group", stem="imagenet")
     at = open_page("architecture", spec=spec_to_link(spec), size="1")
     assert not at.exception

@@ -127,6 +127,13 @@ def test_a_link_sets_the_form(open_page):
     assert at.number_input(key="lr").value == 0.02
 
 
+@pytest.mark.parametrize(("page", "name"), [("training", "dataset"), ("comparison", "data")])
+def test_a_link_with_the_former_name_of_a_data_set(open_page, page, name):
+    at = open_page(page, **{name: "shapes_shortcut"})
+    assert not at.exception
+    assert at.selectbox(key=name).value == "shapes_watermark"
+
+
 def test_a_run_that_failed_says_why(open_page, tiny):
     run = RunStore().create(tiny.replace(dataset="folder:/no*where*"))
     execute(run)

@@ -17,10 +17,10 @@ from PIL import Image
 from torchvision.models import ResNet50_Weights
 
 from resnet_lab.attribution import METHODS, attribute, class_maps
-from resnet_lab.attribution.deletion_insertion import deletion_insertion
 from resnet_lab.data import load_dataset, normalize
 from resnet_lab.data.views import ten_crops
 from resnet_lab.experiments import localization
+from resnet_lab.experiments.deletion_insertion import deletion_insertion
 from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.models import VARIANTS, create_model, init_model
 from resnet_lab.runs import load_run_model

@@ -52,7 +52,7 @@ def test_downloads_hold_the_net(server, visit, page):
         page.get_by_role("button", name="CSV", exact=True).click()
     rows = list(csv.DictReader(download.value.path().open()))
     assert sum(int(row["parameters"]) for row in rows) == 269_722
-    visit(f"{server}/architecture?variant=resnet20&view=Take+away")
+    visit(f"{server}/architecture?variant=resnet20&section=Export")
     with page.expect_download() as download:
         page.get_by_role("button", name="Diagram", exact=True).click()
     assert download.value.suggested_filename == "resnet20.svg"

@@ -11,9 +11,11 @@ import urllib.request
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from resnet_lab.data import (
     DATASETS,
+    DatasetInfo,
     Dataset,
     DatasetError,
     dataset_info,
@@ -218,6 +220,28 @@ def test_cifar_is_fetched_checked_and_turned_channels_first(tmp_path, monkeypatc
     data = load_dataset("cifar10", "test", root=tmp_path)
     assert np.array_equal(data.images.flatten(1).numpy(), pixels)
     assert data.labels.tolist() == [0, 1, 2, 3]
+
+
+def test_another_set_of_torchvision_is_one_entry(tmp_path, monkeypatch):
+    """One that takes split=, of image files of several sizes."""
+    info = DatasetInfo(
+        "sentences", "Sentences", ("negative", "positive"), 48, 4, 2, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2),
+        "Sentences as images.", torchvision="RenderedSST2", archive="rendered-sst2",
+    )  # fmt: skip
+    monkeypatch.setitem(DATASETS, info.name, info)
+    assert not is_downloaded("sentences", tmp_path)
+    for split, count in (("train", 2), ("valid", 1), ("test", 1)):
+        for number, label in enumerate(info.classes):
+            folder = tmp_path / "rendered-sst2" / split / label
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.new("L", (60 + i, 50), 100 * number).save(folder / f"{i}.png")
+    assert is_downloaded("sentences", tmp_path)
+    data = load_dataset("sentences", "train", root=tmp_path)
+    assert (data.images.shape, data.labels.tolist()) == ((4, 3, 48, 48), [0, 0, 1, 1])
+    assert data.images[-1].unique().tolist() == [100]
+    assert len(load_dataset("sentences", "test", root=tmp_path)) == 2
+    assert TrainConfig(dataset="sentences").title == "resnet20 on sentences"
 
 
 def test_a_download_with_a_wrong_checksum_is_refused_and_removed(tmp_path, monkeypatch):

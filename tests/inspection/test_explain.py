@@ -65,8 +65,8 @@ def filled(formula, symbols):
 
 def inputs_of(table):
     """For each row, the receptive fields and strides of what goes into it, counted from the kernels."""
-    picture = [((1, 1), (1, 1))]
-    x, before, shortcut, place, result = picture, picture, None, (None, None), []
+    image = [((1, 1), (1, 1))]
+    x, before, shortcut, place, result = image, image, None, (None, None), []
     for row in table.rows:
         if (row.stage, row.block) != place:
             place, x, shortcut = (row.stage, row.block), before, None

@@ -1,7 +1,12 @@
+import math
+
 import pytest
+import torch
 import torchvision
+from torch import nn
 
 from resnet_lab.models import VARIANTS, ModelSpec, create_model
+from resnet_lab.models.blocks import PadShortcut
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -84,3 +89,35 @@ def test_refuses_what_torchvision_refuses(ours, theirs):
 def test_unknown_variant_lists_the_choices():
     with pytest.raises(ValueError, match="it may be resnet18"):
         create_model("resnet19")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *(VARIANTS[name] for name in VARIANTS if name != "resnet1202"),
+        ModelSpec("dilated", (1, 3, 1), (2, 2, 3), groups=2, dilation=(False, True)),
+        ModelSpec("C", (1, 3), (2, 1), shortcut="projection_all", preactivation=True),
+        ModelSpec("marked", (3, 1, 3), (2, 2), shortcut="pad", extra_projections=((1,), ())),
+    ],
+    ids=lambda spec: spec.name,
+)
+def test_block_shapes_are_those_of_the_net(spec):
+    kinds = {
+        PadShortcut: "pad",
+        nn.Sequential: "projection",
+        type(None): "none" if spec.is_plain else "identity",
+    }
+    with torch.device("meta"):
+        model = create_model(spec)
+    assert [shape.name for shape in spec.block_shapes()] == [
+        f"layer{stage}.{i}" for stage, count in enumerate(spec.blocks, 1) for i in range(count)
+    ]
+    for shape in spec.block_shapes():
+        block = model.get_submodule(shape.name)
+        convs = [m for name, m in block.named_children() if name.startswith("conv")]
+        assert (convs[0].in_channels, convs[0].out_channels) == (shape.inputs, shape.inner)
+        assert convs[-1].out_channels == shape.outputs
+        assert math.prod(conv.stride[0] for conv in convs) == shape.stride
+        assert max(conv.dilation[0] for conv in convs) == shape.dilation
+        assert max(conv.groups for conv in convs) == shape.groups
+        assert kinds[type(block.downsample)] == shape.shortcut

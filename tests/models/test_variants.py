@@ -162,7 +162,7 @@ def test_option_a_pads_and_subsamples_by_hand():
 
 @pytest.mark.parametrize("name", VARIANTS)
 @torch.no_grad()
-def test_every_variant_runs_on_small_pictures(name):
+def test_every_variant_runs_on_small_images(name):
     model = meta(name, num_classes=7)
     assert model(torch.empty(2, 3, 32, 32, device="meta")).shape == (2, 7)
 

@@ -73,7 +73,7 @@ def test_every_pair_of_layouts_continues_the_run(config, undisturbed, saved, res
     state["tuner"] = None
     assert any(not tensor.is_contiguous() for tensor in momentum(state).values()) is saved
     losses, end = part(config.replace(channels_last=resumed), steps=3, resume=state)
-    assert losses == pytest.approx({step: undisturbed[0][step] for step in (4, 5, 6)}, rel=1e-4)
+    assert losses == pytest.approx({step: undisturbed[0][step] for step in (4, 5, 6)}, rel=1e-3)
     assert_same(end["model"], undisturbed[1]["model"])
     assert_same(momentum(end), momentum(undisturbed[1]))
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from resnet_lab.data import Augmentation, load_dataset, normalize, split_validation
 from resnet_lab.models import create_model
-from resnet_lab.training import TrainConfig, TrainingError, evaluate, fit, loop
+from resnet_lab.training import TrainingError, evaluate, fit, loop
 from resnet_lab.training.batches import mix
 from resnet_lab.training.events import Checkpoint, EpochEvent, Started, StepEvent, TestEvent
 from resnet_lab.training.step import Stepper
@@ -87,12 +87,15 @@ def test_first_step_equals_a_plain_loop(tiny):
         torch.testing.assert_close(kept["state"]["model"][name], value, rtol=1e-4, atol=1e-6)
 
 
-def test_it_learns():
-    """Without augmentation, so that no rounding decides: over 3 seeds in float32 and bf16 the loss fell to 0.03 to
-    0.19 of the first epoch's, and accuracy rose to 0.90 to 1.00.
+def test_it_learns(tiny):
+    """Without augmentation: for seeds 0 and 1 the loss fell to 0.58 and 0.61 of the first epoch's, and accuracy rose
+    to 0.59 and 0.55.
     """
     still = Augmentation(crop_padding=0, flip=False)
-    config = TrainConfig("resnet20", train_limit=400, epochs=20, batch_size=32, lr=0.05, augmentation=still)
+    config = tiny.replace(
+        variant=tiny.spec.replace(width=16), train_limit=120, epochs=20, batch_size=10,
+        optimizer="adam", lr=3e-3, augmentation=still,
+    )  # fmt: skip
     _, events = record(config)
     epochs = events.of(EpochEvent)
     assert epochs[-1].train_loss < 0.7 * epochs[0].train_loss
@@ -139,7 +142,7 @@ def test_resume_refuses_another_net(tiny):
         ({"lr": 0.01}, r"lr 0.05 \(here 0.01\)"),
         ({"batch_size": 8}, r"batch_size 16 \(here 8\)"),
         ({"seed": 3}, r"seed 0 \(here 3\)"),
-        ({"dataset": "shapes_watermark"}, r'dataset "shapes" \(here "shapes_shortcut"\)'),
+        ({"dataset": "shapes_watermark"}, r'dataset "shapes" \(here "shapes_watermark"\)'),
         ({"train_limit": 150}, r"train_limit 160 \(here 150\)"),
     ],
 )

@@ -27,6 +27,10 @@ class Box:
     members: list[str] = field(default_factory=list)  # paths of the norms and ReLUs
 
     @property
+    def path(self) -> str:
+        return self.row.path if self.row else ""
+
+    @property
     def lines(self) -> list[str]:
         """What is written into the box, in the order in which it happens."""
         lines = [", ".join(self.before)] if self.before else []

@@ -9,7 +9,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from resnet_lab.inspection.diagram import svg
 from resnet_lab.inspection.diagram.cards import (
@@ -68,7 +68,7 @@ def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selecti
     net = _Net.of(spec, table, ink, selection)
     bottom = net.card + net.depth
     x = 1 + STEM + GAP
-    parts = [_stem(net, table.input_size[1:])]
+    parts = [_stem(net, table)]
     for stage in range(len(net.stages)):
         parts.append(_stage(net, stage, x))
         x += net.width + GAP
@@ -112,7 +112,7 @@ class _Net:
             return ()
         cards = [stage[self.selection.block(i, len(stage))].boxes for i, stage in enumerate(self.stages)]
         boxes = [box for each in (*cards, self.stem, self.head) for box in each]
-        holds = [box.row.path for box in boxes if box.row and path in box.members]
+        holds = [box.path for box in boxes if box.path and path in box.members]
         if ".downsample." in path:
             holds.append(path[: path.index(".downsample.")] + ".downsample.0")
         return (".".join(path.split(".")[:2]), path, *holds)
@@ -148,70 +148,71 @@ def _last(rows: list[LayerRow]) -> LayerRow:
     return [row for row in rows if row.macs and not row.is_shortcut][-1]
 
 
-def _lowered(net: _Net, parts: list[str]) -> str:
-    """The cards are drawn at their usual height, and moved below the strip if there is one."""
-    drawn = "".join(parts)
-    return f'<g transform="translate(0 {net.strip:g})">{drawn}</g>' if net.strip else drawn
+def _column(
+    net: _Net,
+    place: tuple[float, float],
+    heading: tuple[str, str],
+    drawn: tuple[str, str],
+    size: tuple[str, str],
+) -> str:
+    """The stem, a stage or the head; `place` is x and width, `drawn` what stands on the chain and on the card.
 
-
-def _stem(net: _Net, size: tuple[int, ...]) -> str:
-    ink, middle = net.ink, 1 + STEM / 2
-    last = net.stem[-1].row
-    target = Target("stem", net.stem[0].row.path if net.stem[0].row else "")
-    parts = [
-        svg.text(middle, 18, "Stem", ink, 15, **{"font-weight": 600}),
-        svg.muted(middle, 35, f"from {size[0]} × {size[1]}", ink, 12.5),
-        svg.line(4, AXIS, middle - 12, AXIS, ink, arrow=True),
-        svg.line(middle + 12, AXIS, 1 + STEM + GAP / 2, AXIS, ink),
-        _zoom(net, (middle - 12, middle + 12), AXIS + 30, (1, STEM)),
-        svg.box(Rect(middle - 12, AXIS - 30, 24, 60), ink, target),
-    ]
+    The card is drawn at its usual height, and moved below the strip if there is one.
+    """
+    (x, width), ink = place, net.ink
+    middle, bottom = x + width / 2, CARD + net.depth
     card = [
-        svg.card(Rect(1, CARD, STEM, net.depth), ink),
-        stack(net.stem, middle, STEM - 14, ink),
-        _size_label(last, middle, CARD + net.depth, ink) if last else "",
+        svg.card(Rect(x, CARD, width, net.depth), ink),
+        drawn[1],
+        svg.bold(middle, bottom + 20, size[0], ink),
+        svg.muted(middle, bottom + 37, size[1], ink, 12.5),
     ]
-    return "".join(parts) + _lowered(net, card)
+    parts = [svg.bold(middle, 18, heading[0], ink)]
+    parts += [svg.muted(middle, 35, heading[1], ink, 12.5)] if heading[1] else []
+    parts.append(drawn[0])
+    if net.strip:
+        return "".join([*parts, f'<g transform="translate(0 {net.strip:g})">', *card, "</g>"])
+    return "".join([*parts, *card])
+
+
+def _end(net: _Net, place: tuple[float, float], half: float, name: str, boxes: list[Box]) -> str:
+    """The stem or the head on the chain, a box twice `half` high."""
+    (x, width), ink = place, net.ink
+    middle, is_stem = x + width / 2, name == "stem"
+    start, end = (4.0, x + width + GAP / 2) if is_stem else (x - GAP / 2, x + width - 4)
+    parts = [
+        svg.line(start, AXIS, middle - 12, AXIS, ink, arrow=True),
+        svg.line(middle + 12, AXIS, end, AXIS, ink, arrow=not is_stem),
+        _zoom(net, (middle - 12, middle + 12), AXIS + half, place),
+        svg.box(
+            Rect(middle - 12, AXIS - half, 24, 2 * half), ink, Target(name, boxes[0 if is_stem else -1].path)
+        ),
+    ]
+    return "".join(parts)
+
+
+def _stem(net: _Net, table: LayerTable) -> str:
+    place, (height, width) = (1.0, STEM), table.input_size[1:]
+    last = [row for row in takewhile(lambda row: row.stage is None, table.rows) if row.kernel][-1]
+    drawn = (_end(net, place, 30, "stem", net.stem), stack(net.stem, 1 + STEM / 2, STEM - 14, net.ink))
+    return _column(net, place, ("Stem", f"from {height} × {width}"), drawn, _map_size(last))
 
 
 def _head(net: _Net, x: float) -> str:
-    ink, middle, classes = net.ink, x + HEAD / 2, net.spec.num_classes
-    bottom = CARD + net.depth
-    target = Target("head", net.head[-1].row.path if net.head[-1].row else "")
-    parts = [
-        svg.text(middle, 18, "Head", ink, 15, **{"font-weight": 600}),
-        svg.line(x - GAP / 2, AXIS, middle - 12, AXIS, ink, arrow=True),
-        svg.line(middle + 12, AXIS, x + HEAD - 4, AXIS, ink, arrow=True),
-        _zoom(net, (middle - 12, middle + 12), AXIS + 18, (x, HEAD)),
-        svg.box(Rect(middle - 12, AXIS - 18, 24, 36), ink, target),
-    ]
-    card = [
-        svg.card(Rect(x, CARD, HEAD, net.depth), ink),
-        stack(net.head, middle, HEAD - 12, ink),
-        svg.text(middle, bottom + 20, f"{classes:,}", ink, 15, **{"font-weight": 600}),
-        svg.muted(middle, bottom + 37, "class" if classes == 1 else "classes", ink, 12.5),
-    ]
-    return "".join(parts) + _lowered(net, card)
+    place, classes = (x, HEAD), net.spec.num_classes
+    drawn = (_end(net, place, 18, "head", net.head), stack(net.head, x + HEAD / 2, HEAD - 12, net.ink))
+    return _column(net, place, ("Head", ""), drawn, (f"{classes:,}", "class" if classes == 1 else "classes"))
 
 
 def _stage(net: _Net, stage: int, x: float) -> str:
-    ink, blocks = net.ink, net.stages[stage]
-    middle, count = x + net.width / 2, len(blocks)
+    blocks, place = net.stages[stage], (x, net.width)
+    count = len(blocks)
     shown = net.selection.block(stage, count)
     spread = max(block.shape.dilation for block in blocks)
-    more = f", dilation {spread}" if spread > 1 else ""
-    parts = [
-        svg.text(middle, 18, f"Stage {stage + 1}", ink, 15, **{"font-weight": 600}),
-        svg.muted(middle, 35, f"{count} block{'s' * (count > 1)}", ink, 12.5),
-        _chain(net, stage, x, shown),
-    ]
-    card = [
-        svg.card(Rect(x, CARD, net.width, net.depth), ink),
-        svg.text(x + 8, CARD + 17, f"block {shown + 1}", ink, 11.5, anchor="start", opacity=0.75),
-        opened(blocks[shown], (x, net.width), ink),
-        _size_label(_last(blocks[-1].rows), middle, CARD + net.depth, ink, more),
-    ]
-    return "".join(parts) + _lowered(net, card)
+    number = svg.text(x + 8, CARD + 17, f"block {shown + 1}", net.ink, 11.5, anchor="start", opacity=0.75)
+    drawn = (_chain(net, stage, x, shown), number + opened(blocks[shown], place, net.ink))
+    size = _map_size(_last(blocks[-1].rows), f", dilation {spread}" if spread > 1 else "")
+    return _column(net, place, (f"Stage {stage + 1}", f"{count} block{'s' * (count > 1)}"), drawn, size)
 
 
 def _chain(net: _Net, stage: int, x: float, shown: int) -> str:
@@ -306,11 +307,10 @@ def _zoom(net: _Net, edges: tuple[float, float], y: float, column: tuple[float, 
     return f'<polygon points="{points}" fill="{net.ink.text}" fill-opacity="0.06" pointer-events="none"/>'
 
 
-def _size_label(row: LayerRow, middle: float, bottom: float, ink: Ink, more: str = "") -> str:
+def _map_size(row: LayerRow, more: str = "") -> tuple[str, str]:
     """The map that leaves a column: its sides, then its channels."""
     channels, height, width = row.output_shape
-    sides = svg.text(middle, bottom + 20, f"{height} × {width}", ink, 15, **{"font-weight": 600})
-    return sides + svg.muted(middle, bottom + 37, f"{channels:,} channels{more}", ink, 12.5)
+    return f"{height} × {width}", f"{channels:,} channels{more}"
 
 
 def _legend(net: _Net, y: float) -> str:

@@ -66,6 +66,10 @@ def text(x: float, y: float, words: str, ink: Ink, size: float = 13, **style: st
     )
 
 
+def bold(x: float, y: float, words: str, ink: Ink) -> str:
+    return text(x, y, words, ink, 15, **{"font-weight": 600})
+
+
 def muted(x: float, y: float, words: str, ink: Ink, size: float = 11.5) -> str:
     return text(x, y, words, ink, size, opacity=0.75)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from itertools import compress, groupby, takewhile
-from typing import Any
 
 from resnet_lab.inspection.export.source_feed import feed, fill
 from resnet_lab.inspection.table.layer_table import layer_table
@@ -87,27 +87,37 @@ def standalone_source(
         ValueError: for an input size that the net cannot take.
     """
     table = layer_table(spec, input_size)
-    pieces = _pieces(spec)
-    header = _header(spec, table, blocks.PadShortcut in pieces or bool(net and net.transform.scales))
-    own = [inspect.getsource(piece).rstrip() for piece in pieces]
-    return (
-        "\n\n\n".join(["\n\n".join([header, *([feed(net)] if net else [])]), *own, _net(spec, table)]) + "\n"
-    )
+    names = _names(spec)
+    header = _header(spec, table, "PadShortcut" in names or bool(net and net.transform.scales))
+    if net is not None:
+        header += f"\n\n{feed(net)}"
+    own = _own_code()
+    pieces = [header, *(own[name] for name in names), _net(spec, table)]
+    return "\n\n\n".join(pieces) + "\n"
 
 
-def _pieces(spec: ModelSpec) -> list[Any]:
-    """The classes and functions of models/blocks.py that the net is made of."""
-    block = block_class(spec)
+def _own_code() -> dict[str, str]:
+    """The classes and functions of models/blocks.py by name, as they stand there."""
+    text = inspect.getsource(blocks)  # by name, as the lines of a file that is edited meanwhile are others
+    lines, kinds = text.splitlines(), ast.ClassDef | ast.FunctionDef
+    nodes = [node for node in ast.parse(text).body if isinstance(node, kinds)]
+    return {node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes}
+
+
+def _names(spec: ModelSpec) -> list[str]:
+    """What of models/blocks.py the net is made of."""
+    block = block_class(spec).__name__
     shortcuts = {shape.shortcut for shape in spec.block_shapes()}
     wanted = {
-        blocks.group_norm: spec.norm == "group",
-        block.__base__: spec.preactivation,
+        "group_norm": spec.norm == "group",
+        "deep_stem": spec.stem == "deep",
+        block.removeprefix("PreAct"): True,
         block: True,
-        blocks.projection: "projection" in shortcuts,
-        blocks.PadShortcut: "pad" in shortcuts,
-        blocks.initialize: True,
+        "projection": "projection" in shortcuts,
+        "PadShortcut": "pad" in shortcuts,
+        "initialize": True,
     }
-    return [piece for piece, is_wanted in wanted.items() if is_wanted]
+    return list(compress(wanted, wanted.values()))
 
 
 def _header(spec: ModelSpec, table: LayerTable, functional: bool) -> str:
@@ -170,15 +180,19 @@ def _net(spec: ModelSpec, table: LayerTable) -> str:
 
 def _settings(spec: ModelSpec) -> tuple[str, str]:
     """What all blocks, and all projections, are told besides their sizes."""
-    bias = ["bias=True"] * spec.conv_bias
-    norm = [f"norm={NORMS[spec.norm]}"] * (spec.norm != "batch")
+    norm_and_bias = _norm_and_bias(spec)
     block = [f"groups={spec.groups}"] * (spec.groups > 1) + [f"kernels={spec.block}"] * (
         spec.block not in KERNELS
     )
-    block += [*norm, *bias, *["plain=True"] * spec.is_plain]
-    project = [*(["norm=None"] if spec.preactivation else norm), *bias]
+    block += [*norm_and_bias, *["plain=True"] * spec.is_plain]
+    project = ["norm=None", *["bias=True"] * spec.conv_bias] if spec.preactivation else norm_and_bias
     projects = any(shape.shortcut == "projection" for shape in spec.block_shapes())
     return ", ".join(block), ", ".join(project) if projects else ""
+
+
+def _norm_and_bias(spec: ModelSpec) -> list[str]:
+    norm = [f"norm={NORMS[spec.norm]}"] * (spec.norm != "batch")
+    return norm + ["bias=True"] * spec.conv_bias
 
 
 def _call(spec: ModelSpec, shape: BlockShape, block: str, project: str) -> str:
@@ -210,11 +224,7 @@ def _stem(spec: ModelSpec, table: LayerTable) -> tuple[list[str], list[str]]:
     if spec.stem == "cifar":
         conv = f"nn.Conv2d(3, {width}, 3, padding=1{bias})"
     if spec.stem == "deep":
-        half = max(width // 2, 1)
-        three = (f"3, {half}, 3, stride=2", f"{half}, {half}, 3", f"{half}, {width}, 3")
-        between = f"\n    {norm}({half}),\n    nn.ReLU(),\n    "
-        convs = between.join(f"nn.Conv2d({sizes}, padding=1{bias})," for sizes in three)
-        conv = f"nn.Sequential(\n    {convs}\n)"
+        conv = f"deep_stem({', '.join([str(width), *_norm_and_bias(spec)])})"
     layers, x = [f"self.conv1 = {conv}"], "self.conv1(x)"
     if not spec.preactivation and spec.stem != "tutorial":  # the first pre-activation block brings them
         layers += [f"self.bn1 = {norm}({width})", "self.relu = nn.ReLU()"]

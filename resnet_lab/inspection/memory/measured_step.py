@@ -64,9 +64,9 @@ def main(text: str) -> None:
     optimizer = kind(model.parameters(), lr=1e-3, **({"momentum": 0.9} if ask["optimizer"] == "sgd" else {}))
     low = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(ask["precision"])
 
-    def step(pictures: int) -> None:
-        images = torch.randn(pictures, *size, device=device)
-        labels = torch.zeros(pictures, dtype=torch.long, device=device)
+    def step(count: int) -> None:
+        images = torch.randn(count, *size, device=device)
+        labels = torch.zeros(count, dtype=torch.long, device=device)
         optimizer.zero_grad(set_to_none=False)
         with torch.autocast(device.type, dtype=low, enabled=low is not None):
             loss = cross_entropy(model(images).float(), labels)

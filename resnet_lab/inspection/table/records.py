@@ -29,9 +29,9 @@ class LayerRow:
     type: str
     input_shape: Shape
     output_shape: Shape
-    params: int
-    macs: int
-    weight_bytes: int
+    params: int = 0
+    macs: int = 0
+    weight_bytes: int = 0
     trainable_params: int = 0
     kernel: Shape = ()
     stride: Shape = ()

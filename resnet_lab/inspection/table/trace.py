@@ -6,13 +6,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_lab.inspection.table import receptive_field
 from resnet_lab.inspection.table.layer import (
@@ -67,12 +67,12 @@ def trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
 def _trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
     recorder = _Recorder(model)
     dtype = next((t.dtype for t in model.parameters() if t.is_floating_point()), torch.float32)
-    picture = torch.empty(1, *size, dtype=dtype, device="meta")
+    image = torch.empty(1, *size, dtype=dtype, device="meta")
     meta = stand_ins(model)
-    recorder.begin(picture, meta)
+    recorder.begin(image, meta)
     try:
         with _watched(model, recorder):
-            torch.func.functional_call(model, meta, (picture,))
+            torch.func.functional_call(model, meta, (image,))
     except Exception as error:  # a net of anyone's: its forward may raise whatever it likes
         raise ValueError(
             f"with an input of {say_shape(size)} the net fails at {recorder.current}: {reason(error)}"
@@ -84,7 +84,7 @@ class _Recorder:
     """Turns calls into rows; parameters count where they are met first."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[LayerRow] = []
         self.current = "the net"
         self.modules = dict(model.named_modules())
         self.layers = {path: module for path, module in self.modules.items() if _is_row(module)}
@@ -98,10 +98,10 @@ class _Recorder:
         self.alive: list[Tensor] = []  # so that no id and no storage is used a second time
         self.kept = _Kept()
 
-    def begin(self, picture: Tensor, state: dict[str, Tensor]) -> None:
+    def begin(self, image: Tensor, state: dict[str, Tensor]) -> None:
         """The image sees itself; it, the parameters and the buffers are no activations."""
-        self.fields[id(picture)] = receptive_field.of_input(picture.dim() - 2)
-        self.kept.ignore([picture, *state.values()])
+        self.fields[id(image)] = receptive_field.of_input(image.dim() - 2)
+        self.kept.ignore([image, *state.values()])
 
     def enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         inputs = (args, kwargs)
@@ -146,15 +146,8 @@ class _Recorder:
             return
         _refuse_nothing(shape_out)
         self._made(output, field)
-        row = {
-            "path": self.caller,
-            "type": name,
-            "params": 0,
-            "macs": macs,
-            "weight_bytes": 0,
-            "is_function": True,
-        }
-        self.rows.append(row | _place(shape_in, shape_out, field or ()))
+        place = _place(shape_in, shape_out, field or ())
+        self.rows.append(LayerRow(self.caller, name, macs=macs, is_function=True, **place))
 
     def finish(self) -> tuple[LayerRow, ...]:
         """The rows; layers with parameters that were not called too, else the total would be too small."""
@@ -162,7 +155,7 @@ class _Recorder:
             if self.params[id(module)] and id(module) not in self.called:
                 self._add(path, module, 0, _place((), (), ()))
         return tuple(
-            LayerRow(**row, kept_values=self.kept.values[i], kept_bytes=self.kept.other_bytes[i])
+            replace(row, kept_values=self.kept.values[i], kept_bytes=self.kept.other_bytes[i])
             for i, row in enumerate(self.rows)
         )
 
@@ -184,20 +177,22 @@ class _Recorder:
         self.alive.append(tensor)
         self.kept.add(tensor, len(self.rows))
 
-    def _add(self, path: str, module: nn.Module, macs: int, place: dict[str, Shape]) -> None:
+    def _add(self, path: str, module: nn.Module, macs: int, place: dict[str, Any]) -> None:
         new = {id(p): p for p in self.params[id(module)] if id(p) not in self.counted}
         self.counted |= new.keys()
         self.called.add(id(module))
-        row = {
-            "path": path,
-            "type": type(module).__name__,
-            "params": sum(p.numel() for p in new.values()),
-            "trainable_params": sum(p.numel() for p in new.values() if p.requires_grad),
-            "macs": macs,
-            "weight_bytes": sum(p.numel() * p.element_size() for p in new.values()),
-            "bias": getattr(module, "bias", None) is not None,
-        }
-        self.rows.append(row | place | window_of(module, len(place["output_shape"]) - 1))
+        row = LayerRow(
+            path,
+            type(module).__name__,
+            params=sum(p.numel() for p in new.values()),
+            trainable_params=sum(p.numel() for p in new.values() if p.requires_grad),
+            macs=macs,
+            weight_bytes=sum(p.numel() * p.element_size() for p in new.values()),
+            bias=getattr(module, "bias", None) is not None,
+            **place,
+            **window_of(module, len(place["output_shape"]) - 1),
+        )
+        self.rows.append(row)
 
 
 class _Kept:
@@ -242,6 +237,8 @@ class _Functions(TorchFunctionMode):
         name, macs = _name(func), 0
         try:
             if name in PRODUCTS:
+                from torch.utils.flop_counter import FlopCounterMode  # here, as it brings triton
+
                 with FlopCounterMode(display=False) as counter:
                     result = func(*args, **kwargs)
                 macs = counter.get_total_flops() // 2
@@ -278,7 +275,7 @@ def _refuse_nothing(shape: Shape) -> None:
         raise ValueError(f"nothing is left of the image: its output is {say_shape(shape)}")
 
 
-def _place(shape_in: Shape, shape_out: Shape, field: Field) -> dict[str, Shape]:
+def _place(shape_in: Shape, shape_out: Shape, field: Field) -> dict[str, Any]:
     return {
         "input_shape": shape_in,
         "output_shape": shape_out,

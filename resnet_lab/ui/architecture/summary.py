@@ -25,9 +25,8 @@ def describe(spec: ModelSpec) -> str:
     """The net in one line."""
     block = BLOCKS.get(spec.block) or f"Blocks of {', '.join(f'{k}×{k}' for k in spec.block)}"
     before = ", norm and ReLU before each convolution" if spec.preactivation else ""
-    extra = 0
-    if spec.shortcut in ("pad", "projection"):  # beyond the blocks that change the shape
-        extra = sum(position > 0 for stage in spec.extra_projections for position in stage)
+    own = [shape for shape in spec.block_shapes() if shape.shortcut in ("pad", "projection")]
+    extra = 0 if spec.shortcut == "projection_all" else sum(not shape.changes_shape for shape in own)
     more = f", and on {extra} more block{'s' * (extra > 1)}" if extra else ""
     stages = "-".join(map(str, spec.blocks))
     return f"{block}, {stages} in the stages{before}; {SHORTCUTS[spec.shortcut]}{more}."

@@ -35,14 +35,17 @@ def ender(should_stop: ShouldStop) -> Check:
     return check
 
 
-def draw(records: Iterable[Any]) -> Work:
-    """Work that reports `records` as they come, and draws no more of them once it is cancelled."""
+def draw(measure: Callable[[Check], Iterable[Any]]) -> Work:
+    """Work that reports the records of `measure` as they come, and draws no more of them once it is cancelled.
+
+    `measure` is given something to call often, by which it ends between two records too.
+    """
 
     def work(report: Report, should_stop: ShouldStop) -> None:
-        for record in records:
+        check = ender(should_stop)
+        for record in measure(check):
             report(record)
-            if should_stop():
-                return
+            check()
 
     return work
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from resnet_lab.data.datasets import FORMER_NAMES
+
 if TYPE_CHECKING:
     from resnet_lab.runs import RunManager, RunStore
 
@@ -38,6 +40,8 @@ RENAMED = {  # names, and those of today
 }
 RENAMED_VALUES = {  # by the name of today: values, and those of today
     "Architecture": {"section": {"Take away": "Export"}},
+    "Training": {"dataset": FORMER_NAMES},
+    "Comparison": {"data": FORMER_NAMES},
     "Prediction": {
         "view": {
             "Answer": "Prediction",

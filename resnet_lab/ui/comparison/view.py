@@ -147,7 +147,7 @@ def _measured(
     about = [version(run) for run in runs], asked
     if pressed or (not experiment.button and jobs.current(key, about) is None):
         prepared, problems = _prepare(prepare, runs, settings) if prepare else ([], [])
-        work = jobs.draw(experiment.measure(prepared, settings))
+        work = jobs.draw(lambda _: experiment.measure(prepared, settings))
         jobs.start(key, work, experiment.total(prepared, settings), about, problems)
     job = jobs.current(key, about)
     if job is None:

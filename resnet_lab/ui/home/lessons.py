@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from resnet_lab.analysis.records import by_net
 from resnet_lab.attribution import attribute
-from resnet_lab.attribution.localization import pointing_hits
 from resnet_lab.data import load_dataset
 from resnet_lab.experiments.gradients import GRADIENTS, NORM, GradientSettings
 from resnet_lab.experiments.lesion import LESION, LesionSettings, median_cost
+from resnet_lab.experiments.localization import pointing_hits
 from resnet_lab.figures.curves import curve_figure
 from resnet_lab.figures.page import Chart, Table
 from resnet_lab.runs import Run, load_run_model

@@ -40,7 +40,7 @@ def crops_view(net: Net, image: InputImage) -> None:
             st.markdown(f"**{title}**: {escape_markdown(net.classes[top[0]])}, {percent(found[top[0]])}")
             show_top(net, found, top, narrow=True)
             st.caption(f"{how[0].upper()}{how[1:]}. {1000 * seconds:,.0f} ms.")
-    known = f" It shows {escape_markdown(image.truth)}." if image.truth else ""
+    known = f" {image.name} shows {escape_markdown(image.truth)}." if image.truth else ""
     st.caption(
         "Probabilities are averaged over the crops or scales. Nets that were trained on one size lose at sizes far "
         f"from it, and small images gain nothing by being enlarged.{known}{scope(net, image)}"

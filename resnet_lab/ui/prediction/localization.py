@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from resnet_lab.attribution import METHODS
-from resnet_lab.attribution.localization import BASELINES
 from resnet_lab.experiments import localization
 from resnet_lab.ui.common import jobs
 from resnet_lab.ui.common.live_chart import live_chart
@@ -36,11 +35,8 @@ def localization_view(net: Net, images: ImageSet) -> None:
     if pressed:
         apart, some = net.apart(), images.data.images[:count]
 
-        def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-            for score in localization.measure(apart, some, masks[:count], asked, jobs.ender(should_stop)):
-                report(score)
-
-        jobs.start("prediction.localization", work, len(asked) + len(BASELINES), about)
+        work = jobs.draw(lambda check: localization.measure(apart, some, masks[:count], asked, check))
+        jobs.start("prediction.localization", work, len(asked) + len(localization.BASELINES), about)
     job = jobs.current("prediction.localization", about)
     if job is None:
         st.caption("Grad-CAM and its kin are read at every stage. Slow methods are asked for by name.")

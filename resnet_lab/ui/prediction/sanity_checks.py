@@ -6,7 +6,6 @@ import streamlit as st
 import torch
 
 from resnet_lab.attribution import METHODS
-from resnet_lab.attribution.sanity_checks import parts_of
 from resnet_lab.data import ImageError
 from resnet_lab.experiments import deletion_insertion, sanity_checks
 from resnet_lab.ui.common import jobs
@@ -45,11 +44,9 @@ def _deletion_insertion(net: Net, image: InputImage, request: MapRequest) -> Non
     if job is None or (job.is_broken and st.button("Try again", icon=":material/refresh:")):
         apart, order, title = net.apart(), torch.from_numpy(heat), METHODS[request.method].title
 
-        def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-            check = jobs.ender(should_stop)
-            for curve in deletion_insertion.measure(apart, image.pixels, order, request.target, title, check):
-                report(curve)
-
+        work = jobs.draw(
+            lambda check: deletion_insertion.measure(apart, image.pixels, order, request.target, title, check)
+        )
         jobs.start("prediction.deletion_insertion", work, deletion_insertion.CURVES, about)
         job = jobs.current("prediction.deletion_insertion", about)
         assert job is not None
@@ -75,7 +72,7 @@ def _random_weights(net: Net, images: ImageSet) -> None:
         key="prediction.checked",
     )
     about = (net.key, images.key, tuple(methods))
-    parts = parts_of(net.model)
+    parts = sanity_checks.parts_of(net.model)
     if st.button("Check with random weights", icon=":material/shuffle:", disabled=not methods):
         try:
             some = torch.stack([images.pixels(i, net) for i in range(min(IMAGES, len(images)))])
@@ -84,10 +81,7 @@ def _random_weights(net: Net, images: ImageSet) -> None:
             return
         apart = net.apart()
 
-        def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-            for similarity in sanity_checks.measure(apart, some, methods, jobs.ender(should_stop)):
-                report(similarity)
-
+        work = jobs.draw(lambda check: sanity_checks.measure(apart, some, methods, check))
         jobs.start("prediction.sanity_checks", work, len(methods) * len(parts), about)
     job = jobs.current("prediction.sanity_checks", about)
     if job is None:

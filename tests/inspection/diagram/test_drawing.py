@@ -22,36 +22,34 @@ def draw(spec, opened=0, **view):
     spec = get_spec(spec)
     side = default_input_size(spec)
     opened = opened if isinstance(opened, tuple) else (opened,) * 6
-    picture = diagram_svg(spec, layer_table(spec, (3, side, side)), INK, Selection(opened, **view))
-    return ElementTree.fromstring(picture)
+    svg = diagram_svg(spec, layer_table(spec, (3, side, side)), INK, Selection(opened, **view))
+    return ElementTree.fromstring(svg)
 
 
-def words(picture):
-    return [element.text for element in picture.iter(f"{SVG}text")]
+def words(svg):
+    return [element.text for element in svg.iter(f"{SVG}text")]
 
 
-def dashes(picture):
-    return [
-        path.get("stroke-dasharray") for path in picture.iter(f"{SVG}path") if path.get("stroke-dasharray")
-    ]
+def dashes(svg):
+    return [path.get("stroke-dasharray") for path in svg.iter(f"{SVG}path") if path.get("stroke-dasharray")]
 
 
-def additions(picture):
-    return len(list(picture.iter(f"{SVG}circle")))
+def additions(svg):
+    return len(list(svg.iter(f"{SVG}circle")))
 
 
 @pytest.mark.parametrize("spec", [*sorted(set(VARIANTS) - {"resnet1202"}), *CUSTOM], ids=str)
 @pytest.mark.parametrize("opened", [0, 1, 50])
 def test_every_label_stays_inside(spec, opened):
-    picture = draw(spec, opened)
-    _, _, width, height = map(float, picture.get("viewBox").split())
-    for text in picture.iter(f"{SVG}text"):
+    svg = draw(spec, opened)
+    _, _, width, height = map(float, svg.get("viewBox").split())
+    for text in svg.iter(f"{SVG}text"):
         length = 0.5 * float(text.get("font-size")) * len(text.text)  # of Source Sans, on average
         start = float(text.get("x")) - {"middle": length / 2, "start": 0}[text.get("text-anchor")]
         assert start >= 0, text.text
         assert start + length <= width, text.text
         assert 0 < float(text.get("y")) < height
-    for box in picture.iter(f"{SVG}rect"):
+    for box in svg.iter(f"{SVG}rect"):
         assert float(box.get("x")) + float(box.get("width")) <= width
         assert float(box.get("y")) + float(box.get("height")) <= height
 
@@ -90,15 +88,15 @@ def test_irregular_projections_of_the_tutorial_net_are_seen():
 
 
 def test_long_stages_fold_and_any_block_opens():
-    picture = draw("resnet152", opened=8)
-    assert {"× 5", "× 33"} <= set(words(picture))
-    assert [w for w in words(picture) if w.startswith("block ")] == [
+    svg = draw("resnet152", opened=8)
+    assert {"× 5", "× 33"} <= set(words(svg))
+    assert [w for w in words(svg) if w.startswith("block ")] == [
         "block 3",
         "block 8",
         "block 9",
         "block 3",
     ]
-    assert len(dashes(picture)) == 4 + 1  # opened blocks are identities: only the chain's and the legend's
+    assert len(dashes(svg)) == 4 + 1  # opened blocks are identities: only the chain's and the legend's
 
 
 def test_relu_after_the_addition_only_without_preactivation():
@@ -111,7 +109,7 @@ def test_preactivation_norms_stand_above_their_convolution():
     assert text[text.index("3×3, 32") - 1] == "BN, ReLU"
 
 
-def test_maps_shrink_in_the_picture():
+def test_maps_shrink_in_the_diagram():
     def heights(name):
         boxes = draw(name).iter(f"{SVG}rect")
         titled = {b.find(f"{SVG}title").text: b for b in boxes if b.find(f"{SVG}title") is not None}
@@ -122,9 +120,9 @@ def test_maps_shrink_in_the_picture():
 
 def test_names_are_escaped():
     spec = ModelSpec('<b onload="x">&', (3, 3), (1,))
-    picture = draw(spec)
-    assert '<b onload="x">&' in picture.get("aria-label")
-    assert {element.tag for element in picture.iter()} <= {
+    svg = draw(spec)
+    assert '<b onload="x">&' in svg.get("aria-label")
+    assert {element.tag for element in svg.iter()} <= {
         SVG + t for t in ("svg", "g", "style", "text", "rect", "path", "circle", "polygon", "title")
     }
 
@@ -136,12 +134,12 @@ def test_colours_are_the_ones_given():
     assert set(re.findall(r"#[0-9A-F]{6}", svg)) == {"#EEEEEE", "#E69F00"}
 
 
-def paths(picture):
-    return [element.get("data-path") for element in picture.iter() if element.get("data-path")]
+def paths(svg):
+    return [element.get("data-path") for element in svg.iter() if element.get("data-path")]
 
 
-def marked(picture):
-    style = picture.find(f"{SVG}style")
+def marked(svg):
+    style = svg.find(f"{SVG}style")
     return set(re.findall(r'data-path="(.*?)"', style.text)) if style is not None else set()
 
 
@@ -176,8 +174,8 @@ def test_what_is_chosen_is_marked(chosen, expected):
 
 
 def test_every_stage_opens_a_block_of_its_own():
-    picture = draw("resnet152", opened=(2, 0, 35, 99), chosen="layer3.35")
-    assert [w for w in words(picture) if w.startswith("block ")] == [
+    svg = draw("resnet152", opened=(2, 0, 35, 99), chosen="layer3.35")
+    assert [w for w in words(svg) if w.startswith("block ")] == [
         "block 3",
         "block 1",
         "block 36",
@@ -197,10 +195,10 @@ def test_a_folded_stage_unfolds():
 
 def test_resnet1202_stays_small_until_it_is_unfolded():
     assert len(paths(draw("resnet1202", opened=(0, 0, 0)))) < 60
-    picture = draw("resnet1202", unfolded=2)
-    assert {f"layer2.{i}" for i in range(200)} <= set(paths(picture))
-    _, _, width, height = map(float, picture.get("viewBox").split())
-    for box in picture.iter(f"{SVG}rect"):
+    svg = draw("resnet1202", unfolded=2)
+    assert {f"layer2.{i}" for i in range(200)} <= set(paths(svg))
+    _, _, width, height = map(float, svg.get("viewBox").split())
+    for box in svg.iter(f"{SVG}rect"):
         assert 0 <= float(box.get("x")) <= width - float(box.get("width")) + 0.1
     assert height < 1000
 
@@ -215,10 +213,10 @@ def test_shortcuts_differ_by_their_colours():
 
     def colours(name):
         side = default_input_size(name)
-        picture = ElementTree.fromstring(diagram_svg(get_spec(name), layer_table(name, (3, side, side)), ink))
+        svg = ElementTree.fromstring(diagram_svg(get_spec(name), layer_table(name, (3, side, side)), ink))
         return {
             (p.get("stroke-dasharray"), p.get("stroke"))
-            for p in picture.iter(f"{SVG}path")
+            for p in svg.iter(f"{SVG}path")
             if p.get("stroke-linecap")
         }
 
@@ -227,5 +225,5 @@ def test_shortcuts_differ_by_their_colours():
 
 
 def test_a_hostile_link_cannot_leave_the_style():
-    picture = draw("resnet20", chosen='layer1.0"]{}</style><script>alert(1)</script>')
-    assert not list(picture.iter(f"{SVG}script"))
+    svg = draw("resnet20", chosen='layer1.0"]{}</style><script>alert(1)</script>')
+    assert not list(svg.iter(f"{SVG}script"))

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import nn
 
 from resnet_lab.inspection import layer_table
-from resnet_lab.inspection.export import files
+from resnet_lab.inspection.export import onnx as onnx_export
 from resnet_lab.inspection.export.onnx import to_onnx
 from resnet_lab.inspection.export.safetensors import to_safetensors
 from resnet_lab.models import ModelSpec, create_model, get_spec, load_weights
@@ -212,7 +212,7 @@ def test_a_net_without_weights_or_with_too_many():
 
 
 def test_onnx_is_imported_on_demand_and_its_absence_named(monkeypatch):
-    assert not hasattr(files, "onnx")
+    assert not hasattr(onnx_export, "onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ValueError, match="pip install onnx"):
         to_onnx(create_model("resnet20"), (3, 32, 32))

@@ -142,7 +142,7 @@ def test_a_map_that_shrinks_to_nothing_names_its_layer():
 
 
 @pytest.mark.parametrize("side", [1, 8, 1024])
-def test_tiny_and_large_pictures_pass(side):
+def test_tiny_and_large_images_pass(side):
     last_map = next(r for r in layer_table("resnet18", (3, side, side)).rows if r.type == "AdaptiveAvgPool2d")
     assert last_map.input_shape == (512, max(side // 32, 1), max(side // 32, 1))
 

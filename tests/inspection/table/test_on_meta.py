@@ -93,17 +93,17 @@ class Keeps(nn.Module):
 @pytest.mark.parametrize("how", ["attribute", "buffer", "cache"])
 @pytest.mark.parametrize("train", [True, False])
 def test_what_a_forward_keeps_does_not_stay_without_values(how, train):
-    model, picture = Keeps(how).train(train), torch.randn(1, *SIZE)
+    model, image = Keeps(how).train(train), torch.randn(1, *SIZE)
     assert layer_table(model, SIZE).total_macs == 5 * 8 * 10 * 4 * 9
     assert (model.calls, model.grid, model.cache, model.training) == (0, None, {}, train)
     assert "late" not in model.state_dict()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     expected = torch.conv2d(
-        torch.cat([picture, torch.ones(1, 1, 10, 12)], 1), model.conv.weight, model.conv.bias
+        torch.cat([image, torch.ones(1, 1, 10, 12)], 1), model.conv.weight, model.conv.bias
     )
-    torch.testing.assert_close(model(picture), expected)
+    torch.testing.assert_close(model(image), expected)
     layer_table(model, SIZE)  # again, now that there is a grid with values
-    torch.testing.assert_close(model(picture), expected)
+    torch.testing.assert_close(model(image), expected)
 
 
 ASKS = {

@@ -36,8 +36,8 @@ def test_every_layer_equals_torchs_flop_counter(name):
 
 def read_by_torchinfo(model, side):
     """path → (input shape, output shape, parameters, MACs), of the layers that are leaves."""
-    picture = torch.empty(1, 3, side, side, device="meta")
-    summary = torchinfo.summary(model, input_data=picture, device="meta", depth=10, verbose=0)
+    image = torch.empty(1, 3, side, side, device="meta")
+    summary = torchinfo.summary(model, input_data=image, device="meta", depth=10, verbose=0)
     paths = {id(module): path for path, module in model.named_modules()}
     found = {}
     for info in summary.summary_list:
@@ -107,8 +107,8 @@ def test_receptive_fields_equal_those_of_the_gradient(kind):
     for path, module in model.named_modules():
         if path in rows:
             module.register_forward_hook(lambda _m, _i, out, path=path: outputs.update({path: out}))
-    picture = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
-    model(picture)
+    image = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    model(image)
     checked = 0
     for path, row in rows.items():
         expected = row.receptive_field
@@ -118,7 +118,7 @@ def test_receptive_fields_equal_those_of_the_gradient(kind):
         windows = []
         for place in (middle, middle + 1):
             value = outputs[path][0, :, place, place].sum()
-            (gradient,) = torch.autograd.grad(value, picture, retain_graph=True)
+            (gradient,) = torch.autograd.grad(value, image, retain_graph=True)
             touched = gradient[0].abs().sum(0).nonzero()
             windows.append((touched.min(0).values, touched.max(0).values))
         (low, high), (next_low, _) = windows

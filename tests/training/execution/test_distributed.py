@@ -24,6 +24,11 @@ ROOT = Path(__file__).parents[3]
 GROUP_NORM = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad", norm="group")
 
 
+@pytest.fixture(autouse=True)
+def _few_test_images():
+    """None: the processes of torchrun test all images, and so does the one that they are compared with."""
+
+
 @pytest.fixture
 def config(tiny):
     return tiny.replace(variant=GROUP_NORM, epochs=2, train_limit=100, deterministic=True, clip_norm=1.0)

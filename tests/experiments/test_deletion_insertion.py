@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from resnet_lab.attribution import Cancelled
-from resnet_lab.attribution.deletion_insertion import deletion_insertion
 from resnet_lab.attribution.records import PixelCurve
+from resnet_lab.experiments import deletion_insertion as experiment
+from resnet_lab.experiments.deletion_insertion import deletion_insertion
 from resnet_lab.models import init_model
 
 
@@ -75,3 +76,18 @@ def test_passes_are_told_and_can_end_the_work():
     with pytest.raises(Cancelled):
         deletion_insertion(model, images, torch.rand(1, 16, 16), torch.tensor([0]), on_pass=stop)
     assert model.training
+
+
+def test_curves_of_the_map_then_of_random_orders(net, images):
+    heat = torch.rand(16, 16)
+    found = list(experiment.measure(net, images[0], heat, 3, "Saliency"))
+    assert len(found) == experiment.CURVES
+    assert [(c.kind, c.order, c.is_random) for c in found[:3]] == [
+        ("deletion", "Saliency", False),
+        ("insertion", "Saliency", False),
+        ("deletion", "random order", True),
+    ]
+    deletion, insertion = deletion_insertion(net.model, net.inputs(images[:1]), heat[None], torch.tensor([3]))
+    assert found[0].probabilities == tuple(deletion[0].tolist())
+    assert found[1].probabilities == tuple(insertion[0].tolist())
+    assert experiment.chart(found[:1], "insertion") is None

@@ -3,8 +3,17 @@
 import pytest
 import torch
 
-from resnet_lab.attribution import energy_inside, pointing_hits
-from resnet_lab.attribution.localization import BASELINES, best_iou, bootstrap, proportion, score_maps
+from resnet_lab.attribution import attribute
+from resnet_lab.experiments import localization
+from resnet_lab.experiments.localization import (
+    BASELINES,
+    best_iou,
+    bootstrap,
+    energy_inside,
+    pointing_hits,
+    proportion,
+    score_maps,
+)
 
 MASKS = torch.tensor([[[1, 1], [0, 0]]] * 3, dtype=torch.bool)  # the upper half
 MAPS = torch.tensor(
@@ -70,3 +79,17 @@ def test_baselines_are_what_chance_scores():
     assert noise.pointing.low < 1 / 8 < noise.pointing.high
     assert noise.energy.mean == pytest.approx(1 / 8, abs=0.01)
     assert score_maps(BASELINES["Centre"](masks.shape), masks, "Centre").pointing.mean == 0
+
+
+def test_scores_of_methods_and_layers_then_the_baselines(net, images):
+    masks, passes = torch.rand(6, 16, 16) > 0.5, []
+    assert localization.pairs(net, ["saliency", "grad_cam"])[:2] == [("saliency", ""), ("grad_cam", "layer1")]
+    asked = [("grad_cam", "layer2"), ("saliency", "")]
+    found = list(localization.measure(net, images, masks, asked, lambda: passes.append(1)))
+    titles = [score.title for score in found]
+    assert titles == ["Grad-CAM, stage 2", "Saliency", "Random", "Centre"]
+    assert [score.is_baseline for score in found] == [False, False, True, True]
+    maps = attribute(net.model, net.inputs(images), layer="layer2")
+    assert found[0].pointing.mean == pointing_hits(maps, masks).double().mean().item()
+    assert all(score.count == 6 for score in found)
+    assert len(passes) == 3  # saliency asks for the predicted class first

@@ -5,7 +5,9 @@ import copy
 import pytest
 import torch
 
-from resnet_lab.attribution.sanity_checks import parts_of, randomised, rank_correlation
+from resnet_lab.attribution import attribute
+from resnet_lab.experiments import sanity_checks
+from resnet_lab.experiments.sanity_checks import parts_of, randomised, rank_correlation
 from resnet_lab.models import VARIANTS, init_model
 
 
@@ -37,3 +39,35 @@ def test_parts_become_random_from_the_head_down(variant):
     assert seen == list(parts_of(model))
     assert changed == set(before)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_similarities_are_the_correlations_of_the_maps(net, images):
+    found = list(sanity_checks.measure(net, images, ["grad_cam", "saliency"]))
+    assert [(each.method, each.part) for each in found[:3]] == [
+        ("Grad-CAM", "head"),
+        ("Saliency", "head"),
+        ("Grad-CAM", "layer3"),
+    ]
+    assert len(found) == 2 * 5
+    inputs = net.inputs(images)
+    classes = net.model(inputs).argmax(1)
+    *_, (_, random_net) = randomised(net.model)
+    expected = rank_correlation(
+        attribute(net.model, inputs, classes, "saliency"), attribute(random_net, inputs, classes, "saliency")
+    )
+    assert found[-1].correlation.mean == pytest.approx(expected.mean().item(), abs=1e-4)
+
+
+def test_maps_that_stay_are_not_trusted(net, images, monkeypatch):
+    """A method that looks at the image alone, as an edge detector does."""
+
+    def of_the_image(model, images, classes, method, on_pass=None):
+        return images.abs().sum(1)
+
+    monkeypatch.setattr(sanity_checks, "attribute", of_the_image)
+    found = list(sanity_checks.measure(net, images[:2], ["saliency"]))
+    assert found[-1].part == "stem"
+    assert found[-1].correlation.mean == pytest.approx(1)
+    assert sanity_checks.suspects(found) == ["Saliency"]
+    assert "Not to be trusted here: Saliency." in sanity_checks.warning(found)
+    assert sanity_checks.warning(found[:-1]) == ""
