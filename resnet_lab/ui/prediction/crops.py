@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resnet_lab.attribution import preserve_state
-from resnet_lab.data.views import pyramid, ten_crops
 from resnet_lab.models.classifier import EvalTransform
 from resnet_lab.ui.common.markdown import escape_markdown, percent
 from resnet_lab.ui.prediction.images import InputImage
@@ -51,6 +50,8 @@ def views(net: Net, image: InputImage, way: str) -> list[Tensor]:
     """Batches uint8 (N, 3, H, W) of the image, cut or scaled in one of the ways."""
     if way == "Single crop":
         return [image.pixels[None]]
+    from resnet_lab.data.views import pyramid, ten_crops  # here, as torchvision may still be warming up
+
     if way == "Ten crops":
         return [ten_crops(image.whole, net.side, max(net.image_size, round(net.side * 256 / 224)))]
     return pyramid(image.whole, [round(net.side * scale / 224) for scale in SCALES])
