@@ -59,11 +59,13 @@ def momentum(state):
 
 
 def assert_same(found, wanted):
-    """Up to the order of sums, in which float32 kernels of the two formats differ."""
+    """Up to the order of sums, in which float32 kernels of the two formats differ: after six steps by up to 2 % in some
+    tensors. Momentum whose entries are mixed up is as far away as a stranger's, 140 %.
+    """
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         distance = (found[name].double() - value.double()).norm()
-        assert distance <= 0.02 * value.double().norm() + 1e-6, name
+        assert distance <= 0.1 * value.double().norm() + 1e-6, name
 
 
 @pytest.mark.parametrize(("saved", "resumed"), product([False, True], repeat=2))
