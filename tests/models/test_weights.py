@@ -172,6 +172,7 @@ def test_imagenet_weights_without_a_network(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request._opener", None)  # which holds the proxies of the first request
     with pytest.raises(
         WeightsError, match=r"not on this machine and could not be downloaded .*resnet18-f37072fd.pth"
     ):
