@@ -63,7 +63,9 @@ def running_script(script: Path, *options: str, **environment: str) -> Iterator[
 
 
 def _wait_until_healthy(address: str) -> None:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this machine goes by
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # whatever proxy this machine goes by
     for _ in range(600):
         try:
             direct.open(f"{address}/_stcore/health", timeout=1)

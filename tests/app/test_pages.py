@@ -23,7 +23,8 @@ def test_page_runs_on_an_empty_lab(open_page, page):
 
 
 @pytest.mark.parametrize(
-    ("page", "advice"), [("training", "Press **Train**"), ("comparison", "Race"), ("runs", "There are no runs yet")]
+    ("page", "advice"),
+    [("training", "Press **Train**"), ("comparison", "Race"), ("runs", "There are no runs yet")],
 )
 def test_an_empty_page_says_what_to_do(open_page, page, advice):
     assert advice in words(open_page(page))
