@@ -10,6 +10,15 @@ from resnet_lab.data import DATASETS
 from resnet_lab.runs import RunStore
 from resnet_lab.training import TrainConfig
 
+SLOW = Path(__file__).with_name("slow.txt")  # tests that took half a second or more, by --durations=0
+
+
+def pytest_collection_modifyitems(items):
+    slow = set(SLOW.read_text().split())
+    for item in items:
+        if item.nodeid.split("[")[0] in slow:
+            item.add_marker("slow")
+
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path, monkeypatch, shapes_cache):
