@@ -11,10 +11,10 @@ from resnet_lab.training.events import Checkpoint, StepEvent
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 OPTIMIZERS = {
-    "sgd": 0.1,
+    "sgd": 0.01,
     "adam": 1e-3,
     "adamw": 1e-3,
-}  # with a rate that moves the weights far in a few steps
+}  # with a rate at which mixed up momentum shows in a few steps, and the rounding of the two formats does not
 SMALL = ModelSpec("small", (3, 3), (1, 1), width=8, stem="cifar", shortcut="pad")
 TINY = TrainConfig(SMALL, train_limit=160, epochs=2, batch_size=16, precision="float32", channels_last=False)
 
@@ -59,13 +59,11 @@ def momentum(state):
 
 
 def assert_same(found, wanted):
-    """Up to the order of sums, in which float32 kernels of the two formats differ: after six steps by up to 2 % in some
-    tensors. Momentum whose entries are mixed up is as far away as a stranger's, 140 %.
-    """
+    """Up to the order of sums, in which float32 kernels of the two formats differ."""
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         distance = (found[name].double() - value.double()).norm()
-        assert distance <= 0.1 * value.double().norm() + 1e-6, name
+        assert distance <= 0.02 * value.double().norm() + 1e-6, name
 
 
 @pytest.mark.parametrize(("saved", "resumed"), product([False, True], repeat=2))
@@ -75,7 +73,7 @@ def test_every_pair_of_layouts_continues_the_run(config, undisturbed, saved, res
     state["tuner"] = None
     assert any(not tensor.is_contiguous() for tensor in momentum(state).values()) is saved
     losses, end = part(config.replace(channels_last=resumed), steps=3, resume=state)
-    assert losses == pytest.approx({step: undisturbed[0][step] for step in (4, 5, 6)}, rel=1e-3)
+    assert losses == pytest.approx({step: undisturbed[0][step] for step in (4, 5, 6)}, rel=1e-4)
     assert_same(end["model"], undisturbed[1]["model"])
     assert_same(momentum(end), momentum(undisturbed[1]))
 
