@@ -14,6 +14,7 @@ from resnet_lab.models.classifier import Classifier
 from resnet_lab.models.resnet import block_class
 from resnet_lab.models.spec import BlockShape
 
+LONGEST = 110  # characters of a line
 KERNELS = ((3, 3), (1, 3, 1))  # those that a block has unless told otherwise
 NORMS = {"batch": "nn.BatchNorm2d", "group": "group_norm", "none": "nn.Identity"}
 PAPERS = """
@@ -62,9 +63,7 @@ if __name__ == "__main__":
     model = {net}().eval()
     print(f"{{sum(p.numel() for p in model.parameters()):,}} parameters")
     image = torch.randn(1, {table.input_size[0]}, {table.input_size[1]}, {table.input_size[2]})
-    with torch.no_grad():
-        logits = model(image)
-    print("logits:", tuple(logits.shape))  # (1, {spec.num_classes})
+    print("logits:", tuple(model(image).shape))  # (1, {spec.num_classes})
 '''
 
 ZEROS = """
@@ -207,13 +206,13 @@ def _call(spec: ModelSpec, shape: BlockShape, block: str, project: str) -> str:
 
 
 def _sequential(start: str, calls: list[str]) -> list[str]:
-    """More than two blocks that are alike, one after the other, share a line."""
+    """On one line where that fits; more than two blocks that are alike, one after the other, share a line."""
     lines = []
     for call, alike in groupby(calls):
         count = len(list(alike))
         lines += [call] * count if count < 3 else [f"*[{call} for _ in range({count})]"]
-    if len(lines) == 1:
-        return [_wrapped(start, lines[0], ")", 8)]
+    if len(lines) == 1 or 8 + len(f"{start}{', '.join(lines)})") <= LONGEST:
+        return [_wrapped(start, ", ".join(lines), ")", 8)]
     return [start, *(f"    {line}," for line in lines), ")"]
 
 
@@ -244,4 +243,4 @@ def _comment(row: LayerRow) -> str:
 def _wrapped(start: str, arguments: str, end: str, indent: int) -> str:
     """On one line where that fits, as `ruff format` would have it."""
     line = f"{start}{arguments}{end}"
-    return line if indent + len(line) <= 110 else f"{start}\n    {arguments}\n{end}"
+    return line if indent + len(line) <= LONGEST else f"{start}\n    {arguments}\n{end}"
