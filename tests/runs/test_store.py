@@ -68,7 +68,7 @@ def test_a_broken_status_reads_as_interrupted_and_is_written_anew(store, tiny, c
 
 def test_a_status_of_another_version_is_read_as_far_as_it_is_known(store, tiny):
     run = store.create(tiny)
-    old = {"state": "running", "step": 7, "pid": 1, "process_started": 1.0, "host": "hal", "energy": {"joules": 3}}
+    old = {"state": "running", "step": 7, "pid": 1, "born": 1.0, "host": "hal", "energy": {"joules": 3}}
     (run.path / "status.json").write_text(json.dumps(old))
     assert (run.status.state, run.status.step) == ("interrupted", 7)  # nobody has its lock
     run.set_status(state="paused")
