@@ -88,9 +88,9 @@ def _fetch(archive: Archive, title: str, progress: Progress | None) -> None:
     Raises:
         DatasetError: none does, or the disk fails.
     """
-    from torchvision.datasets.utils import check_integrity
+    from torchvision import datasets
 
-    if check_integrity(archive.path, archive.md5):
+    if datasets.utils.check_integrity(archive.path, archive.md5):
         return
     reason = ""
     for url in archive.urls:
@@ -98,7 +98,7 @@ def _fetch(archive: Archive, title: str, progress: Progress | None) -> None:
         try:
             archive.path.parent.mkdir(parents=True, exist_ok=True)
             _download(url, partial, title, progress)
-            if check_integrity(partial, archive.md5):
+            if datasets.utils.check_integrity(partial, archive.md5):
                 os.replace(partial, archive.path)
                 return
             reason = "what arrived has the wrong checksum"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as F
+from torchvision import transforms
 
+F = transforms.functional
 LONGEST = 4  # sides; the ends of longer images are left out, as scaling them whole would need gigabytes
 
 
 def at_short_side(
-    image: Image.Image, side: int, interpolation: InterpolationMode = InterpolationMode.BICUBIC
+    image: Image.Image, side: int, interpolation: transforms.InterpolationMode = transforms.InterpolationMode.BICUBIC
 ) -> Tensor:
     """An RGB image scaled so that its short side is `side`: uint8 (3, h, w)."""
     width, height = image.size

@@ -49,15 +49,14 @@ def deletion_insertion(
     `on_pass` is called before each pass of the net (2 (steps + 1) times for each 50 images); what it raises ends
     the work. Returns float32 (N, steps + 1) twice, on the CPU.
     """
-    # Here, as the app's first page imports torchvision in a thread, and two imports of it at once can both fail.
-    from torchvision.transforms.functional import gaussian_blur
+    from torchvision import transforms  # here, as it takes a while
 
     sigma = images.shape[-1] / BLUR
     kernel = 2 * round(2 * sigma) + 1
     parts = []
     for x, heat, target in zip(images.split(BATCH), maps.split(BATCH), classes.split(BATCH), strict=True):
         limit = 2 * (min(x.shape[-2:]) // 2) - 1  # a reflected edge is at most as wide as the image
-        blurred = gaussian_blur(x, [min(kernel, limit)] * 2, [sigma] * 2)
+        blurred = transforms.functional.gaussian_blur(x, [min(kernel, limit)] * 2, [sigma] * 2)
         deletion = _curves(model, (x, torch.zeros_like(x)), (heat, target), steps, on_pass)
         insertion = _curves(model, (blurred, x), (heat, target), steps, on_pass)
         parts.append((deletion.cpu(), insertion.cpu()))

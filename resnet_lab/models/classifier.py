@@ -152,12 +152,12 @@ class Classifier(Record):
         """What the net sees of an RGB image of any size: uint8 (3, side, side)."""
         if self.transform.resize == "square":
             return self.transform.view(image_to_tensor(image, self.image_size))
-        from torchvision.transforms import InterpolationMode  # here, as it takes a while
-        from torchvision.transforms import functional as F
+        from torchvision import transforms  # here, as it takes a while
 
         from resnet_lab.data.views import at_short_side
 
-        return F.center_crop(at_short_side(image, self.image_size, InterpolationMode.BILINEAR), [self.side])
+        scaled = at_short_side(image, self.image_size, transforms.InterpolationMode.BILINEAR)
+        return transforms.functional.center_crop(scaled, [self.side])
 
     def inputs(self, images: Tensor) -> Tensor:
         """One look at images uint8 (N, 3, H, W), as the model takes it: float32, normalised."""

@@ -109,13 +109,13 @@ def imagenet_weights(variant: str, tag: str = "DEFAULT") -> ImageNetModel:
     Raises:
         WeightsError: no such weights, or they are not on this machine and there is no network.
     """
-    from torchvision.models import get_model_weights
+    from torchvision import models
 
     if variant not in IMAGENET_WEIGHTS:
         raise WeightsError(
             f"torchvision has no ImageNet weights for {variant}; choose {', '.join(IMAGENET_WEIGHTS)}."
         )
-    enum = get_model_weights(variant)
+    enum = models.get_model_weights(variant)
     if tag not in enum.__members__ and tag != "DEFAULT":
         raise WeightsError(f"{variant} has no weights {tag!r}; it has {', '.join(enum.__members__)}.")
     weights = enum[tag] if tag in enum.__members__ else enum.DEFAULT

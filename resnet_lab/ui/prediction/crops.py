@@ -50,7 +50,7 @@ def views(net: Net, image: InputImage, way: str) -> list[Tensor]:
     """Batches uint8 (N, 3, H, W) of the image, cut or scaled in one of the ways."""
     if way == "Single crop":
         return [image.pixels[None]]
-    from resnet_lab.data.views import pyramid, ten_crops  # here, as torchvision may still be warming up
+    from resnet_lab.data.views import pyramid, ten_crops  # here, as torchvision takes a while
 
     if way == "Ten crops":
         return [ten_crops(image.whole, net.side, max(net.image_size, round(net.side * 256 / 224)))]

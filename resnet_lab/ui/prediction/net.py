@@ -159,9 +159,9 @@ def _trained(run_id: str, changed: int) -> Net:
 
 def _choose_imagenet(variant: str) -> Net | None:
     """The net with torchvision's weights; a button asks before they are downloaded, for they are large."""
-    from torchvision.models import get_model_weights
+    from torchvision import models
 
-    enum = get_model_weights(variant)
+    enum = models.get_model_weights(variant)
     tag = enum.DEFAULT.name
     if len(enum) > 1:
         tags = [weights.name for weights in enum]
