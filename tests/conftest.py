@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from resnet_lab.data import DATASETS
-from resnet_lab.runs import RunStore
+from resnet_lab.runs import RunStore, execute
 from resnet_lab.training import TrainConfig
 
 SLOW = Path(__file__).with_name("slow.txt")  # tests that took half a second or more, by --durations=0
@@ -58,6 +58,18 @@ def one_thread():
 @pytest.fixture
 def store(tmp_path):
     return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, shapes_cache):
+    """A run of three steps, made once."""
+    settings = {"train_limit": 60, "epochs": 1, "batch_size": 16, "precision": "float32"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESNET_LAB_DATA", str(shapes_cache))
+        run = RunStore(tmp_path_factory.mktemp("runs")).create(TrainConfig("resnet20", **settings))
+        execute(run)
+    assert run.status.state == "completed", run.status
+    return run
 
 
 @pytest.fixture

@@ -12,21 +12,8 @@ from streamlit.testing.v1 import AppTest
 from resnet_lab.data import load_dataset
 from resnet_lab.experiments import errors
 from resnet_lab.experiments.errors import Predictions, cell, measure, worst
-from resnet_lab.runs import RunStore, execute
-from resnet_lab.training import TrainConfig
+from resnet_lab.runs import RunStore
 from resnet_lab.ui.common.markdown import percent
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, shapes_cache):
-    """A run of three steps, made once."""
-    settings = {"train_limit": 60, "epochs": 1, "batch_size": 16, "precision": "float32"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RESNET_LAB_DATA", str(shapes_cache))
-        run = RunStore(tmp_path_factory.mktemp("runs")).create(TrainConfig("resnet20", **settings))
-        execute(run)
-    assert run.status.state == "completed", run.status
-    return run
 
 
 @pytest.fixture

@@ -14,25 +14,11 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from resnet_lab.attribution import METHODS, attribute
 from resnet_lab.data import load_dataset, normalize, read_image
-from resnet_lab.runs import RunStore, execute, load_run_model
-from resnet_lab.training import TrainConfig
+from resnet_lab.runs import RunStore, load_run_model
 from resnet_lab.ui.common.markdown import percent
 from resnet_lab.ui.prediction.images import InputImage, UploadedImages
 from resnet_lab.ui.prediction.net import run_net
 from resnet_lab.ui.prediction.prediction import MapStyle, drawn
-
-SETTINGS = {"train_limit": 60, "epochs": 1, "batch_size": 16, "precision": "float32"}
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory, shapes_cache):
-    """A run of three steps, made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RESNET_LAB_DATA", str(shapes_cache))
-        run = RunStore(tmp_path_factory.mktemp("runs")).create(TrainConfig("resnet20", **SETTINGS))
-        execute(run)
-    assert run.status.state == "completed", run.status
-    return run
 
 
 @pytest.fixture
@@ -295,7 +281,7 @@ def test_imagenet_weights_without_a_network_are_one_sentence(open_page, tmp_path
 
 def test_the_test_split_of_a_folder_that_is_gone_is_asked_for_once_more(open_page, trained, monkeypatch):
     """A run that was trained on another machine, say."""
-    run = RunStore().create(TrainConfig("resnet20", "folder:/nowhere", **SETTINGS))
+    run = RunStore().create(trained.config.replace(dataset="folder:/nowhere"))
     (run.path / "best.pt").write_bytes(trained.best_checkpoint.read_bytes())
     at = open_page("prediction", source="Test")
     assert not at.error

@@ -10,8 +10,7 @@ import torch
 from resnet_lab.data import Augmentation, DatasetError, center_crop, load_dataset
 from resnet_lab.experiments import errors
 from resnet_lab.experiments.errors import Predictions, cell, measure, worst
-from resnet_lab.runs import RunError, RunStore, execute, load_run_model
-from resnet_lab.training import TrainConfig
+from resnet_lab.runs import RunError, load_run_model
 from resnet_lab.training.evaluation import evaluate
 
 # The example in scikit-learn's documentation of confusion_matrix, and what it says.
@@ -29,18 +28,9 @@ def predictions(labels=TRUE, predicted=PREDICTED, confidences=(0.5, 0.6, 0.7, 0.
     )
 
 
-SETTINGS = {"train_limit": 60, "epochs": 1, "batch_size": 16, "precision": "float32"}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, shapes_cache):
-    """A run of three steps, made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RESNET_LAB_DATA", str(shapes_cache))
-        run = RunStore(tmp_path_factory.mktemp("runs")).create(TrainConfig("resnet20", **SETTINGS))
-        execute(run)
-    assert run.status.state == "completed", run.status
-    return run
+@pytest.fixture
+def run(trained):
+    return trained
 
 
 @pytest.fixture
