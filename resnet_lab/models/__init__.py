@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from resnet_lab.lazy import on_demand
 
 if TYPE_CHECKING:
-    from resnet_lab.models.create import create_model, init_model
+    from resnet_lab.models.create import create_model, draw_model, init_model
     from resnet_lab.models.resnet import ResNet
     from resnet_lab.models.spec import ModelSpec
     from resnet_lab.models.variants import VARIANTS, default_input_size, get_spec
@@ -21,6 +21,7 @@ __all__ = [
     "WeightsError",
     "create_model",
     "default_input_size",
+    "draw_model",
     "get_spec",
     "imagenet_weights",
     "init_model",

@@ -47,3 +47,6 @@ def init_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None 
     for name, module in (model.convolutions | {"fc": model.fc}).items():
         module.load_state_dict(drawn[name].state_dict())
     return model
+
+
+draw_model = init_model  # its former name, which other people's scripts have

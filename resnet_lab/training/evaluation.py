@@ -16,6 +16,7 @@ from resnet_lab.training.execution.distributed import ALONE, World
 from resnet_lab.training.execution.interrupt import Interrupted, interruptible
 
 BATCH = 256
+Sight = EvalTransform  # its former name, which other people's scripts have
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ def evaluate(
     should_stop: Callable[[], bool] = lambda: False,
     transform: EvalTransform | None = None,
     world: World = ALONE,
+    sight: EvalTransform | None = None,
 ) -> Evaluation:
     """Puts the model into eval mode and runs all of `data` through it; both are on the same device.
 
-    A bare `ResNet` is fed by the mean and deviation of `data` and by `transform`; a classifier knows its own.
+    A bare `ResNet` is fed by the mean and deviation of `data` and by `transform`, once called `sight`; a classifier
+    knows its own.
     In a distributed run each process takes every size-th image; their sums are those of the whole set.
 
     Raises:
@@ -46,7 +49,7 @@ def evaluate(
     """
     if isinstance(net, ResNet):
         size = data.images.shape[-1]
-        net = Classifier(net, data.classes, size, data.mean, data.std, transform or EvalTransform())
+        net = Classifier(net, data.classes, size, data.mean, data.std, transform or sight or EvalTransform())
     net.model.eval()
     part = data.subset(torch.arange(world.rank, len(data), world.size, device=data.labels.device))
     loss = torch.zeros((), device=data.labels.device, dtype=_widest(data.labels.device))

@@ -8,7 +8,7 @@ import pytest
 
 from resnet_lab.runs import Run, RunStore, execute
 from resnet_lab.training import TrainConfig
-from resnet_lab.ui.common.jobs import Job
+from resnet_lab.ui.common.jobs import Ended, Job
 
 VIEWS = ["Curves", "Depth", "Gradients", "Lesion", "Responses", "Surface"]
 
@@ -206,6 +206,17 @@ def test_a_job_tells_what_it_found_how_long_it_takes_and_why_it_failed():
     go.set()
     job.wait()
     assert (job.records, job.error, job.is_active) == ([1], "the net is gone", False)
+
+
+def test_a_job_that_gives_up_is_never_taken_for_complete():
+    def work(report, should_stop):
+        report(1)
+        raise Ended
+
+    job = Job(work, total=4, of="x")
+    job.wait()
+    assert job.is_broken
+    assert not job.is_cancelled
 
 
 def test_a_cancelled_job_ends_after_its_record():

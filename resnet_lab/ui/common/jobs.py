@@ -67,6 +67,7 @@ class Job:
         self.error = ""
         self._began = time.monotonic()
         self._ended: float | None = None
+        self._is_complete = False
         self._cancelled = threading.Event()
         self.seen = time.monotonic()  # by a page
         self._thread = threading.Thread(target=self._run, args=(work,), name="analysis", daemon=True)
@@ -79,6 +80,7 @@ class Job:
         lower_priority()
         try:
             work(self.records.append, self._should_stop)
+            self._is_complete = True
         except Ended:
             pass
         except ValueError as error:  # written for people, as all of the lab's own
@@ -95,8 +97,8 @@ class Job:
 
     @property
     def is_broken(self) -> bool:
-        """Whether it has ended before its time."""
-        return not self.is_active and (self.is_cancelled or bool(self.error))
+        """Whether it has ended before its work was done."""
+        return not self.is_active and not self._is_complete
 
     @property
     def is_active(self) -> bool:
