@@ -80,7 +80,7 @@ class Job:
         lower_priority()
         try:
             work(self.records.append, self._should_stop)
-            self._is_complete = True
+            self._is_complete = not self.is_cancelled
         except Ended:
             pass
         except ValueError as error:  # written for people, as all of the lab's own
