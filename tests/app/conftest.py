@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 import torch
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from resnet_lab.data import load_dataset, normalize
@@ -12,6 +13,15 @@ from resnet_lab.runs import manager as manager_module
 from resnet_lab.training import TrainConfig
 
 APP = Path(__file__).parents[2] / "app.py"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_are_read_once():
+    """Each AppTest looks through all installed packages for components, which takes longer than most pages."""
+    found = manifest_scanner.scan_component_manifests()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", lambda: found)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from resnet_lab.data import load_dataset
 from resnet_lab.runs import Run, RunStore, execute
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common.jobs import Ended, Job
@@ -26,6 +27,16 @@ def trained(tmp_path_factory):
     for run in runs:
         execute(run)
     return runs
+
+
+@pytest.fixture(autouse=True)
+def _few_images(monkeypatch):
+    """Of which nothing here depends on the number."""
+
+    def few(*args, **options):
+        return load_dataset(*args, **options | {"limit": 40})
+
+    monkeypatch.setattr("resnet_lab.experiments.subjects.load_dataset", few)
 
 
 @pytest.fixture
