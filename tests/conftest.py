@@ -4,6 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+if os.environ.get("RESNET_LAB_TEST_GPU") != "1":  # or oracles of the CPU would be compared with a GPU
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 import torch
 
 from resnet_lab.data import DATASETS
@@ -18,6 +22,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.nodeid.split("[")[0] in slow:
             item.add_marker("slow")
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="no GPU, or RESNET_LAB_TEST_GPU is not 1"))
 
 
 @pytest.fixture(autouse=True)

@@ -21,15 +21,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _resume(options: argparse.Namespace) -> int:
     from resnet_lab.runs import RunStore
 
+    run = RunStore().get(options.run)
+
     def find() -> Run:
-        run = RunStore().get(options.run)
         run.reopen()
         return run
 
-    return train_in_console(find)
+    return train_in_console(find, run.config.device)
 
 
-def train_in_console(find: Callable[[], Run]) -> int:
+def train_in_console(find: Callable[[], Run], device: str) -> int:
     """Trains with a progress line; Ctrl-C and SIGTERM stop after the step and keep a checkpoint.
 
     A run whose console goes away goes on. Under torchrun all processes train one run, which the first of them finds,
@@ -43,7 +44,7 @@ def train_in_console(find: Callable[[], Run]) -> int:
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
-    with outlived_console(), joined() as world:
+    with outlived_console(), joined(device) as world:
         run = find() if world.is_first else None
         run_id = world.broadcast(run.id if run else None)
         if run is None:

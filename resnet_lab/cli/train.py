@@ -39,7 +39,7 @@ def _train(options: argparse.Namespace) -> int:
     step = first_step(config)
     if step and (lack := shortage(*step)):
         print(f"resnet_lab: by the lab's estimate, {lack}; it goes on", file=sys.stderr)
-    return train_in_console(lambda: run_of_group(RunStore(), config, options.name))
+    return train_in_console(lambda: run_of_group(RunStore(), config, options.name), config.device)
 
 
 def _read_recipe(path: Path) -> TrainConfig:

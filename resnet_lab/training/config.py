@@ -17,7 +17,7 @@ from resnet_lab.schema import Record, about, nested, record
 
 Optimizer = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "step", "multistep", "cosine", "onecycle"]
-Precision = Literal["auto", "float32", "bf16", "fp16"]
+Precision = Literal["auto", "float32", "tf32", "bf16", "fp16"]
 Text = Annotated[str, about(min_length=1)]
 Epoch = Annotated[float, about(gt=0, le=1e5)]
 TIMED = "Auto: the first steps are timed, and the fastest sound way is kept."

@@ -15,7 +15,7 @@ from resnet_lab.training.execution.device import autocast
 from resnet_lab.training.execution.distributed import ALONE, World
 from resnet_lab.training.execution.interrupt import Interrupted, interruptible
 
-BATCH = 256
+BATCH, PIXELS = 256, 2**22  # images at once at most, and their pixels: 83 images of 224 × 224
 Sight = EvalTransform  # its former name, which other people's scripts have
 
 
@@ -51,21 +51,26 @@ def evaluate(
         size = data.images.shape[-1]
         net = Classifier(net, data.classes, size, data.mean, data.std, transform or sight or EvalTransform())
     net.model.eval()
+    size = images_at_once(max([data.images.shape[-1], *net.transform.scales]))
     part = data.subset(torch.arange(world.rank, len(data), world.size, device=data.labels.device))
     loss = torch.zeros((), device=data.labels.device, dtype=_widest(data.labels.device))
     correct = torch.zeros_like(loss)
     stop = should_stop if world.size == 1 else lambda: False
     with interruptible(net.model, stop):
-        for i in range(0, len(part), BATCH):
+        for images, labels in zip(part.images.split(size), part.labels.split(size), strict=True):
             if stop():
                 raise Interrupted
-            images, labels = part.images[i : i + BATCH], part.labels[i : i + BATCH]
             with autocast(precision, images.device):
                 log_probabilities = net.log_probabilities(images)
             loss += F.nll_loss(log_probabilities, labels, reduction="sum")
             correct += (log_probabilities.argmax(1) == labels).sum()
     total, right = world.sum(torch.stack([loss, correct])).tolist()
     return Evaluation(total / len(data), right / len(data), len(data))
+
+
+def images_at_once(side: int) -> int:
+    """How many square images of this side (px) a net without gradients is asked about at a time."""
+    return max(1, min(BATCH, PIXELS // side**2))
 
 
 def _widest(device: torch.device) -> torch.dtype:

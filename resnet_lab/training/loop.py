@@ -20,7 +20,6 @@ from resnet_lab.training.events import (
     EpochEvent,
     Event,
     Gradients,
-    ModeChosen,
     Notice,
     Preparing,
     Started,
@@ -29,8 +28,7 @@ from resnet_lab.training.events import (
 from resnet_lab.training.execution.device import check_precision, deterministic, device_name, pick_device
 from resnet_lab.training.execution.distributed import ALONE, World
 from resnet_lab.training.execution.interrupt import Interrupted
-from resnet_lab.training.execution.memory import kept_memory
-from resnet_lab.training.execution.mode import ExecutionMode
+from resnet_lab.training.execution.memory import is_out_of_memory, kept_memory
 from resnet_lab.training.meter import Meter
 from resnet_lab.training.result import FitResult, TrainingError
 from resnet_lab.training.round_robin import Steps, run_to_end
@@ -102,7 +100,7 @@ class Trainer:
             EvalTransform(config.augmentation.crop_size), dataset=config.dataset,
             trained_on=dataset_title(config.dataset),
         )  # fmt: skip
-        self.stepper = Stepper(config, self.batches, self.model, self._tell_mode, self._tell_shrunk, world)
+        self.stepper = Stepper(config, self.batches, self.model, emit, world)
         self.meter = Meter(config, self.batches, world)
         self.best: BestWeights | None = None
         self.gradients_at = 0
@@ -133,7 +131,15 @@ class Trainer:
         if config.weights == "imagenet":
             whole = dataclasses.replace(whole, mean=IMAGENET[0], std=IMAGENET[1])
         train, val = split_validation(whole, config.val_fraction, config.seed)
-        self.train, self.val = train.to(self.device), val.to(self.device)
+        try:
+            self.train, self.val = train.to(self.device), val.to(self.device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(
+                f"The {len(whole):,} images take {whole.images.nbytes / 2**30:.1f} GiB, which the memory of "
+                f"{device_name(self.device)} does not hold; choose fewer or smaller ones."
+            ) from None
         self.notes = whole.notes
         self.batches = BatchSource(self.train, config, self.world)
         self.steps_per_epoch, self.total_steps = self.batches.steps_per_epoch, self.batches.total_steps
@@ -263,21 +269,11 @@ class Trainer:
             )
         )
         if self.config.channels_last and not self.stepper.tuner.current.channels_last:
-            self._tell_mode(
+            self.stepper.tuner.tell(
                 self.stepper.tuner.current,
                 "channels first, although channels last was asked for: on a CPU, oneDNN cannot train strided 1×1 "
                 "convolutions of so few channels in channels last (its issue 6035).",
             )
-
-    def _tell_mode(self, mode: ExecutionMode, text: str) -> None:
-        self.emit(ModeChosen(self.step, mode.precision, mode.channels_last, mode.compile, text))
-
-    def _tell_shrunk(self, micro_batch: int) -> None:
-        text = (
-            f"The memory did not hold {self.config.batch_size // self.world.size:,} images at once: from here on "
-            f"they pass in micro-batches of up to {micro_batch:,}, and BN sees those."
-        )
-        self.emit(Notice(self.step, text, micro_batch))
 
     def _read(self) -> None:
         """Tells what was measured since the last time, and now and then the gradients of the layers."""

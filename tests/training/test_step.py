@@ -163,10 +163,10 @@ def test_processes_agree_on_a_size_before_the_first_step(tiny, memory, room, tol
     """The smallest of all; what one of them cannot hold would leave the others waiting."""
     device, shrunk = memory(room), []
     trainer = Trainer(tiny, lambda event: None)
-    pair = step.Stepper(tiny, trainer.batches, trainer.model, None, shrunk.append, Pair(rank=0, size=2))
+    pair = step.Stepper(tiny, trainer.batches, trainer.model, shrunk.append, Pair(rank=0, size=2))
     before = [b.clone() for b in trainer.model.buffers()]
     pair._settle(*trainer.batches.batch(0), pair.mode)
-    assert shrunk == told
+    assert [notice.micro_batch for notice in shrunk] == told
     assert pair.micro_batch.size == told[-1]
     assert all(map(torch.equal, before, trainer.model.buffers()))
     device.seen.clear()
@@ -182,7 +182,7 @@ def test_micro_batch_is_checked():
         TrainConfig(micro_batch=0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_gpu_whose_memory_is_full_is_survived_and_told(tiny):
     """A real error: the second time, this process may take three quarters of what the first run took."""
     config = tiny.replace(train_limit=1280, batch_size=1024, epochs=3, device="cuda")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import psutil
@@ -12,25 +13,46 @@ import torch
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
+# By torch's default cuDNN rounds the operands of float32 convolutions to TF32's 10 bits, and the gradient of plain56
+# points elsewhere. Here float32 is float32, whoever asks, and TF32 a precision of its own (docs/decisions/gpu.md).
+torch.backends.cudnn.allow_tf32 = False
+
 
 def pick_device(name: str) -> torch.device:
-    """The device that `name` means; "auto" is CUDA, then MPS, then the CPU.
+    """The device that `name` means; "auto" is CUDA, then MPS, then the CPU: the first that works.
 
     Raises:
         ValueError: for a device that this machine lacks.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return next(device for device in map(torch.device, ("cuda", "mps", "cpu")) if _works(device))
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
+    except RuntimeError:
+        device = None
+    if device is None or not _works(device):
         raise ValueError(
-            f"device is {name!r}, which this machine does not have; try 'auto' or 'cpu'"
-        ) from None
+            f"device is {name!r}, which this machine does not have, or for which this torch was not built; try 'auto' "
+            "or 'cpu'"
+        )
     return device
+
+
+@cache
+def _works(device: torch.device) -> bool:
+    """Whether it adds: torch also finds a GPU that is too old for the kernels that it brings."""
+    try:
+        return float(torch.ones(1, device=device).add_(1)) == 2
+    except (RuntimeError, AssertionError):
+        return False
+
+
+def pick_page_device() -> torch.device:
+    """Where pages compute beside a run: on the GPU too, but not on MPS, which two threads bring down (pytorch issue
+    197805).
+    """
+    device = pick_device("auto")
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 _before: list[tuple[bool, bool]] = []  # what was set before the first of the runs under way that want it
@@ -59,11 +81,11 @@ def deterministic() -> Iterator[None]:
 def check_precision(name: str, device: torch.device) -> None:
     """
     Raises:
-        ValueError: fp16 on a device other than CUDA, which has no gradient scaling for it.
+        ValueError: fp16, whose gradients want scaling, or TF32 on a device other than CUDA.
     """
-    if name == "fp16" and device.type != "cuda":
+    if name in ("fp16", "tf32") and device.type != "cuda":
         raise ValueError(
-            f"precision is 'fp16' on {device.type}; it needs a CUDA device, try 'bf16' or 'auto'"
+            f"precision is {name!r} on {device.type}; it needs a CUDA device, try 'bf16' or 'auto'"
         )
 
 
@@ -77,6 +99,11 @@ def half_precision(device: torch.device) -> str | None:
     return None
 
 
+def has_tf32(device: torch.device) -> bool:
+    """Ampere and newer."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def _cpu_capabilities() -> dict[str, Any]:
     """What torch says of the processor; nothing where torch is too old to say."""
     ask = getattr(torch.cpu, "get_capabilities", None)
@@ -84,9 +111,22 @@ def _cpu_capabilities() -> dict[str, Any]:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    if precision == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=AUTOCAST[precision])
+    """A forward pass in this precision; its backward pass wants `tf32` besides, as it does not remember that one."""
+    if precision in AUTOCAST:
+        return torch.autocast(device.type, dtype=AUTOCAST[precision])
+    return tf32(precision == "tf32")
+
+
+@contextmanager
+def tf32(wanted: bool) -> Iterator[None]:
+    """Convolutions round their operands to 10 bits, if `wanted`. torch keeps this for the whole process: a page that
+    computes meanwhile does so too.
+    """
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, wanted
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def synchronize(device: torch.device) -> None:
@@ -119,5 +159,5 @@ def device_use(device: torch.device) -> float | None:
         return psutil.cpu_percent() / 100
     try:
         return torch.cuda.utilization(device) / 100 if device.type == "cuda" else None
-    except (ModuleNotFoundError, RuntimeError):  # needs nvidia-ml-py
+    except Exception:  # of nvidia-ml-py, which may be missing, and whose NVMLError is of no better kind
         return None

@@ -118,15 +118,25 @@ def _attempt() -> str:
 
 
 @contextmanager
-def joined() -> Iterator[World]:
-    """The world that torchrun set up, or `ALONE` where it did not: NCCL between GPUs, gloo between CPUs."""
+def joined(device: str) -> Iterator[World]:
+    """The world that torchrun set up, or `ALONE` where it did not: NCCL between GPUs, gloo where `device` is a CPU.
+
+    Raises:
+        ValueError: more processes than GPUs on this machine.
+    """
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if torch.cuda.is_available():
+    on_gpus = device in ("auto", "cuda") and torch.cuda.is_available()
+    if on_gpus:
+        if local_rank >= torch.cuda.device_count():
+            raise ValueError(
+                f"this machine has {torch.cuda.device_count()} GPUs, one for each process, and this is process "
+                f"{local_rank + 1}; start as many as there are GPUs, or add --device cpu"
+            )
         torch.cuda.set_device(local_rank)
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    backend = "nccl" if on_gpus else "gloo"
     store, rank, size = next(dist.rendezvous("env://"))
     dist.init_process_group(backend, store=dist.PrefixStore(_attempt(), store), rank=rank, world_size=size)
     try:

@@ -6,7 +6,7 @@ import ctypes
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -52,19 +52,24 @@ def _libc(name: str, *arguments: int) -> None:
         getattr(ctypes.CDLL(None), name, lambda *_: None)(*arguments)
 
 
+FULL = (  # what torch and the libraries below it say of a full memory, besides by an exception of their own
+    "can't allocate memory",  # the CPU
+    "out of memory",  # CUDA by way of an AcceleratorError, and MPS
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine",  # cuDNN, with no room for a workspace
+)
+
+
 def is_out_of_memory(error: Exception) -> bool:
-    """On a GPU torch has an exception of its own, on the CPU only a message."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in FULL)
 
 
 class MicroBatch:
-    """How many images pass through the net at once: `size`, halved whenever the device's memory does not hold them.
+    """How many images pass through the net at once: `size`, halved whenever the device's memory does not hold them."""
 
-    `on_shrink` is told the new size.
-    """
-
-    def __init__(self, size: int, world: World, on_shrink: Callable[[int], None]) -> None:
-        self.size, self.world, self.on_shrink = size, world, on_shrink
+    def __init__(self, size: int, world: World) -> None:
+        self.size, self.world = size, world
         self.fits = False  # a step at this size has been taken
 
     def split(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -72,8 +77,8 @@ class MicroBatch:
         count = math.ceil(len(labels) / self.size)
         return list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
 
-    def shrink(self, error: Exception, batch: int) -> None:
-        """Halves the size after a step on `batch` images that the memory did not hold, as `error` says.
+    def check(self, error: Exception) -> None:
+        """That a smaller size may help against `error`.
 
         Raises:
             TrainingError: not even one image at a time fits, or a norm wants more than that.
@@ -88,21 +93,25 @@ class MicroBatch:
             ) from None
         if not is_out_of_memory(error) or (self.world.size > 1 and self.fits):
             raise error
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         if self.size == 1:
             raise TrainingError(
                 "Not even one image at a time fits into the memory of this device; choose a smaller net, "
                 "smaller images or a lower precision."
             )
-        self.size, self.fits = math.ceil(min(self.size, batch) / 2), False
-        self.on_shrink(self.size)
 
-    def agree(self, asked: int) -> None:
-        """All processes take the smallest size that one of them came to, from `asked`."""
+    def shrink(self, batch: int) -> None:
+        """Halves the size after a step on `batch` images that the memory did not hold.
+
+        To be called when the exception is gone: as long as it is handled its traceback holds the step's activations.
+        """
+        if torch.accelerator.is_available():
+            torch.accelerator.empty_cache()
+        self.size, self.fits = math.ceil(min(self.size, batch) / 2), False
+
+    def agree(self, asked: int) -> bool:
+        """All processes take the smallest size that one came to, from `asked`; whether it is new to this one."""
         own, self.size = self.size, self.world.min_rank(self.size)
-        if self.size < min(own, asked):
-            self.on_shrink(self.size)
+        return self.size < min(own, asked)
 
 
 def clone_buffers(model: nn.Module) -> list[tuple[Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-"""How a step is computed: precision, memory format, compiled or not."""
+"""How a step is computed: precision, memory format, compiled or not, launched one by one or as a graph."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class ExecutionMode:
     precision: str = "float32"
     channels_last: bool = False
     compile: bool = False
+    graph: bool = False  # on CUDA: captured once, and replayed
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -22,7 +23,8 @@ class ExecutionMode:
 
     def __str__(self) -> str:
         layout = "channels last" if self.channels_last else "channels first"
-        return f"{self.precision}, {layout}{', compiled' if self.compile else ''}"
+        more = [", compiled"] * self.compile + [", as a CUDA graph"] * self.graph
+        return f"{self.precision}, {layout}{''.join(more)}"
 
 
 def lay_out_as_weights(optimizer: torch.optim.Optimizer) -> None:

@@ -20,7 +20,7 @@ SCHEDULES = {
     "cosine": "Cosine",
     "onecycle": "One-cycle",
 }
-PRECISIONS = {"auto": "Auto", "float32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+PRECISIONS = {"auto": "Auto", "float32": "float32", "tf32": "TF32", "bf16": "bfloat16", "fp16": "float16"}
 LAYOUTS = {None: "Auto", False: "Channels first", True: "Channels last"}
 SWITCH = {None: "Auto", False: "Off", True: "On"}
 
