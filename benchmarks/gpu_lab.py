@@ -57,7 +57,8 @@ class Lab:
         )
         settings: dict[str, Any] = {
             "variant": net, "train_limit": 160 if self.tiny else 1280, "epochs": 2,
-            "batch_size": 16 if self.tiny else 128,            "lr": 0.05, "precision": "float32", "channels_last": False, "compile": False, "device": str(self.device),
+            "batch_size": 16 if self.tiny else 128, "lr": 0.05, "precision": "float32", "channels_last": False,
+            "compile": False, "device": str(self.device),
         }  # fmt: skip
         return TrainConfig(**(settings | changes))
 
