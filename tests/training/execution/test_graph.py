@@ -15,7 +15,7 @@ from resnet_lab.training.execution.mode import ExecutionMode
 from resnet_lab.training.execution.tuner import Tuner
 from resnet_lab.training.loop import Trainer
 
-LONG = {"epochs": 10, "batch_size": 4, "train_limit": 60, "channels_last": False, "compile": False}
+LONG = {"epochs": 3, "batch_size": 4, "train_limit": 60, "channels_last": False, "compile": False}
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +44,10 @@ def captured(monkeypatch):
     return replays
 
 
-def run(config, **options):
+def run(config, steps=25, **options):
+    """The first steps of 36, which is enough for a trial."""
     events = []
-    fit(config, events.append, **options)
+    fit(config, events.append, steps=steps, **options)
     return events
 
 
@@ -66,7 +67,7 @@ def said(events):
 def test_captured_steps_are_those_of_before(tiny, captured, monkeypatch, changes):
     config = tiny.replace(**LONG, **changes)
     events = run(config)
-    assert len(captured) > 90
+    assert len(captured) == 25 - tuner.TRIES
     assert "as a CUDA graph" in said(events)[-1]
     monkeypatch.setattr(tuner, "CAPTURED_ON", set())
     for got, expected in zip(losses(events), losses(run(config)), strict=True):
@@ -75,10 +76,10 @@ def test_captured_steps_are_those_of_before(tiny, captured, monkeypatch, changes
 
 def test_a_run_that_was_captured_goes_on_from_its_checkpoint_without(tiny, captured, monkeypatch):
     config = tiny.replace(**LONG)
-    state = [e for e in run(config, steps=40) if isinstance(e, Checkpoint)][-1].state
+    state = [e for e in run(config, steps=15) if isinstance(e, Checkpoint)][-1].state
     assert state["tuner"]["choice"]["graph"]
     rest = run(config, resume=deepcopy(state))
-    assert len(losses(rest)) == config.epochs * 12 - 40
+    assert len(losses(rest)) == 36 - 15
     before = len(captured)
     monkeypatch.setattr(tuner, "CAPTURED_ON", set())  # on another machine
     assert losses(run(config, resume=deepcopy(state))) == losses(rest)
@@ -103,7 +104,7 @@ def test_an_error_of_a_step_that_had_worked_is_an_error(tiny, captured, monkeypa
 
     def fails_later(self, *arguments):
         taken.append(1)
-        if len(taken) == 40:
+        if len(taken) == 20:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         return forward(self, *arguments)
 
