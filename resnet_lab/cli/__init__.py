@@ -29,14 +29,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console of any encoding, and file names of any bytes
             stream.reconfigure(errors="backslashreplace")
-    options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parse(sys.argv[1:] if arguments is None else arguments)
         return options.command(options)
     except KeyboardInterrupt:  # training answers to Ctrl-C by itself
         return 130
     except BrokenPipeError:  # "| head" has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:  # a machine for training may lack what figures need
+        if not error.name or error.name.startswith("resnet_lab"):
+            raise
+        print(f"resnet_lab: this needs {error.name}, which is not installed here", file=sys.stderr)
+        return 1
     except Exception as error:
         from resnet_lab.runs import RunError  # here, as it brings torch
 

@@ -59,8 +59,8 @@ class Meter:
         if not self._results:
             return None
         numbers = torch.stack([torch.stack([r.loss, r.accuracy]) for r in self._results])  # (steps, 2)
-        losses, accuracies = self.world.sum(numbers).T.tolist()
-        norm = torch.stack([r.norm for r in self._results]).float().mean().item()
+        norms = torch.stack([r.norm for r in self._results]).float()[:, None]
+        losses, accuracies, norms = torch.cat([self.world.sum(numbers), norms], 1).T.tolist()  # one wait
         count, lr = len(losses), self._results[-1].lr
         for i, loss in enumerate(losses, 1):
             if not math.isfinite(loss):
@@ -68,6 +68,7 @@ class Meter:
                     f"The loss became {loss} at step {step - count + i:,}; try a lower learning rate than "
                     f"{self.config.lr:g}, a warm-up, or gradient clipping."
                 )
+        norm = sum(norms) / count
         elapsed = time.perf_counter() - self._began
         self.seconds += elapsed
         for loss, accuracy in zip(losses, accuracies, strict=True):  # in this order, wherever the reads fall
