@@ -25,7 +25,8 @@ CLI = """
 from resnet_lab.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-TRAIN = [
+SETTINGS = {"epochs": 1, "train-limit": 40, "batch-size": 8, "precision": "float32", "device": "cpu"}
+TRAIN = ["train", *(word for name, value in SETTINGS.items() for word in (f"--{name}", str(value)))]
     "train",
     "--epochs",
     "1",
