@@ -27,18 +27,6 @@ sys.exit(main(sys.argv[1:]))
 """
 SETTINGS = {"epochs": 1, "train-limit": 40, "batch-size": 8, "precision": "float32", "device": "cpu"}
 TRAIN = ["train", *(word for name, value in SETTINGS.items() for word in (f"--{name}", str(value)))]
-    "train",
-    "--epochs",
-    "1",
-    "--train-limit",
-    "40",
-    "--batch-size",
-    "8",
-    "--precision",
-    "float32",
-    "--device",
-    "cpu",
-]
 
 
 def run(code, *arguments):
