@@ -116,6 +116,7 @@ def imagenet_weights(variant: str, tag: str = "DEFAULT") -> ImageNetModel:
     if tag not in enum.__members__ and tag != "DEFAULT":
         raise WeightsError(f"{variant} has no weights {tag!r}; it has {', '.join(enum.__members__)}.")
     weights = enum[tag] if tag in enum.__members__ else enum.DEFAULT
+    name, folder = Path(weights.url).name, Path(torch.hub.get_dir()) / "checkpoints"
     with torch.device("meta"):  # no weights are drawn only to be replaced
         model = create_model(variant)
     try:
@@ -123,12 +124,10 @@ def imagenet_weights(variant: str, tag: str = "DEFAULT") -> ImageNetModel:
     except (URLError, OSError) as error:
         raise WeightsError(
             f"The ImageNet weights of {variant} are not on this machine and could not be downloaded "
-            f"({getattr(error, 'reason', error)}); connect once, or put {Path(weights.url).name} into "
-            f"{Path(torch.hub.get_dir()) / 'checkpoints'}."
+            f"({getattr(error, 'reason', error)}); connect once, or put {name} into {folder}."
         ) from None
     except Exception as error:
         raise WeightsError(
-            f"{Path(weights.url).name} in {Path(torch.hub.get_dir()) / 'checkpoints'} is damaged or fits "
-            f"another net ({type(error).__name__}); delete it and try again."
+            f"{name} in {folder} is damaged or fits another net ({type(error).__name__}); delete it and try again."
         ) from None
     return ImageNetModel(model.eval(), tuple(weights.meta["categories"]), weights.transforms(), weights.name)
