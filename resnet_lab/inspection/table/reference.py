@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PARAMS, MACS = "parameters", "MACs"
@@ -54,7 +55,7 @@ class Published:
     note: str = ""
 
 
-def _column(table: dict[str, tuple[str, ...]], index: int) -> dict[str, str]:
+def _column(table: Mapping[str, tuple[str, ...]], index: int) -> dict[str, str]:
     return {variant: row[index] for variant, row in table.items() if row[index]}
 
 
