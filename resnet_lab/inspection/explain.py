@@ -158,12 +158,10 @@ def _window(row: LayerRow) -> list[tuple[int, ...]]:
 
 def _counted(quantity: str, row: LayerRow, templates: dict[str, str], count: int) -> Step:
     """Parameters or MACs: by the template of the row's type where that comes to `count`."""
-    kind = _type(row)
-    learned = "Nothing is learned." if kind else ""
-    note = (
-        learned if quantity == "Parameters" else "By convention, only convolutions and linear layers count."
-    )
-    note = "" if count else note
+    kind, note = _type(row), ""
+    if not count:
+        of_macs = "By convention, only convolutions and linear layers count."
+        note = of_macs if quantity == "MACs" else "Nothing is learned." * bool(kind)
     if kind in templates:
         template, sizes = templates[kind], _sizes(row)
         if sizes["g"] == 1:
@@ -215,11 +213,8 @@ def _field_of_window(row: LayerRow, table: LayerTable) -> list[Step]:
 
 def _source(row: LayerRow, table: LayerTable) -> LayerRow | None:
     """The row that should make this row's input: the one before; of a shortcut, the one before its block."""
-    one = (1, 1)
-    rows = [
-        LayerRow("the image", "", (), table.input_size, receptive_field=one, field_stride=one),
-        *table.rows,
-    ]
+    image = LayerRow("the image", "", (), table.input_size, receptive_field=(1, 1), field_stride=(1, 1))
+    rows = [image, *table.rows]
     i = rows.index(row) if row in rows else 0
     if row.is_shortcut and not rows[i - 1].is_shortcut:
         i = [(each.stage, each.block) for each in rows].index((row.stage, row.block))
@@ -227,17 +222,16 @@ def _source(row: LayerRow, table: LayerTable) -> LayerRow | None:
 
 
 def _memory(row: LayerRow) -> Step:
+    quantity = "Activation memory"
     if not row.activation_bytes():
-        return Step(
-            "Activation memory", r"\text{bytes}", "0", "Nothing keeps it: no gradient needs this output."
-        )
+        return Step(quantity, r"\text{bytes}", "0", "Nothing keeps it: no gradient needs this output.")
     formula, numbers = r"\text{values} \cdot 4", rf"{_n(row.kept_values)} \cdot 4"
     if row.kept_bytes:
         formula, numbers = rf"{formula} + \text{{bytes of indices}}", f"{numbers} + {_n(row.kept_bytes)}"
     note = "Bytes that one image keeps for the backward pass, in float32."
     if row.kept_values < math.prod(row.output_shape):
         note += " The output itself is not kept."
-    return Step("Activation memory", formula, f"{numbers} = {_n(row.activation_bytes())}", note)
+    return Step(quantity, formula, f"{numbers} = {_n(row.activation_bytes())}", note)
 
 
 def _block_of(row: LayerRow, table: LayerTable, spec: ModelSpec) -> _Block:
@@ -254,10 +248,10 @@ def _block_of(row: LayerRow, table: LayerTable, spec: ModelSpec) -> _Block:
 def _block_step(block: _Block) -> Step:
     note = PAPER[block.shape.shortcut]
     y = "F(x)" if block.shape.shortcut == "none" else f"F(x) + {_added(block)}"
-    if not block.preactivation:
-        y = rf"\text{{ReLU}}({y})"
     if block.preactivation:
         note += " Norm and ReLU come before each convolution (He et al. 2016, Fig. 4e)."
+    else:
+        y = rf"\text{{ReLU}}({y})"
     return Step("Block", rf"y = {y}, \quad F(x) = {_nested(block.residual)}", "", note)
 
 
