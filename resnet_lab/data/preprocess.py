@@ -160,8 +160,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
         rgb = _to_rgb(image)
     except Exception as error:  # Pillow's decoders fail in many ways; each means the bytes are bad
         reason = printable(" ".join(str(error).split())).rstrip(".") or type(error).__name__
-        message = f"{name} is cut short or damaged ({reason}); save or upload it again."
-        raise ImageError(message) from error
+        raise ImageError(f"{name} is cut short or damaged ({reason}); save or upload it again.") from error
     rgb.info.clear()  # text and profiles, up to 64 MB of them
     return rgb
 
