@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -60,12 +59,18 @@ def trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
     Raises:
         ValueError: where its forward fails or nothing is left of the image; it names the layer.
     """
-    with _LOCK, torch.inference_mode(False):
+    with _LOCK, torch.inference_mode(False), unchanged(model):
         dtype = next((t.dtype for t in model.parameters() if t.is_floating_point()), torch.float32)
         image, meta = torch.empty(1, *size, dtype=dtype, device="meta"), stand_ins(model)
         recorder = _Recorder(model, image, meta.values())
+        for path, layer in recorder.modules.items():
+            layer.training = False  # BatchNorm refuses a single value in training mode
+            enter, leave = partial(recorder.enter, path), partial(recorder.leave, path)
+            layer.register_forward_pre_hook(enter, with_kwargs=True)
+            layer.register_forward_hook(leave, with_kwargs=True, always_call=True)
+        keeps = torch.autograd.graph.saved_tensors_hooks(recorder.pack, _no_backward)
         try:
-            with _watched(model, recorder):
+            with torch.enable_grad(), keeps, META, _Functions(recorder):
                 torch.func.functional_call(model, meta, (image,))
         except Exception as error:  # a net of anyone's: its forward may raise whatever it likes
             raise ValueError(
@@ -256,20 +261,6 @@ def _place(shape_in: Shape, shape_out: Shape, field: Field) -> dict[str, Any]:
         "receptive_field": tuple(span.size for span in field),
         "field_stride": tuple(span.jump for span in field),
     }
-
-
-@contextmanager
-def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
-    """Eval mode (BN refuses a single value in training mode), hooks and modes, all put back at the end."""
-    with unchanged(model):
-        for path, layer in recorder.modules.items():
-            layer.training = False
-            enter, leave = partial(recorder.enter, path), partial(recorder.leave, path)
-            layer.register_forward_pre_hook(enter, with_kwargs=True)
-            layer.register_forward_hook(leave, with_kwargs=True, always_call=True)
-        keeps = torch.autograd.graph.saved_tensors_hooks(recorder.pack, _no_backward)
-        with torch.enable_grad(), keeps, META, _Functions(recorder):
-            yield
 
 
 def _no_backward(_: None) -> Tensor:
