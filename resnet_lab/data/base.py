@@ -45,7 +45,6 @@ class Dataset:
         return replace(self, images=self.images[indices], labels=self.labels[indices], masks=masks)
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """The same data with all tensors on `device`."""
         masks = None if self.masks is None else self.masks.to(device)
         return replace(self, images=self.images.to(device), labels=self.labels.to(device), masks=masks)
 

@@ -90,7 +90,6 @@ def _broken(name: str, error: Exception) -> str:
 
 
 def _unpacked(archive: str, packed: zipfile.ZipFile, limits: Limits, problems: list[str]) -> Iterator[Entry]:
-    """The archive's images, none of them read yet."""
     others = 0
     for entry in packed.infolist():
         path = PurePosixPath(_real_name(entry).replace("\\", "/"))

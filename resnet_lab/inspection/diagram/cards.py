@@ -47,8 +47,6 @@ class Box:
 
 @dataclass(frozen=True)
 class DrawnBlock:
-    """A block with its rows of the table."""
-
     shape: BlockShape
     rows: list[LayerRow]
     preactivation: bool

@@ -78,7 +78,6 @@ def field_after(module: nn.Module, field: Field, shape_in: Shape, shape_out: Sha
 
 
 def tensors_of(value: Any) -> list[Tensor]:
-    """The tensors in `value`, in order."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, dict):
