@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import BinaryIO
 
@@ -184,9 +185,8 @@ def _by_tiles(image: Image.Image, convert: Callable[[Image.Image], Image.Image])
 
 def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], Image.Image]]:
     width, height = image.size
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            yield (left, top), image.crop((left, top, min(left + TILE, width), min(top + TILE, height)))
+    for top, left in product(range(0, height, TILE), range(0, width, TILE)):
+        yield (left, top), image.crop((left, top, min(left + TILE, width), min(top + TILE, height)))
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -65,7 +65,7 @@ def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selecti
 
     `table` is the layer table of `spec`.
     """
-    net = _Net.of(spec, table, ink, selection)
+    net = _Net(spec, table, ink, selection)
     starts = [1 + STEM + GAP + i * (net.width + GAP) for i in range(len(net.stages) + 1)]
     width, bottom = starts[-1] + HEAD + 1, CARD + net.strip + net.depth
     parts = [_stem(net, table)]
@@ -75,30 +75,27 @@ def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selecti
     return svg.document(width, bottom + 78, label, parts, net.chosen)
 
 
-@dataclass(frozen=True)
 class _Net:
     """The rows of the table by place, and the measures that all columns share."""
 
-    spec: ModelSpec
-    ink: Ink
-    selection: Selection
-    stem: list[Box]
-    stages: list[list[DrawnBlock]]
-    head: list[Box]
-    cards: list[list[Box]]  # of all columns
-    width: float  # of a stage
-
-    @classmethod
-    def of(cls, spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selection) -> _Net:
+    def __init__(self, spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selection) -> None:
+        self.spec, self.ink, self.selection = spec, ink, selection
         first, *blocks, last = [
             list(rows) for _, rows in groupby(table.rows, lambda row: (row.stage, row.block))
         ]
         drawn = map(partial(DrawnBlock, preactivation=spec.preactivation), spec.block_shapes(), blocks)
-        stages = [list(stage) for _, stage in groupby(drawn, lambda block: block.shape.stage)]
-        stem, head = boxes_of(first, preactivation=False), boxes_of(last, preactivation=True)
-        cards = [stage[selection.block(i, len(stage))].boxes for i, stage in enumerate(stages)]
-        width = (WIDTH - 2 - STEM - HEAD - GAP * (len(stages) + 1)) / len(stages)
-        return cls(spec, ink, selection, stem, stages, head, [*cards, stem, head], max(width, STAGE))
+        self.stages = [list(stage) for _, stage in groupby(drawn, lambda block: block.shape.stage)]
+        self.stem, self.head = boxes_of(first, preactivation=False), boxes_of(last, preactivation=True)
+        opened = [stage[selection.block(i, len(stage))].boxes for i, stage in enumerate(self.stages)]
+        self.cards = [*opened, self.stem, self.head]
+        self.depth = max(map(card_height, self.cards))  # of every card
+        count = len(self.stages)
+        ends = 2 + STEM + HEAD + GAP * (count + 1)
+        self.width = max((WIDTH - ends) / count, STAGE)  # of a stage
+        self.per_line = int((ends + self.width * count) // UNIT)  # blocks, in the strip of an unfolded stage
+        self.strip = 0.0  # its height, by which the cards move down
+        if 1 <= selection.unfolded <= count:
+            self.strip = LINE * math.ceil(len(self.stages[selection.unfolded - 1]) / self.per_line) + 40
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -110,23 +107,6 @@ class _Net:
         if ".downsample." in path:
             holds.append(path[: path.index(".downsample.")] + ".downsample.0")
         return (".".join(path.split(".")[:2]), path, *holds)
-
-    @property
-    def depth(self) -> float:
-        """Of every card."""
-        return max(map(card_height, self.cards))
-
-    @property
-    def strip(self) -> float:
-        """Height of the unfolded stage's strip, which moves the cards down; 0 where there is none."""
-        if not 1 <= self.selection.unfolded <= len(self.stages):
-            return 0.0
-        return LINE * math.ceil(len(self.stages[self.selection.unfolded - 1]) / self.per_line) + 40
-
-    @property
-    def per_line(self) -> int:
-        """Blocks, in the strip."""
-        return int((2 + STEM + HEAD + GAP * (len(self.stages) + 1) + self.width * len(self.stages)) // UNIT)
 
     def block_height(self, stage: int) -> float:
         """Taller for larger maps: 8 units for every halving, so that the eye sees the map shrink."""

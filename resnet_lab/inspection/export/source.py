@@ -88,15 +88,15 @@ def standalone_source(
     names = _names(spec)
     header = _header(spec, table, "PadShortcut" in names or bool(net and net.transform.scales))
     header += f"\n\n{feed(net)}" if net else ""
-    return "\n\n\n".join([header, *map(_own_code().__getitem__, names), _net(spec, table)]) + "\n"
+    own = _own_code()
+    return "\n\n\n".join([header, *(own[name] for name in names), _net(spec, table)]) + "\n"
 
 
 def _own_code() -> dict[str, str]:
     """The classes and functions of models/blocks.py by name, as they stand there."""
     text = inspect.getsource(blocks)  # by name, as the lines of a file that is edited meanwhile are others
-    lines, kinds = text.splitlines(), ast.ClassDef | ast.FunctionDef
-    nodes = [node for node in ast.parse(text).body if isinstance(node, kinds)]
-    return {node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes}
+    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    return {node.name: ast.get_source_segment(text, node) or "" for node in nodes}
 
 
 def _names(spec: ModelSpec) -> list[str]:
