@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from resnet_lab.inspection.table.receptive_field import padding_per_side
 from resnet_lab.inspection.table.records import LayerRow, LayerTable, say_shape
 from resnet_lab.models import ModelSpec
-from resnet_lab.models.spec import BlockShape
 
 NORMED = r"y = \gamma\,\frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta"
 VALUES = {  # the types that formulas are known for: what they compute, and a note
@@ -66,19 +65,23 @@ class Explanation:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True)
 class _Block:
     """One block of a net of the lab: the row that makes its input x, and the rows of F."""
 
-    shape: BlockShape
-    preactivation: bool
-    x: LayerRow
-    residual: list[LayerRow]
+    def __init__(self, row: LayerRow, table: LayerTable, spec: ModelSpec) -> None:
+        place = (row.stage, row.block)
+        first = [(each.stage, each.block) for each in table.rows].index(place)
+        inside = [each for each in table.rows if (each.stage, each.block) == place]
+        self.x, self.preactivation = table.rows[first - 1], spec.preactivation
+        self.shape = next(shape for shape in spec.block_shapes() if (shape.stage, shape.position) == place)
+        self.residual = [each for each in inside if not each.is_function and not each.is_shortcut]
+        if not spec.preactivation:
+            self.residual.pop()  # the last ReLU comes after the addition
 
 
 def explain(row: LayerRow, table: LayerTable, spec: ModelSpec | None = None) -> Explanation:
     """The formulas of `row`, a row of `table`; of its block too, where `spec` says what net it is."""
-    block = _block_of(row, table, spec) if spec and row.stage else None
+    block = _Block(row, table, spec) if spec and row.stage else None
     steps = [_values(row, block), *_output_size(row)]
     steps += [_counted("Parameters", row, PARAMETERS, row.params), _counted("MACs", row, MACS, row.macs)]
     steps += [*_receptive_field(row, table, block), _memory(row)]
@@ -232,17 +235,6 @@ def _memory(row: LayerRow) -> Step:
     if row.kept_values < math.prod(row.output_shape):
         note += " The output itself is not kept."
     return Step(quantity, formula, f"{numbers} = {_n(row.activation_bytes())}", note)
-
-
-def _block_of(row: LayerRow, table: LayerTable, spec: ModelSpec) -> _Block:
-    place = (row.stage, row.block)
-    inside = [i for i, each in enumerate(table.rows) if (each.stage, each.block) == place]
-    rows = [table.rows[i] for i in inside]
-    residual = [each for each in rows if not each.is_function and not each.is_shortcut]
-    if not spec.preactivation:
-        residual.pop()  # the last ReLU comes after the addition
-    shape = next(shape for shape in spec.block_shapes() if (shape.stage, shape.position) == place)
-    return _Block(shape, spec.preactivation, table.rows[inside[0] - 1], residual)
 
 
 def _block_step(block: _Block) -> Step:
