@@ -45,7 +45,6 @@ class Dataset:
         return replace(self, images=self.images[indices], labels=self.labels[indices], masks=masks)
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """The same data with all tensors on `device`."""
         masks = None if self.masks is None else self.masks.to(device)
         return replace(self, images=self.images.to(device), labels=self.labels.to(device), masks=masks)
 
@@ -68,9 +67,7 @@ def split_validation(dataset: Dataset, fraction: float, seed: int) -> tuple[Data
     has fewer than two images.
     """
     if not 0 < fraction < 1:
-        raise DatasetError(
-            f"The validation fraction is {fraction:g}; it must lie between 0 and 1, as 0.1 does."
-        )
+        raise DatasetError(f"The validation fraction is {fraction:g}; it must lie between 0 and 1, as 0.1 does.")
     labels = dataset.labels.cpu()
     generator = torch.Generator().manual_seed(seed)
     held_out = torch.zeros(len(labels), dtype=torch.bool)

@@ -1,6 +1,5 @@
 """Prepared tensors kept on disk, so that the second start is quick. Losing the cache loses only time."""
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -57,7 +56,5 @@ def _write(path: Path, record: Record) -> None:
             except RuntimeError as error:  # how torch's writer reports a write that failed under it
                 raise OSError(errno.ENOSPC, "the disk is full") from error
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -80,5 +80,4 @@ DATASETS: dict[str, DatasetInfo] = {
 
 
 def current_name(name: str) -> str:
-    """The name that a data set has today."""
     return FORMER_NAMES.get(name, name)

@@ -6,9 +6,8 @@ import inspect
 import os
 import urllib.request
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +23,7 @@ TIMEOUT_SECONDS = 10
 BLOCK_BYTES = 1 << 18
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(NamedTuple):
     path: Path
     md5: str
     urls: tuple[str, ...]

@@ -6,10 +6,10 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from resnet_lab.data.base import Dataset, DatasetError, Progress
 from resnet_lab.data.cache import Record, cache_path, load_or_build
@@ -27,7 +27,7 @@ MEMORY_LIMIT_GB = 8
 MUCH_CUT = 0.25  # of an image's area; how many lose more than this by the centre crop is said
 CHUNK = 64  # images per task of the thread pool
 
-PLACEHOLDER_MEAN, PLACEHOLDER_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # until images are decoded
+PLACEHOLDER = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # mean and std, until images are decoded
 
 
 def folder_info(folder: Path) -> DatasetInfo:
@@ -37,6 +37,7 @@ def folder_info(folder: Path) -> DatasetInfo:
         DatasetError: as `load_folder`.
     """
     listing = list_folder(folder)
+    mean, std = PLACEHOLDER
     return DatasetInfo(
         name=f"folder:{folder}",
         title=printable(folder.resolve().name),
@@ -44,8 +45,8 @@ def folder_info(folder: Path) -> DatasetInfo:
         image_size=_common_size(listing) or FALLBACK_SIZE,
         train_count=len(listing.files["train"]),
         test_count=len(listing.files["test"]),
-        mean=PLACEHOLDER_MEAN,
-        std=PLACEHOLDER_STD,
+        mean=mean,
+        std=std,
         note=" ".join(listing.notes) or f"Images from {printable(str(folder))}.",
     )
 
@@ -67,14 +68,14 @@ def load_folder(
     count = min(limit or available, available)
     sample = min(STATISTICS_SAMPLE, len(listing.files["train"]))  # the same one for both splits
 
-    def decode() -> Record:
-        return _decode(listing, split, count, size, progress)
-
     def measure() -> Record:
-        return _statistics(_decode(listing, "train", sample, size, None)["images"])
+        images = _decode(listing, "train", sample, size, None)["images"]
+        values = images.transpose(0, 1).flatten(1).double() / 255  # (3, N·H·W)
+        return {"mean": values.mean(dim=1).tolist(), "std": values.std(dim=1).clamp(min=1e-3).tolist()}
 
     path = cache_path(root, f"folder-{split}", *_key(listing, split, count, size))
-    record, notes = load_or_build(path, {"images", "labels", "resized", "lost", "unreadable", "reason"}, decode)
+    keys = {"images", "labels", "resized", "lost", "unreadable", "reason"}
+    record, notes = load_or_build(path, keys, partial(_decode, listing, split, count, size, progress))
     _require_each_class(listing, split, record)
     path = cache_path(root, "folder-statistics", *_key(listing, "train", sample, size))
     statistics, _ = load_or_build(path, {"mean", "std"}, measure)
@@ -163,7 +164,11 @@ def _decode(listing: Listing, split: str, count: int, size: int, progress: Progr
     Raises:
         DatasetError: none is readable, or they take too much memory.
     """
-    _require_memory(count, size)
+    if (gigabytes := count * 3 * size * size / 1e9) > MEMORY_LIMIT_GB:
+        raise DatasetError(
+            f"{count:,} images of {size} × {size} would take {gigabytes:.0f} GB of memory; choose a smaller "
+            "image size or fewer images."
+        )
     files, labels = listing.files[split], listing.labels[split].tolist()
     rows = _Rows(count, size)
     spares: dict[int, deque[ImageFile]] = defaultdict(deque)  # by label
@@ -214,21 +219,6 @@ def _in_threads(
     finally:
         pool.shutdown(cancel_futures=True)  # when `progress` raises to cancel, the rest is dropped
     return problems
-
-
-def _require_memory(count: int, size: int) -> None:
-    gigabytes = count * 3 * size * size / 1e9
-    if gigabytes > MEMORY_LIMIT_GB:
-        raise DatasetError(
-            f"{count:,} images of {size} × {size} would take {gigabytes:.0f} GB of memory; choose a smaller "
-            "image size or fewer images."
-        )
-
-
-def _statistics(images: Tensor) -> Record:
-    """Mean and standard deviation of each channel over all pixels, in 0..1."""
-    values = images.transpose(0, 1).flatten(1).double() / 255  # (3, N·H·W)
-    return {"mean": values.mean(dim=1).tolist(), "std": values.std(dim=1).clamp(min=1e-3).tolist()}
 
 
 def _decoding_notes(classes: tuple[str, ...], record: Record, size: int) -> tuple[str, ...]:

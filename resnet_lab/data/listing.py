@@ -49,22 +49,16 @@ def list_folder(folder: Path) -> Listing:
     """
     shown = printable(str(folder))
     try:
-        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: no path at all
-        raise DatasetError(f"There is no folder {shown}; check the path.") from error
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    if not is_folder:
-        raise DatasetError(f"{shown} is a file, not a folder; unpack it, or name the folder it lies in.")
-    try:
+        try:
+            is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: no path at all
+            raise DatasetError(f"There is no folder {shown}; check the path.") from error
+        if not is_folder:
+            raise DatasetError(f"{shown} is a file, not a folder; unpack it, or name the folder it lies in.")
         return _list(folder)
     except OSError as error:
-        raise _unreadable(folder, error) from error
-
-
-def _unreadable(folder: Path, error: OSError) -> DatasetError:
-    name = printable(os.fsdecode(error.filename or folder))
-    return DatasetError(f"{name} cannot be read ({error.strerror}); check its rights.")
+        name = printable(os.fsdecode(error.filename or folder))
+        raise DatasetError(f"{name} cannot be read ({error.strerror}); check its rights.") from error
 
 
 def why_unreadable(files: Iterable[ImageFile]) -> str:
@@ -73,10 +67,9 @@ def why_unreadable(files: Iterable[ImageFile]) -> str:
     for file in files:
         try:
             read_size(Path(file.path), os.path.basename(file.path))
+            return ""
         except ImageError as error:
             first = first or str(error)
-        else:
-            return ""
     return first
 
 
@@ -205,9 +198,7 @@ def _divide(by_class: Files) -> tuple[Files, Files]:
     train, test = {}, {}
     for name, files in by_class.items():
         if len(files) < 2:
-            raise DatasetError(
-                f"Class '{name}' has only one image; it needs two, one of them to test with."
-            )
+            raise DatasetError(f"Class '{name}' has only one image; it needs two, one of them to test with.")
         ordered = sorted(files, key=lambda file: hashlib.sha256(os.fsencode(file.name)).digest())
         count = max(1, round(len(files) * TEST_FRACTION))
         test[name], train[name] = ordered[:count], ordered[count:]
@@ -218,9 +209,8 @@ def _ordered(folder: Path, splits: Mapping[str, Files], notes: Iterable[str]) ->
     classes = tuple(sorted(splits["train"]))
     files, labels = {}, {}
     for split, of_class in splits.items():
-        every = [file for name in classes for file in of_class[name]]
-        counts = torch.tensor([len(of_class[name]) for name in classes])
-        by_label = torch.arange(len(classes)).repeat_interleave(counts)
+        every = [(file, label) for label, name in enumerate(classes) for file in of_class[name]]
+        by_label = torch.tensor([label for _, label in every])
         order = balanced_order(by_label, seed=0)
-        files[split], labels[split] = [every[i] for i in order.tolist()], by_label[order]
+        files[split], labels[split] = [every[i][0] for i in order.tolist()], by_label[order]
     return Listing(folder, classes, files, labels, tuple(notes))

@@ -81,9 +81,7 @@ def load_dataset(
     if limit is not None and limit < 1:
         raise DatasetError(f"The number of images is limited to {limit}; it must be 1 or more.")
     if image_size is not None and not MIN_SIZE <= image_size <= MAX_SIZE:
-        raise DatasetError(
-            f"The image size is {image_size}; it must lie between {MIN_SIZE} and {MAX_SIZE}."
-        )
+        raise DatasetError(f"The image size is {image_size}; it must lie between {MIN_SIZE} and {MAX_SIZE}.")
     place = data_root(root)
     if (folder := folder_of(name, root)) is not None:
         return replace(load_folder(folder, split, place, image_size, limit, progress), name=name)
@@ -120,16 +118,14 @@ def _load_shapes(
     seed = SHAPE_SEEDS[split]
 
     def build() -> Record:
-        images, masks, labels = shapes.draw_shapes(seed, count, size, watermark, progress)
-        return {"images": images, "masks": masks, "labels": labels}
+        drawn = shapes.draw_shapes(seed, count, size, watermark, progress)
+        return dict(zip(("images", "masks", "labels"), drawn, strict=True))
 
     # Label and index go round together, so the first `count` images are balanced as they are.
     path = cache_path(root, f"shapes-{split}", shapes.GENERATOR_VERSION, seed, count, size, watermark)
     record, notes = load_or_build(path, {"images", "masks", "labels"}, build)
-    images: Tensor = record["images"]
-    return Dataset(
-        info.name, split, images, record["labels"], info.classes, info.mean, info.std, record["masks"], notes
-    )
+    fields = record | {"classes": info.classes, "mean": info.mean, "std": info.std, "notes": notes}
+    return Dataset(info.name, split, **fields)
 
 
 def _torchvision_cache(info: DatasetInfo, split: str, root: Path) -> Path:
@@ -140,8 +136,7 @@ def _load_torchvision(
     info: DatasetInfo, split: str, root: Path, size: int, limit: int | None, progress: Progress | None
 ) -> Dataset:
     def build() -> Record:
-        images, labels = read_torchvision(info, split, root, progress)
-        return {"images": images, "labels": labels}
+        return dict(zip(("images", "labels"), read_torchvision(info, split, root, progress), strict=True))
 
     record, notes = load_or_build(_torchvision_cache(info, split, root), {"images", "labels"}, build)
     images, labels = record["images"], record["labels"]

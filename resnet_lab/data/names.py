@@ -6,13 +6,7 @@ from PIL import Image
 
 # What `read_image` opens. "MPO" is a JPEG with further images behind it, as many phones write them.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-SUFFIXES = tuple(
-    sorted(
-        suffix
-        for suffix, kind in Image.registered_extensions().items()
-        if kind in FORMATS or kind == "MPO"
-    )
-)
+SUFFIXES = tuple(sorted(s for s, kind in Image.registered_extensions().items() if kind in (*FORMATS, "MPO")))
 # Left behind by macOS, Synology, Windows and ext4; never a class.
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 
@@ -37,10 +31,8 @@ def printable(name: str) -> str:
 
     Bytes that are not UTF-8 (Python keeps them as lone surrogates) become \\xf1 and the like.
     """
-    return "".join(
-        _escaped(character) if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") else character
-        for character in name
-    )
+    unseen = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode
+    return "".join(_escaped(c) if unicodedata.category(c) in unseen else c for c in name)
 
 
 def class_name(folder: str) -> str:

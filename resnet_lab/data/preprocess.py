@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import BinaryIO
 
@@ -160,8 +161,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
         rgb = _to_rgb(image)
     except Exception as error:  # Pillow's decoders fail in many ways; each means the bytes are bad
         reason = printable(" ".join(str(error).split())).rstrip(".") or type(error).__name__
-        message = f"{name} is cut short or damaged ({reason}); save or upload it again."
-        raise ImageError(message) from error
+        raise ImageError(f"{name} is cut short or damaged ({reason}); save or upload it again.") from error
     rgb.info.clear()  # text and profiles, up to 64 MB of them
     return rgb
 
@@ -185,9 +185,8 @@ def _by_tiles(image: Image.Image, convert: Callable[[Image.Image], Image.Image])
 
 def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], Image.Image]]:
     width, height = image.size
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            yield (left, top), image.crop((left, top, min(left + TILE, width), min(top + TILE, height)))
+    for top, left in product(range(0, height, TILE), range(0, width, TILE)):
+        yield (left, top), image.crop((left, top, min(left + TILE, width), min(top + TILE, height)))
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -34,8 +34,7 @@ def require_inside(roots: Roots, dataset: str, weights: str | None) -> None:
     Raises:
         DatasetError: one lies outside. Whether it exists is not told.
     """
-    paths = [folder_of(dataset), Path(weights) if weights not in (None, "imagenet") else None]
-    for path in paths:
+    for path in (folder_of(dataset), Path(weights) if weights not in (None, "imagenet") else None):
         if path is not None and not _is_inside(path, roots):
             raise DatasetError(
                 f"{printable(str(path))} lies outside the folders that this server reads; whoever starts it can name "
@@ -45,10 +44,9 @@ def require_inside(roots: Roots, dataset: str, weights: str | None) -> None:
 
 def _is_inside(path: Path, roots: Roots) -> bool:
     try:
-        resolved = _resolved(path)
+        return any(_resolved(path).is_relative_to(root) for root in roots)
     except ValueError:  # no path at all: it has a null byte, say
         return False
-    return any(resolved.is_relative_to(root) for root in roots)
 
 
 def _resolved(path: str | Path) -> Path:

@@ -34,18 +34,15 @@ def _arc(radius: float, start: float, stop: float, centre_x: float = 0.0) -> lis
 
 def _regular(corners: int, radii: tuple[float, ...] = (1.0,)) -> list[tuple[float, float]]:
     """Corners at equal angles; radii are taken in turn, so (1, 0.4) makes a star."""
-    angles = [2 * math.pi * i / corners - math.pi / 2 for i in range(corners)]
-    return [
-        (radii[i % len(radii)] * math.cos(a), radii[i % len(radii)] * math.sin(a))
-        for i, a in enumerate(angles)
-    ]
+    polar = [(radii[i % len(radii)], 2 * math.pi * i / corners - math.pi / 2) for i in range(corners)]
+    return [(radius * math.cos(angle), radius * math.sin(angle)) for radius, angle in polar]
 
 
 def _heart() -> list[tuple[float, float]]:
     t = np.linspace(0, 2 * math.pi, 64, endpoint=False)
     x = 16 * np.sin(t) ** 3
     y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-    return [(float(a), float(b)) for a, b in zip(x / 17, y / 17, strict=True)]
+    return list(zip((x / 17).tolist(), (y / 17).tolist(), strict=True))
 
 
 # Every outline is one polygon in the unit circle (x right, y down); the ring closes itself over a seam.
@@ -136,7 +133,7 @@ def _add_clutter(rng: np.random.Generator, canvas: Image.Image) -> None:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_colour(rng))
     for _ in range(rng.integers(0, 3)):
         sliver = rng.uniform(0, 1, size=2) + rng.uniform(-0.11, 0.11, size=(4, 2))
-        draw.polygon([(float(x), float(y)) for x, y in sliver * side], fill=_colour(rng))
+        draw.polygon(list(map(tuple, (sliver * side).tolist())), fill=_colour(rng))
 
 
 def _place(rng: np.random.Generator, outline: np.ndarray, side: int) -> list[tuple[float, float]]:
@@ -145,7 +142,7 @@ def _place(rng: np.random.Generator, outline: np.ndarray, side: int) -> list[tup
     angle = rng.uniform(-MOST_TURN, MOST_TURN)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     centre = rng.uniform(radius, side - radius, size=2)
-    return [(float(x), float(y)) for x, y in outline @ turn.T * radius + centre]
+    return list(map(tuple, (outline @ turn.T * radius + centre).tolist()))
 
 
 def _contrasting_colour(rng: np.random.Generator, corners: np.ndarray) -> tuple[int, int, int]:
@@ -153,10 +150,8 @@ def _contrasting_colour(rng: np.random.Generator, corners: np.ndarray) -> tuple[
     candidates = rng.uniform(0, 255, size=(16, 3))
     distance = np.linalg.norm(candidates[:, None] - corners[None], axis=2).min(axis=1)  # (16,)
     enough = np.flatnonzero(distance >= LEAST_CONTRAST)
-    best = candidates[enough[0] if len(enough) else distance.argmax()]
-    return int(best[0]), int(best[1]), int(best[2])
+    return tuple(candidates[enough[0] if len(enough) else distance.argmax()].astype(int).tolist())
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
-    red, green, blue = rng.integers(0, 256, size=3)
-    return int(red), int(green), int(blue)
+    return tuple(rng.integers(0, 256, size=3).tolist())

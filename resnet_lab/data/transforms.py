@@ -26,13 +26,13 @@ class Draws:
 
     def uniform(self, *shape: int) -> Tensor:
         """Values in [0, 1), (count, *shape)."""
-        size = (self.total, *shape)
-        return torch.rand(size, generator=self.generator, device=self.generator.device)[self.rows]
+        size, device = (self.total, *shape), self.generator.device
+        return torch.rand(size, generator=self.generator, device=device)[self.rows]
 
     def below(self, high: int) -> Tensor:
         """Whole numbers from 0 to below `high`, (count,)."""
-        size = (self.total,)
-        return torch.randint(high, size, generator=self.generator, device=self.generator.device)[self.rows]
+        size, device = (self.total,), self.generator.device
+        return torch.randint(high, size, generator=self.generator, device=device)[self.rows]
 
 
 def augment(images: Tensor, augmentation: Augmentation, draws: Draws | torch.Generator) -> Tensor:
@@ -114,8 +114,7 @@ def _random_crop(images: Tensor, padding: int, size: tuple[int, int], draws: Dra
     """Pad with black, as torchvision's RandomCrop does, and cut a window of `size` out at random."""
     padded = F.pad(images, (padding,) * 4)
     windows = padded.unfold(2, size[0], 1).unfold(3, size[1], 1)  # view (N, 3, tops, lefts, H, W)
-    top = draws.below(windows.shape[2])
-    left = draws.below(windows.shape[3])
+    top, left = draws.below(windows.shape[2]), draws.below(windows.shape[3])
     return windows[torch.arange(len(images), device=images.device), :, top, left]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -87,10 +89,7 @@ def _broken(name: str, error: Exception) -> str:
     return f"{name} cannot be unpacked ({reason}); pack it again as an ordinary zip file."
 
 
-def _unpacked(
-    archive: str, packed: zipfile.ZipFile, limits: Limits, problems: list[str]
-) -> Iterator[Entry]:
-    """The archive's images, none of them read yet."""
+def _unpacked(archive: str, packed: zipfile.ZipFile, limits: Limits, problems: list[str]) -> Iterator[Entry]:
     others = 0
     for entry in packed.infolist():
         path = PurePosixPath(_real_name(entry).replace("\\", "/"))
@@ -128,19 +127,15 @@ def _read(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 def _real_name(entry: zipfile.ZipInfo) -> str:
     """The name in UTF-8 where it was written so without the flag that says it; Python reads that as code page 437."""
-    if entry.flag_bits & 0x800:
-        return entry.filename
-    try:
-        return entry.filename.encode("cp437").decode()
-    except UnicodeError:
-        return entry.filename
+    with contextlib.suppress(UnicodeError):
+        if not entry.flag_bits & 0x800:
+            return entry.filename.encode("cp437").decode()
+    return entry.filename
 
 
 def _unused(name: str, taken: set[str]) -> str:
     """`name`, or "name (2)" where there is one of that name already."""
-    unused, count = name, 1
-    while unused in taken:
-        count += 1
-        unused = f"{name} ({count})"
+    numbered = (f"{name} ({count})" for count in itertools.count(2))
+    unused = next(free for free in itertools.chain([name], numbered) if free not in taken)
     taken.add(unused)
     return unused

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from resnet_lab.inspection.table.receptive_field import padding_per_side
 from resnet_lab.inspection.table.records import LayerRow, LayerTable, say_shape
 from resnet_lab.models import ModelSpec
-from resnet_lab.models.spec import BlockShape
 
 NORMED = r"y = \gamma\,\frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta"
 VALUES = {  # the types that formulas are known for: what they compute, and a note
@@ -66,19 +65,23 @@ class Explanation:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True)
 class _Block:
     """One block of a net of the lab: the row that makes its input x, and the rows of F."""
 
-    shape: BlockShape
-    preactivation: bool
-    x: LayerRow
-    residual: list[LayerRow]
+    def __init__(self, row: LayerRow, table: LayerTable, spec: ModelSpec) -> None:
+        place = (row.stage, row.block)
+        first = [(each.stage, each.block) for each in table.rows].index(place)
+        inside = [each for each in table.rows if (each.stage, each.block) == place]
+        self.x, self.preactivation = table.rows[first - 1], spec.preactivation
+        self.shape = next(shape for shape in spec.block_shapes() if (shape.stage, shape.position) == place)
+        self.residual = [each for each in inside if not each.is_function and not each.is_shortcut]
+        if not spec.preactivation:
+            self.residual.pop()  # the last ReLU comes after the addition
 
 
 def explain(row: LayerRow, table: LayerTable, spec: ModelSpec | None = None) -> Explanation:
     """The formulas of `row`, a row of `table`; of its block too, where `spec` says what net it is."""
-    block = _block_of(row, table, spec) if spec and row.stage else None
+    block = _Block(row, table, spec) if spec and row.stage else None
     steps = [_values(row, block), *_output_size(row)]
     steps += [_counted("Parameters", row, PARAMETERS, row.params), _counted("MACs", row, MACS, row.macs)]
     steps += [*_receptive_field(row, table, block), _memory(row)]
@@ -158,12 +161,10 @@ def _window(row: LayerRow) -> list[tuple[int, ...]]:
 
 def _counted(quantity: str, row: LayerRow, templates: dict[str, str], count: int) -> Step:
     """Parameters or MACs: by the template of the row's type where that comes to `count`."""
-    kind = _type(row)
-    learned = "Nothing is learned." if kind else ""
-    note = (
-        learned if quantity == "Parameters" else "By convention, only convolutions and linear layers count."
-    )
-    note = "" if count else note
+    kind, note = _type(row), ""
+    if not count:
+        of_macs = "By convention, only convolutions and linear layers count."
+        note = of_macs if quantity == "MACs" else "Nothing is learned." * bool(kind)
     if kind in templates:
         template, sizes = templates[kind], _sizes(row)
         if sizes["g"] == 1:
@@ -215,11 +216,8 @@ def _field_of_window(row: LayerRow, table: LayerTable) -> list[Step]:
 
 def _source(row: LayerRow, table: LayerTable) -> LayerRow | None:
     """The row that should make this row's input: the one before; of a shortcut, the one before its block."""
-    one = (1, 1)
-    rows = [
-        LayerRow("the image", "", (), table.input_size, receptive_field=one, field_stride=one),
-        *table.rows,
-    ]
+    image = LayerRow("the image", "", (), table.input_size, receptive_field=(1, 1), field_stride=(1, 1))
+    rows = [image, *table.rows]
     i = rows.index(row) if row in rows else 0
     if row.is_shortcut and not rows[i - 1].is_shortcut:
         i = [(each.stage, each.block) for each in rows].index((row.stage, row.block))
@@ -227,37 +225,25 @@ def _source(row: LayerRow, table: LayerTable) -> LayerRow | None:
 
 
 def _memory(row: LayerRow) -> Step:
+    quantity = "Activation memory"
     if not row.activation_bytes():
-        return Step(
-            "Activation memory", r"\text{bytes}", "0", "Nothing keeps it: no gradient needs this output."
-        )
+        return Step(quantity, r"\text{bytes}", "0", "Nothing keeps it: no gradient needs this output.")
     formula, numbers = r"\text{values} \cdot 4", rf"{_n(row.kept_values)} \cdot 4"
     if row.kept_bytes:
         formula, numbers = rf"{formula} + \text{{bytes of indices}}", f"{numbers} + {_n(row.kept_bytes)}"
     note = "Bytes that one image keeps for the backward pass, in float32."
     if row.kept_values < math.prod(row.output_shape):
         note += " The output itself is not kept."
-    return Step("Activation memory", formula, f"{numbers} = {_n(row.activation_bytes())}", note)
-
-
-def _block_of(row: LayerRow, table: LayerTable, spec: ModelSpec) -> _Block:
-    place = (row.stage, row.block)
-    inside = [i for i, each in enumerate(table.rows) if (each.stage, each.block) == place]
-    rows = [table.rows[i] for i in inside]
-    residual = [each for each in rows if not each.is_function and not each.is_shortcut]
-    if not spec.preactivation:
-        residual.pop()  # the last ReLU comes after the addition
-    shape = next(shape for shape in spec.block_shapes() if (shape.stage, shape.position) == place)
-    return _Block(shape, spec.preactivation, table.rows[inside[0] - 1], residual)
+    return Step(quantity, formula, f"{numbers} = {_n(row.activation_bytes())}", note)
 
 
 def _block_step(block: _Block) -> Step:
     note = PAPER[block.shape.shortcut]
     y = "F(x)" if block.shape.shortcut == "none" else f"F(x) + {_added(block)}"
-    if not block.preactivation:
-        y = rf"\text{{ReLU}}({y})"
     if block.preactivation:
         note += " Norm and ReLU come before each convolution (He et al. 2016, Fig. 4e)."
+    else:
+        y = rf"\text{{ReLU}}({y})"
     return Step("Block", rf"y = {y}, \quad F(x) = {_nested(block.residual)}", "", note)
 
 

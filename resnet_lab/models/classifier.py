@@ -118,18 +118,15 @@ class Classifier(Record):
             # On meta no weights are drawn, so a run that starts in another thread keeps those of its seed.
             with torch.device("meta"):
                 model = create_model(ModelSpec.from_json(said["spec"]))
-            check_fit(
-                model, dict(weights), source
-            )  # before memory is taken for a net that only the spec claims
+            state = dict(weights)
+            check_fit(model, state, source)  # before memory is taken for a net that only the spec claims
             model = model.to_empty(device="cpu")
             for buffer in model.buffers():
                 buffer.zero_()  # old files have no counters, which then begin anew
-            load_all(model, dict(weights), source)
-            fields: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
-            }
-            del fields["spec"]
-            return cls(model=model.eval(), **fields)
+            load_all(model, state, source)
+            said = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+            del said["spec"]
+            return cls(model=model.eval(), **said)
         except WeightsError:
             raise
         except (RuntimeError, ValueError) as error:
@@ -165,7 +162,12 @@ class Classifier(Record):
 
     def log_probabilities(self, images: Tensor) -> Tensor:
         """Of each class, float32 (N, classes), for images uint8 (N, 3, H, W): the mean over the views."""
-        found = [self._log_probabilities(view) for view in self.transform.views(images)]
+        found = []
+        for view in self.transform.views(images):
+            logits = self.model(normalize(view, self.mean, self.std)).float()
+            if self.activation == "sigmoid":
+                logits = torch.cat([-logits / 2, logits / 2], 1)
+            found.append(logits.log_softmax(1))
         if len(found) == 1:
             return found[0]
         return torch.stack(found).logsumexp(0) - torch.tensor(float(len(found))).log()
@@ -216,12 +218,6 @@ class Classifier(Record):
                 except (ValueError, RecursionError):
                     raise ValueError(f"{name} is {reprlib.repr(texts[name])}; it may be JSON") from None
         return said
-
-    def _log_probabilities(self, view: Tensor) -> Tensor:
-        logits = self.model(normalize(view, self.mean, self.std)).float()
-        if self.activation == "sigmoid":
-            logits = torch.cat([-logits / 2, logits / 2], 1)
-        return logits.log_softmax(1)
 
 
 def imagenet_classifier(variant: str, tag: str = "DEFAULT") -> Classifier:

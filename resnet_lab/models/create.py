@@ -43,9 +43,8 @@ def init_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None 
             return ResNet(spec)
         plain = ResNet(spec.replace(shortcut="none", extra_projections=()))
         model = ResNet(spec)
-    drawn = plain.convolutions | {"fc": plain.fc}
-    for name, module in (model.convolutions | {"fc": model.fc}).items():
-        module.load_state_dict(drawn[name].state_dict())
+    for name in (*model.convolutions, "fc"):
+        model.get_submodule(name).load_state_dict(plain.get_submodule(name).state_dict())
     return model
 
 

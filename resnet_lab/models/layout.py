@@ -14,15 +14,7 @@ def training_format(model: nn.Module, device: torch.device) -> torch.memory_form
     On x86 CPUs oneDNN's gradient of a strided 1×1 convolution with fewer input channels than its block writes past its
     workspace (oneDNN issue 6035): the process crashes or hangs, at once or later. Forward passes are sound.
     """
-    if device.type == "cpu" and any(_is_narrow_projection(module) for module in model.modules()):
-        return torch.contiguous_format
-    return torch.channels_last
-
-
-def _is_narrow_projection(module: nn.Module) -> bool:
-    return (
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and module.stride != (1, 1)
-        and module.in_channels < BLOCK
-    )
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    projections = [conv for conv in convolutions if conv.kernel_size == (1, 1) and conv.stride != (1, 1)]
+    narrow = any(conv.in_channels < BLOCK for conv in projections)
+    return torch.contiguous_format if narrow and device.type == "cpu" else torch.channels_last

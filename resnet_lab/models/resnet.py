@@ -94,8 +94,7 @@ class ResNet(nn.Module):
             self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=bias)
         self.bn1 = nn.Identity() if bare else norm(width)
         self.relu = nn.Identity() if bare else nn.ReLU()
-        small = spec.stem == "cifar"
-        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = nn.Identity() if spec.stem == "cifar" else nn.MaxPool2d(3, stride=2, padding=1)
 
 
 def block_class(spec: ModelSpec) -> type[BasicBlock] | type[Bottleneck]:
@@ -106,20 +105,15 @@ def block_class(spec: ModelSpec) -> type[BasicBlock] | type[Bottleneck]:
 
 def make_block(spec: ModelSpec, shape: BlockShape) -> Block:
     kind, norm = block_class(spec), NORM_LAYERS[spec.norm]
-    downsample: nn.Module | None = None
+    options: dict[str, Any] = {"kernels": spec.block, "norm": norm, "bias": spec.conv_bias}
+    options |= {"stride": shape.stride, "plain": spec.is_plain}
     if shape.shortcut == "pad":
-        downsample = PadShortcut(shape.inputs, shape.outputs, shape.stride)
+        options["downsample"] = PadShortcut(shape.inputs, shape.outputs, shape.stride)
     elif shape.shortcut == "projection":
         its = None if spec.preactivation else norm
-        downsample = projection(shape.inputs, shape.outputs, shape.stride, its, spec.conv_bias)
-    options: dict[str, Any] = {
-        "kernels": spec.block,
-        "norm": norm,
-        "bias": spec.conv_bias,
-        "plain": spec.is_plain,
-    }
-    options |= {"stride": shape.stride, "downsample": downsample}
+        options["downsample"] = projection(shape.inputs, shape.outputs, shape.stride, its, spec.conv_bias)
     if issubclass(kind, BasicBlock):
         return kind(shape.inputs, shape.outputs, **options)
-    options |= {"groups": shape.groups, "dilation": shape.dilation}
-    return kind(shape.inputs, shape.inner, shape.outputs, **options)
+    return kind(
+        shape.inputs, shape.inner, shape.outputs, groups=shape.groups, dilation=shape.dilation, **options
+    )

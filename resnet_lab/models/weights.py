@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lab.models.create import create_model
-from resnet_lab.models.files.state_dicts import FoundState, check_fit, find_state, rename_state, unwrap_state
+from resnet_lab.models.files.state_dicts import FoundState, check_fit, find_state
 from resnet_lab.models.files.weights_file import WeightsError, read_weights
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.variants import IMAGENET_WEIGHTS
 
-__all__ = ["WeightsError", "read_weights", "rename_state", "unwrap_state"]
+__all__ = ["WeightsError", "read_weights"]
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,11 @@ def load_backbone(model: ResNet, source: Path | dict[str, Tensor], name: str = "
     """
     wanted = model.state_dict()
     if isinstance(source, Path):
-        name, state = source.name, find_state(read_weights(source), source.name, wanted).state
-    else:
-        state = source
-    own = {k: v for k, v in wanted.items() if k.startswith("fc.")}
-    same_head = all(k in state and state[k].shape == v.shape for k, v in own.items())
-    state = {k: v for k, v in state.items() if same_head or not k.startswith("fc.")}
-    if not same_head:
-        state |= own
+        name, source = source.name, find_state(read_weights(source), source.name, wanted).state
+    state = source
+    head = {k: v for k, v in wanted.items() if k.startswith("fc.")}
+    if not all(k in state and state[k].shape == v.shape for k, v in head.items()):
+        state = {k: v for k, v in state.items() if not k.startswith("fc.")} | head
     load_all(model, state, name)
 
 
@@ -119,6 +116,7 @@ def imagenet_weights(variant: str, tag: str = "DEFAULT") -> ImageNetModel:
     if tag not in enum.__members__ and tag != "DEFAULT":
         raise WeightsError(f"{variant} has no weights {tag!r}; it has {', '.join(enum.__members__)}.")
     weights = enum[tag] if tag in enum.__members__ else enum.DEFAULT
+    name, folder = Path(weights.url).name, Path(torch.hub.get_dir()) / "checkpoints"
     with torch.device("meta"):  # no weights are drawn only to be replaced
         model = create_model(variant)
     try:
@@ -126,12 +124,10 @@ def imagenet_weights(variant: str, tag: str = "DEFAULT") -> ImageNetModel:
     except (URLError, OSError) as error:
         raise WeightsError(
             f"The ImageNet weights of {variant} are not on this machine and could not be downloaded "
-            f"({getattr(error, 'reason', error)}); connect once, or put {Path(weights.url).name} into "
-            f"{Path(torch.hub.get_dir()) / 'checkpoints'}."
+            f"({getattr(error, 'reason', error)}); connect once, or put {name} into {folder}."
         ) from None
     except Exception as error:
         raise WeightsError(
-            f"{Path(weights.url).name} in {Path(torch.hub.get_dir()) / 'checkpoints'} is damaged or fits "
-            f"another net ({type(error).__name__}); delete it and try again."
+            f"{name} in {folder} is damaged or fits another net ({type(error).__name__}); delete it and try again."
         ) from None
     return ImageNetModel(model.eval(), tuple(weights.meta["categories"]), weights.transforms(), weights.name)

@@ -12,8 +12,8 @@ from torch import Tensor
 from resnet_lab.data import DatasetInfo
 from resnet_lab.models import ModelSpec, WeightsError
 from resnet_lab.models.classifier import IMAGENET, Classifier
-from resnet_lab.models.weights import read_weights, rename_state, unwrap_state
-from resnet_lab.models.files.weights_file import read_metadata
+from resnet_lab.models.files.state_dicts import find_state
+from resnet_lab.models.files.weights_file import read_metadata, read_weights
 from resnet_lab.runs.model import said_by
 from resnet_lab.schema import read_json
 
@@ -39,7 +39,7 @@ def load_outside(
     try:
         content, said = _read(path)
         said = {**(beside or {}), **said}
-        weights, _ = rename_state(unwrap_state(content, path))
+        weights = find_state(content, path.name).state
         if "spec" not in said and spec is None:
             raise WeightsError(
                 f"{path.name} does not say which net it is; add its spec as a JSON file, or choose a net."

@@ -33,14 +33,12 @@ class Box:
     @property
     def lines(self) -> list[str]:
         """What is written into the box, in the order in which it happens."""
-        lines = [", ".join(self.before)] if self.before else []
+        lines = [", ".join(self.before)]
         if self.row is not None:
-            lines.append(_layer_name(self.row))
-            if self.row.groups and self.row.groups > 1:
-                lines.append(f"{self.row.groups} groups")
-            if max(self.row.dilation, default=1) > 1:
-                lines.append(f"dilation {max(self.row.dilation)}")
-        return [*lines, ", ".join(self.after)] if self.after else lines
+            spread, groups = max(self.row.dilation, default=1), self.row.groups or 1
+            lines += [_layer_name(self.row), f"{groups} groups" * (groups > 1)]
+            lines.append(f"dilation {spread}" * (spread > 1))
+        return [line for line in [*lines, ", ".join(self.after)] if line]
 
     @property
     def height(self) -> float:
@@ -49,8 +47,6 @@ class Box:
 
 @dataclass(frozen=True)
 class DrawnBlock:
-    """A block with its rows of the table."""
-
     shape: BlockShape
     rows: list[LayerRow]
     preactivation: bool
@@ -95,29 +91,26 @@ def _stack_height(boxes: list[Box]) -> float:
 
 def stack(boxes: list[Box], middle: float, width: float, ink: Ink) -> str:
     """Boxes from top to bottom along a line."""
-    parts = []
-    y = CARD + HEADROOM
+    drawn, y = "", CARD + HEADROOM
     for box in boxes:
         top = CARD + 4 if box is boxes[0] else y - BOX_GAP
-        parts.append(svg.line(middle, top, middle, y, ink, arrow=True))
-        parts.append(_box(box, middle, y, width, ink))
+        drawn += svg.line(middle, top, middle, y, ink, arrow=True) + _box(box, middle, y, width, ink)
         y += box.height + BOX_GAP
-    parts.append(svg.line(middle, y - BOX_GAP, middle, y + 4, ink, arrow=True))
-    return "".join(parts)
+    return drawn + svg.line(middle, y - BOX_GAP, middle, y + 4, ink, arrow=True)
 
 
 def _box(box: Box, middle: float, y: float, width: float, ink: Ink) -> str:
     row, lines = box.row, box.lines
     target, strong = (_target(row), _strides(row)) if row else (Target(), False)
-    parts = [svg.box(Rect(middle - width / 2, y, width, box.height), ink, target, strong)]
+    drawn = svg.box(Rect(middle - width / 2, y, width, box.height), ink, target, strong)
     baseline = y + (22 if len(lines) == 1 else 14 if box.before else 16)
     for words in lines:
         if row and words == _layer_name(row):
-            parts.append(svg.text(middle, baseline, words, ink, 14, **{"font-weight": 600}))
+            drawn += svg.text(middle, baseline, words, ink, 14, **{"font-weight": 600})
         else:
-            parts.append(svg.muted(middle, baseline, words, ink))
+            drawn += svg.muted(middle, baseline, words, ink)
         baseline += 14.5 if box.before else 13.5
-    return "".join(parts)
+    return drawn
 
 
 def _target(row: LayerRow) -> Target:
@@ -149,9 +142,9 @@ def opened(block: DrawnBlock, place: tuple[float, float], ink: Ink) -> str:
     room = {"none": 0.0, "identity": 44.0}.get(kind, 62.0)
     box_width = min(116.0, width - 12 - room)
     middle = x + (width - room) / 2
-    parts = [stack(boxes, middle, box_width, ink)]
+    drawn = stack(boxes, middle, box_width, ink)
     if kind == "none":
-        return "".join(parts)
+        return drawn
     late = boxes[0].row is None  # the shortcut then starts after the first norm and ReLU
     fork = CARD + 12 + (boxes[0].height + BOX_GAP + 7 if late else 0)
     join = CARD + HEADROOM + _stack_height(boxes) + 9
@@ -160,15 +153,13 @@ def opened(block: DrawnBlock, place: tuple[float, float], ink: Ink) -> str:
         f"M{middle:.1f} {fork:.1f}H{side - 10:.1f}Q{side:.1f} {fork:.1f} {side:.1f} {fork + 10:.1f}"
         f"V{join - 10:.1f}Q{side:.1f} {join:.1f} {side - 10:.1f} {join:.1f}H{middle + 10:.1f}"
     )
-    parts += [
-        svg.arc(curve, DASHES[kind], ink.of(kind)),
-        svg.plus(middle, join, 8, ink, Target(f"{name}: y = F(x) + x", f"{name}.add()")),
-        _shortcut_label(block, side, (fork + join) / 2, ink),
-    ]
-    parts.append(svg.line(middle, join + 8, middle, join + 25, ink, arrow=True))
+    drawn += svg.arc(curve, DASHES[kind], ink.of(kind))
+    drawn += svg.plus(middle, join, 8, ink, Target(f"{name}: y = F(x) + x", f"{name}.add()"))
+    drawn += _shortcut_label(block, side, (fork + join) / 2, ink)
+    drawn += svg.line(middle, join + 8, middle, join + 25, ink, arrow=True)
     if not block.preactivation:
-        parts.append(svg.text(middle + 8, join + 22, "ReLU", ink, 11.5, anchor="start", opacity=0.75))
-    return "".join(parts)
+        drawn += svg.text(middle + 8, join + 22, "ReLU", ink, 11.5, anchor="start", opacity=0.75)
+    return drawn
 
 
 def _shortcut_label(block: DrawnBlock, x: float, y: float, ink: Ink) -> str:
@@ -180,8 +171,6 @@ def _shortcut_label(block: DrawnBlock, x: float, y: float, ink: Ink) -> str:
     norm = [SHORT[row.type] for row in own[1:]]
     projected = ["1×1", f"{block.shape.outputs}", " ".join([stride, *norm]).strip()]
     words = [word for word in (["pad 0", stride] if kind == "pad" else projected) if word]
-    height = 8 + 14 * len(words)
-    top = y - height / 2
-    parts = [svg.patch(Rect(x - 24, top, 48, height), ink, ink.of(kind), _target(own[0]))]
-    parts += [svg.text(x, top + 15 + 14 * i, word, ink, 12) for i, word in enumerate(words)]
-    return "".join(parts)
+    top = y - (8 + 14 * len(words)) / 2
+    drawn = svg.patch(Rect(x - 24, top, 48, 8 + 14 * len(words)), ink, ink.of(kind), _target(own[0]))
+    return drawn + "".join(svg.text(x, top + 15 + 14 * i, word, ink, 12) for i, word in enumerate(words))

@@ -65,44 +65,37 @@ def diagram_svg(spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selecti
 
     `table` is the layer table of `spec`.
     """
-    net = _Net.of(spec, table, ink, selection)
-    bottom = net.card + net.depth
-    x = 1 + STEM + GAP
+    net = _Net(spec, table, ink, selection)
+    starts = [1 + STEM + GAP + i * (net.width + GAP) for i in range(len(net.stages) + 1)]
+    width, bottom = starts[-1] + HEAD + 1, CARD + net.strip + net.depth
     parts = [_stem(net, table)]
-    for stage in range(len(net.stages)):
-        parts.append(_stage(net, stage, x))
-        x += net.width + GAP
-    width = x + HEAD + 1
-    parts += [_head(net, x), _strip(net, width), _legend(net, bottom + 68)]
+    parts += [_stage(net, stage, x) for stage, x in enumerate(starts[:-1])]
+    parts += [_head(net, starts[-1]), _strip(net, width), _legend(net, bottom + 68)]
     label = f"Diagram of {spec.name}: stem, {len(net.stages)} stages with {sum(spec.blocks)} blocks, head"
     return svg.document(width, bottom + 78, label, parts, net.chosen)
 
 
-@dataclass(frozen=True)
 class _Net:
     """The rows of the table by place, and the measures that all columns share."""
 
-    spec: ModelSpec
-    ink: Ink
-    selection: Selection
-    stem: list[Box]
-    stages: list[list[DrawnBlock]]
-    head: list[Box]
-    width: float  # of a stage
-    depth: float  # of every card
-
-    @classmethod
-    def of(cls, spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selection) -> _Net:
+    def __init__(self, spec: ModelSpec, table: LayerTable, ink: Ink, selection: Selection) -> None:
+        self.spec, self.ink, self.selection = spec, ink, selection
         first, *blocks, last = [
             list(rows) for _, rows in groupby(table.rows, lambda row: (row.stage, row.block))
         ]
         drawn = map(partial(DrawnBlock, preactivation=spec.preactivation), spec.block_shapes(), blocks)
-        stages = [list(stage) for _, stage in groupby(drawn, lambda block: block.shape.stage)]
-        stem, head = boxes_of(first, preactivation=False), boxes_of(last, preactivation=True)
-        cards = [stage[selection.block(i, len(stage))].boxes for i, stage in enumerate(stages)]
-        width = (WIDTH - 2 - STEM - HEAD - GAP * (len(stages) + 1)) / len(stages)
-        depth = max(card_height(boxes) for boxes in [*cards, stem, head])
-        return cls(spec, ink, selection, stem, stages, head, max(width, STAGE), depth)
+        self.stages = [list(stage) for _, stage in groupby(drawn, lambda block: block.shape.stage)]
+        self.stem, self.head = boxes_of(first, preactivation=False), boxes_of(last, preactivation=True)
+        opened = [stage[selection.block(i, len(stage))].boxes for i, stage in enumerate(self.stages)]
+        self.cards = [*opened, self.stem, self.head]
+        self.depth = max(map(card_height, self.cards))  # of every card
+        count = len(self.stages)
+        ends = 2 + STEM + HEAD + GAP * (count + 1)
+        self.width = max((WIDTH - ends) / count, STAGE)  # of a stage
+        self.per_line = int((ends + self.width * count) // UNIT)  # blocks, in the strip of an unfolded stage
+        self.strip = 0.0  # its height, by which the cards move down
+        if 1 <= selection.unfolded <= count:
+            self.strip = LINE * math.ceil(len(self.stages[selection.unfolded - 1]) / self.per_line) + 40
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -110,32 +103,10 @@ class _Net:
         path = self.selection.chosen
         if not re.fullmatch(r"[\w.()]+", path):  # it comes from a link, and goes into a style sheet
             return ()
-        cards = [stage[self.selection.block(i, len(stage))].boxes for i, stage in enumerate(self.stages)]
-        boxes = [box for each in (*cards, self.stem, self.head) for box in each]
-        holds = [box.path for box in boxes if box.path and path in box.members]
+        holds = [box.path for boxes in self.cards for box in boxes if box.path and path in box.members]
         if ".downsample." in path:
             holds.append(path[: path.index(".downsample.")] + ".downsample.0")
         return (".".join(path.split(".")[:2]), path, *holds)
-
-    @property
-    def card(self) -> float:
-        """Top of the cards: below the strip of an unfolded stage."""
-        return CARD + self.strip
-
-    @property
-    def strip(self) -> float:
-        if not 1 <= self.selection.unfolded <= len(self.stages):
-            return 0.0
-        return LINE * self.lines + 40
-
-    @property
-    def lines(self) -> int:
-        """Of the strip."""
-        return -(-len(self.stages[self.selection.unfolded - 1]) // self.per_line)
-
-    @property
-    def per_line(self) -> int:
-        return int((2 + STEM + HEAD + GAP * (len(self.stages) + 1) + self.width * len(self.stages)) // UNIT)
 
     def block_height(self, stage: int) -> float:
         """Taller for larger maps: 8 units for every halving, so that the eye sees the map shrink."""
@@ -152,27 +123,23 @@ def _column(
     net: _Net,
     place: tuple[float, float],
     heading: tuple[str, str],
-    drawn: tuple[str, str],
+    chain: str,
+    card: str,
     size: tuple[str, str],
 ) -> str:
-    """The stem, a stage or the head; `place` is x and width, `drawn` what stands on the chain and on the card.
+    """The stem, a stage or the head; `place` is x and width, `card` what stands on its card.
 
     The card is drawn at its usual height, and moved below the strip if there is one.
     """
     (x, width), ink = place, net.ink
     middle, bottom = x + width / 2, CARD + net.depth
-    card = [
-        svg.card(Rect(x, CARD, width, net.depth), ink),
-        drawn[1],
-        svg.bold(middle, bottom + 20, size[0], ink),
-        svg.muted(middle, bottom + 37, size[1], ink, 12.5),
-    ]
-    parts = [svg.bold(middle, 18, heading[0], ink)]
-    parts += [svg.muted(middle, 35, heading[1], ink, 12.5)] if heading[1] else []
-    parts.append(drawn[0])
+    card = svg.card(Rect(x, CARD, width, net.depth), ink) + card
+    card += svg.bold(middle, bottom + 20, size[0], ink) + svg.muted(middle, bottom + 37, size[1], ink, 12.5)
     if net.strip:
-        return "".join([*parts, f'<g transform="translate(0 {net.strip:g})">', *card, "</g>"])
-    return "".join([*parts, *card])
+        card = f'<g transform="translate(0 {net.strip:g})">{card}</g>'
+    above = svg.bold(middle, 18, heading[0], ink)
+    above += svg.muted(middle, 35, heading[1], ink, 12.5) if heading[1] else ""
+    return above + chain + card
 
 
 def _end(net: _Net, place: tuple[float, float], half: float, name: str, boxes: list[Box]) -> str:
@@ -180,28 +147,27 @@ def _end(net: _Net, place: tuple[float, float], half: float, name: str, boxes: l
     (x, width), ink = place, net.ink
     middle, is_stem = x + width / 2, name == "stem"
     start, end = (4.0, x + width + GAP / 2) if is_stem else (x - GAP / 2, x + width - 4)
-    parts = [
-        svg.line(start, AXIS, middle - 12, AXIS, ink, arrow=True),
-        svg.line(middle + 12, AXIS, end, AXIS, ink, arrow=not is_stem),
-        _zoom(net, (middle - 12, middle + 12), AXIS + half, place),
-        svg.box(
-            Rect(middle - 12, AXIS - half, 24, 2 * half), ink, Target(name, boxes[0 if is_stem else -1].path)
-        ),
-    ]
-    return "".join(parts)
+    target = Target(name, boxes[0 if is_stem else -1].path)
+    return (
+        svg.line(start, AXIS, middle - 12, AXIS, ink, arrow=True)
+        + svg.line(middle + 12, AXIS, end, AXIS, ink, arrow=not is_stem)
+        + _zoom(net, (middle - 12, middle + 12), AXIS + half, place)
+        + svg.box(Rect(middle - 12, AXIS - half, 24, 2 * half), ink, target)
+    )
 
 
 def _stem(net: _Net, table: LayerTable) -> str:
     place, (height, width) = (1.0, STEM), table.input_size[1:]
     last = [row for row in takewhile(lambda row: row.stage is None, table.rows) if row.kernel][-1]
-    drawn = (_end(net, place, 30, "stem", net.stem), stack(net.stem, 1 + STEM / 2, STEM - 14, net.ink))
-    return _column(net, place, ("Stem", f"from {height} × {width}"), drawn, _map_size(last))
+    chain, card = _end(net, place, 30, "stem", net.stem), stack(net.stem, 1 + STEM / 2, STEM - 14, net.ink)
+    return _column(net, place, ("Stem", f"from {height} × {width}"), chain, card, _map_size(last))
 
 
 def _head(net: _Net, x: float) -> str:
     place, classes = (x, HEAD), net.spec.num_classes
-    drawn = (_end(net, place, 18, "head", net.head), stack(net.head, x + HEAD / 2, HEAD - 12, net.ink))
-    return _column(net, place, ("Head", ""), drawn, (f"{classes:,}", "class" if classes == 1 else "classes"))
+    chain, card = _end(net, place, 18, "head", net.head), stack(net.head, x + HEAD / 2, HEAD - 12, net.ink)
+    size = (f"{classes:,}", "class" if classes == 1 else "classes")
+    return _column(net, place, ("Head", ""), chain, card, size)
 
 
 def _stage(net: _Net, stage: int, x: float) -> str:
@@ -209,10 +175,11 @@ def _stage(net: _Net, stage: int, x: float) -> str:
     count = len(blocks)
     shown = net.selection.block(stage, count)
     spread = max(block.shape.dilation for block in blocks)
-    number = svg.text(x + 8, CARD + 17, f"block {shown + 1}", net.ink, 11.5, anchor="start", opacity=0.75)
-    drawn = (_chain(net, stage, x, shown), number + opened(blocks[shown], place, net.ink))
+    card = svg.text(x + 8, CARD + 17, f"block {shown + 1}", net.ink, 11.5, anchor="start", opacity=0.75)
+    card += opened(blocks[shown], place, net.ink)
     size = _map_size(_last(blocks[-1].rows), f", dilation {spread}" if spread > 1 else "")
-    return _column(net, place, (f"Stage {stage + 1}", f"{count} block{'s' * (count > 1)}"), drawn, size)
+    heading = (f"Stage {stage + 1}", f"{count} block{'s' * (count > 1)}")
+    return _column(net, place, heading, _chain(net, stage, x, shown), card, size)
 
 
 def _chain(net: _Net, stage: int, x: float, shown: int) -> str:
@@ -237,14 +204,13 @@ def _chain(net: _Net, stage: int, x: float, shown: int) -> str:
             svg.text(middle, AXIS + 5, f"× {count - 3}", ink, 16, **{"font-weight": 600}),
         ]
     at = places.get(shown)
-    edges = (at + unit * 0.2, at + unit * 0.66) if at is not None else (middle - 24, middle + 24)
+    edges = (middle - 24, middle + 24) if at is None else (at + unit * 0.2, at + unit * 0.66)
     parts += [
         svg.line(x - GAP / 2, AXIS, start, AXIS, ink),
         svg.line(places[count - 1] + unit, AXIS, x + width + GAP / 2, AXIS, ink),
-        _zoom(net, edges, AXIS + (height / 2 if at is not None else 14), (x, width)),
+        _zoom(net, edges, AXIS + (14 if at is None else height / 2), (x, width)),
     ]
-    for block, left in places.items():
-        parts.append(_small_block(net, blocks[block], Rect(left, AXIS, unit, height)))
+    parts += [_small_block(net, blocks[i], Rect(left, AXIS, unit, height)) for i, left in places.items()]
     return "".join(parts)
 
 
@@ -253,27 +219,21 @@ def _small_block(net: _Net, block: DrawnBlock, place: Rect) -> str:
     ink, (x, axis, unit, height) = net.ink, place
     shape, name = block.shape, block.shape.name
     left, right, join = x + unit * 0.2, x + unit * 0.66, x + unit * 0.84
-    top = axis - height / 2
+    middle, top = (left + right) / 2, axis - height / 2
     target = Target(f"{name}: {LEGEND[shape.shortcut]}", name)
-    parts = [  # the line stops at the box, which is a tint: it would show through
-        svg.line(x, axis, left, axis, ink),
-        svg.box(Rect(left, top, right - left, height), ink, target),
-        svg.line(right, axis, x + unit, axis, ink),
-    ]
+    drawn = svg.line(x, axis, left, axis, ink)  # it stops at the box, which is a tint: it would show through
+    drawn += svg.box(Rect(left, top, right - left, height), ink, target)
+    drawn += svg.line(right, axis, x + unit, axis, ink)
     if shape.stride > 1:
-        parts.append(svg.text((left + right) / 2, axis + 4.5, "/2", ink, 12.5, **{"font-weight": 700}))
+        drawn += svg.text(middle, axis + 4.5, "/2", ink, 12.5, **{"font-weight": 700})
     if shape.dilation > 1:
-        parts.append(svg.text((left + right) / 2, axis + height / 2 + 11, f"d{shape.dilation}", ink, 10.5))
+        drawn += svg.text(middle, axis + height / 2 + 11, f"d{shape.dilation}", ink, 10.5)
     if shape.shortcut != "none":
-        fork, peak = x + unit * 0.06, top - 16
-        curve = (
-            f"M{fork:.1f} {axis:.1f}C{fork:.1f} {peak:.1f} {join:.1f} {peak:.1f} {join:.1f} {axis - 5:.1f}"
-        )
-        parts += [
-            svg.arc(curve, DASHES[shape.shortcut], ink.of(shape.shortcut), 2),
-            svg.plus(join, axis, min(5.5, unit * 0.17), ink),
-        ]
-    return "".join(parts)
+        fork, peak = f"{x + unit * 0.06:.1f}", f"{top - 16:.1f}"
+        curve = f"M{fork} {axis:.1f}C{fork} {peak} {join:.1f} {peak} {join:.1f} {axis - 5:.1f}"
+        drawn += svg.arc(curve, DASHES[shape.shortcut], ink.of(shape.shortcut), 2)
+        drawn += svg.plus(join, axis, min(5.5, unit * 0.17), ink)
+    return drawn
 
 
 def _strip(net: _Net, width: float) -> str:
@@ -281,8 +241,7 @@ def _strip(net: _Net, width: float) -> str:
     if not net.strip:
         return ""
     stage, ink = net.selection.unfolded, net.ink
-    blocks = net.stages[stage - 1]
-    top = CARD - 14
+    blocks, top = net.stages[stage - 1], CARD - 14
     panel = Rect(1, top, width - 2, net.strip)
     parts = [
         f'<rect {panel.shape} rx="7" fill="{ink.page}"/>',  # the light on the cards passes behind it
@@ -292,17 +251,16 @@ def _strip(net: _Net, width: float) -> str:
     left = (width - net.per_line * UNIT) / 2
     for i, block in enumerate(blocks):
         line, column = divmod(i, net.per_line)
-        place = Rect(left + UNIT * column, top + 54 + LINE * line, UNIT, 20)
-        parts.append(_small_block(net, block, place))
+        y = top + 54 + LINE * line
+        parts.append(_small_block(net, block, Rect(left + UNIT * column, y, UNIT, 20)))
         if column == 0 and line:
-            parts.append(svg.text(6, place.y - 17, str(i + 1), ink, 10, anchor="start", opacity=0.75))
+            parts.append(svg.text(6, y - 17, str(i + 1), ink, 10, anchor="start", opacity=0.75))
     return "".join(parts)
 
 
 def _zoom(net: _Net, edges: tuple[float, float], y: float, column: tuple[float, float]) -> str:
     """The light that falls from a small block on its card; `column` is the card's x and width."""
-    (left, right), (x, width) = edges, column
-    low = net.card
+    (left, right), (x, width), low = edges, column, CARD + net.strip
     points = f"{left:.1f},{y:.1f} {right:.1f},{y:.1f} {x + width:.1f},{low:.1f} {x:.1f},{low:.1f}"
     return f'<polygon points="{points}" fill="{net.ink.text}" fill-opacity="0.06" pointer-events="none"/>'
 
@@ -319,14 +277,12 @@ def _legend(net: _Net, y: float) -> str:
     if net.spec.is_plain:
         return svg.text(1, y, "No shortcuts: the only way is through every block.", ink, 13, anchor="start")
     shapes = net.spec.block_shapes()
-    kinds = {shape.shortcut for shape in shapes}
-    x, parts = 1.0, []
-    for kind in [kind for kind in LEGEND if kind in kinds]:
-        parts.append(svg.arc(f"M{x + 2:.1f} {y - 4:.1f}h36", DASHES[kind], ink.of(kind)))
-        parts.append(svg.text(x + 46, y, LEGEND[kind], ink, 13, anchor="start"))
+    x, drawn = 1.0, ""
+    for kind in [kind for kind in LEGEND if kind in {shape.shortcut for shape in shapes}]:
+        drawn += svg.arc(f"M{x + 2:.1f} {y - 4:.1f}h36", DASHES[kind], ink.of(kind))
+        drawn += svg.text(x + 46, y, LEGEND[kind], ink, 13, anchor="start")
         x += 46 + 6.3 * len(LEGEND[kind]) + 28
-    parts.append(svg.plus(x + 8, y - 4.5, 7, ink))
-    parts.append(svg.text(x + 22, y, "addition", ink, 13, anchor="start"))
+    drawn += svg.plus(x + 8, y - 4.5, 7, ink) + svg.text(x + 22, y, "addition", ink, 13, anchor="start")
     dilated = any(shape.dilation > 1 for shape in shapes)
     words = "/2 halves the map" + (", d2 dilates the 3×3 by 2 instead" if dilated else "")
-    return "".join(parts) + svg.text(x + 98, y, words, ink, 13, anchor="start")
+    return drawn + svg.text(x + 98, y, words, ink, 13, anchor="start")

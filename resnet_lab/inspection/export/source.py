@@ -6,7 +6,7 @@ import ast
 import inspect
 from itertools import compress, groupby, takewhile
 
-from resnet_lab.inspection.export.source_feed import feed, fill
+from resnet_lab.inspection.export.source_feed import LONGEST, feed, fill
 from resnet_lab.inspection.table.layer_table import layer_table
 from resnet_lab.inspection.table.records import LayerRow, LayerTable
 from resnet_lab.models import ModelSpec, blocks
@@ -14,7 +14,6 @@ from resnet_lab.models.classifier import Classifier
 from resnet_lab.models.resnet import block_class
 from resnet_lab.models.spec import BlockShape
 
-LONGEST = 110  # characters of a line
 KERNELS = ((3, 3), (1, 3, 1))  # those that a block has unless told otherwise
 NORMS = {"batch": "nn.BatchNorm2d", "group": "group_norm", "none": "nn.Identity"}
 PAPERS = """
@@ -88,19 +87,16 @@ def standalone_source(
     table = layer_table(spec, input_size)
     names = _names(spec)
     header = _header(spec, table, "PadShortcut" in names or bool(net and net.transform.scales))
-    if net is not None:
-        header += f"\n\n{feed(net)}"
+    header += f"\n\n{feed(net)}" if net else ""
     own = _own_code()
-    pieces = [header, *(own[name] for name in names), _net(spec, table)]
-    return "\n\n\n".join(pieces) + "\n"
+    return "\n\n\n".join([header, *(own[name] for name in names), _net(spec, table)]) + "\n"
 
 
 def _own_code() -> dict[str, str]:
     """The classes and functions of models/blocks.py by name, as they stand there."""
     text = inspect.getsource(blocks)  # by name, as the lines of a file that is edited meanwhile are others
-    lines, kinds = text.splitlines(), ast.ClassDef | ast.FunctionDef
-    nodes = [node for node in ast.parse(text).body if isinstance(node, kinds)]
-    return {node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes}
+    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    return {node.name: ast.get_source_segment(text, node) or "" for node in nodes}
 
 
 def _names(spec: ModelSpec) -> list[str]:
@@ -151,17 +147,16 @@ def _net(spec: ModelSpec, table: LayerTable) -> str:
     layers, forward = _stem(spec, table)
     layers += [f"block = partial({name}, {block})"] if block else []
     layers += [f"project = partial(projection, {project})"] if project else []
+    makers = ("block" if block else name, "project" if project else "projection")
     comments = {row.stage: _comment(row) for row in table.rows}  # of a stage's last row
     for stage, of_stage in groupby(shapes, lambda shape: shape.stage):
-        calls = [
-            _call(spec, shape, "block" if block else name, "project" if project else "projection")
-            for shape in of_stage
-        ]
+        calls = [_call(spec, shape, *makers) for shape in of_stage]
         layers += _sequential(f"self.layer{stage} = nn.Sequential(", calls)
         forward.append(f"x = self.layer{stage}(x)  {comments[stage]}")
     if spec.preactivation:
         layers += [f"self.bn_last = {NORMS[spec.norm]}({shapes[-1].outputs})", "self.relu_last = nn.ReLU()"]
         forward.append("x = self.relu_last(self.bn_last(x))")
+    zero_init = spec.zero_init_residual and spec.norm != "none"
     return fill(
         NET,
         net="PlainNet" if spec.is_plain else "ResNet",
@@ -171,18 +166,15 @@ def _net(spec: ModelSpec, table: LayerTable) -> str:
         channels=shapes[-1].outputs,
         layers="\n".join(layers),
         forward="\n".join(forward),
-        zeros=ZEROS.format(block=name, last=len(spec.block))
-        if spec.zero_init_residual and spec.norm != "none"
-        else "",
+        zeros=ZEROS.format(block=name, last=len(spec.block)) if zero_init else "",
     )
 
 
 def _settings(spec: ModelSpec) -> tuple[str, str]:
     """What all blocks, and all projections, are told besides their sizes."""
     norm_and_bias = _norm_and_bias(spec)
-    block = [f"groups={spec.groups}"] * (spec.groups > 1) + [f"kernels={spec.block}"] * (
-        spec.block not in KERNELS
-    )
+    block = [f"groups={spec.groups}"] * (spec.groups > 1)
+    block += [f"kernels={spec.block}"] * (spec.block not in KERNELS)
     block += [*norm_and_bias, *["plain=True"] * spec.is_plain]
     project = ["norm=None", *["bias=True"] * spec.conv_bias] if spec.preactivation else norm_and_bias
     projects = any(shape.shortcut == "projection" for shape in spec.block_shapes())
@@ -206,14 +198,17 @@ def _call(spec: ModelSpec, shape: BlockShape, block: str, project: str) -> str:
 
 
 def _sequential(start: str, calls: list[str]) -> list[str]:
-    """On one line where that fits; more than two blocks that are alike, one after the other, share a line."""
+    """On one line where that fits, as `ruff format` would have it; three blocks or more in a row that are alike
+    share a line.
+    """
     lines = []
     for call, alike in groupby(calls):
         count = len(list(alike))
         lines += [call] * count if count < 3 else [f"*[{call} for _ in range({count})]"]
-    if len(lines) == 1 or 8 + len(f"{start}{', '.join(lines)})") <= LONGEST:
-        return [_wrapped(start, ", ".join(lines), ")", 8)]
-    return [start, *(f"    {line}," for line in lines), ")"]
+    joined = f"{start}{', '.join(lines)})"
+    if 8 + len(joined) <= LONGEST:
+        return [joined]
+    return [start, *(f"    {line}{',' * (len(lines) > 1)}" for line in lines), ")"]
 
 
 def _stem(spec: ModelSpec, table: LayerTable) -> tuple[list[str], list[str]]:
@@ -238,9 +233,3 @@ def _stem(spec: ModelSpec, table: LayerTable) -> tuple[list[str], list[str]]:
 
 def _comment(row: LayerRow) -> str:
     return f"# (B, {', '.join(map(str, row.output_shape))})"
-
-
-def _wrapped(start: str, arguments: str, end: str, indent: int) -> str:
-    """On one line where that fits, as `ruff format` would have it."""
-    line = f"{start}{arguments}{end}"
-    return line if indent + len(line) <= LONGEST else f"{start}\n    {arguments}\n{end}"

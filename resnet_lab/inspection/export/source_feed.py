@@ -28,7 +28,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     {views}
     {probabilities}
 '''
-LINE = 110  # letters, as in the rest of the file
+LONGEST = 110  # characters of a line
 
 
 def feed(net: Classifier) -> str:
@@ -92,7 +92,7 @@ def read_source(text: str) -> dict[str, Any]:
 def _constant(name: str, value: Any) -> str:
     """A line, or one for each item where that is too long."""
     line = f"{name} = {_literal(value)}"
-    if len(line) <= LINE or not isinstance(value, tuple | dict):
+    if len(line) <= LONGEST or not isinstance(value, tuple | dict):
         return line
     opening, closing = ("(", ")") if isinstance(value, tuple) else ("{", "}")
     return "\n".join([f"{name} = {opening}", *(f"    {item}," for item in _items(value)), closing])
@@ -103,7 +103,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(_items(value))}}}"
     if isinstance(value, tuple):
-        return f"({', '.join(_items(value))}{',' if len(value) == 1 else ''})"
+        return f"({', '.join(_items(value))}{',' * (len(value) == 1)})"
     if not isinstance(value, str):
         return repr(value)
     quote = '"' if value.count('"') <= value.count("'") else "'"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
 
 import psutil
 import torch
@@ -67,15 +66,14 @@ def estimate_step(
     if optimizer not in STATES:
         raise ValueError(f"optimizer is {optimizer!r}; it may be {', '.join(STATES)}")
     value = VALUE_BYTES[precision]
-    pixels = table.input_size[0] * table.input_size[1] * table.input_size[2]
-    mixed = value < 4
+    copy = value if value < 4 else 0  # bytes of what autocast casts
     products = sum(row.params for row in table.rows if row.macs)  # convolutions and linear layers
     return StepMemory(
         weights=table.weight_bytes,
         gradients=4 * table.trainable_params,
         optimizer=4 * STATES[optimizer] * table.trainable_params,
-        low_precision_weights=value * products if mixed else 0,
-        images=batch * pixels * (4 + (value if mixed else 0)),
+        low_precision_weights=copy * products,
+        images=batch * math.prod(table.input_size) * (4 + copy),
         activations=batch * table.activation_bytes(value),
     )
 
@@ -107,15 +105,19 @@ def measure_step(
     estimate_step(layer_table(spec, input_size), batch, precision, optimizer)  # refuses what it does not know
     if problem := shortage(spec, input_size, batch, precision, optimizer):
         raise ValueError(problem)
-    ask = {
-        "spec": spec.to_dict(),
-        "input_size": input_size,
-        "batch": batch,
-        "precision": precision,
-        "optimizer": optimizer,
-    }
-    with TemporaryFile("w+") as complaints, _process(json.dumps(ask), complaints) as process:
+    ask = {"spec": spec.to_dict(), "input_size": input_size, "batch": batch, "precision": precision,
+           "optimizer": optimizer}  # fmt: skip
+    command, pipe, root = [sys.executable, "-m", STEP], subprocess.PIPE, Path(__file__).parents[3]
+    with (
+        TemporaryFile("w+") as complaints,  # a file, as a full pipe would stop the process
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=complaints, text=True, cwd=root) as process,
+        contextlib.ExitStack() as at_the_end,
+    ):
+        at_the_end.callback(process.kill)
+        assert process.stdin is not None
         assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(json.dumps(ask))
         for line in process.stdout:
             news = json.loads(line)
             yield news["progress"] if "progress" in news else MeasuredStep(**news)
@@ -123,25 +125,6 @@ def measure_step(
             complaints.seek(0)
             last = complaints.read().strip().splitlines()[-1:]
             raise ValueError(f"the step did not come to its end: {' '.join(last)[:300] or 'out of memory'}")
-
-
-@contextmanager
-def _process(ask: str, complaints: IO[str]) -> Iterator[subprocess.Popen[str]]:
-    """The process that takes the step; what it says on stderr goes to a file, as a full pipe would stop it."""
-    pipe, root = subprocess.PIPE, Path(__file__).parents[3]
-    process = subprocess.Popen(
-        [sys.executable, "-m", STEP], stdin=pipe, stdout=pipe, stderr=complaints, text=True, cwd=root
-    )
-    try:
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin:
-            process.stdin.write(ask)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 def shortage(

@@ -66,7 +66,6 @@ class StageRows:
 
 
 def by_stage(tables: Sequence[LayerTable]) -> list[StageRows]:
-    """The parts of the nets, in order."""
     parts = [{row.path: row for row in rollup(table, "stages")} for table in tables]
     paths = dict.fromkeys(path for rows in parts for path in rows)
     order = sorted(paths, key=lambda path: (path == "head", path != "stem", path))

@@ -53,7 +53,6 @@ def sides(sizes: Sequence[int] | str) -> str:
 
 
 def totals(table: LayerTable) -> dict[str, Any]:
-    """What the rows add up to."""
     return {
         "net": table.name,
         "input_size": list(table.input_size),

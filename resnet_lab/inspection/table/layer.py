@@ -28,37 +28,31 @@ def is_opaque(module: nn.Module) -> bool:
     return known and next(module.children(), None) is None
 
 
-def macs_of(module: nn.Module, inputs: int, outputs: int) -> int:
+def macs_of(module: nn.Module, inputs: Any, output: Any) -> int:
     """Multiply-accumulates of one call, from the values that go in and come out; a bias does not count.
 
     0 for a layer that is not opaque: the functions that it calls are rows, and count.
     """
-    if not is_opaque(module):
+    if not is_opaque(module) or not isinstance(module, nn.Linear | _ConvNd):
         return 0
+    values_in, values_out = (0 if t is None else t.numel() for t in map(first_tensor, (inputs, output)))
     if isinstance(module, nn.Linear):
-        return outputs * module.in_features
-    if isinstance(module, _ConvNd):
-        taps = math.prod(module.kernel_size)
-        if module.transposed:  # each input value is spread over the kernel
-            return inputs * taps * module.out_channels // module.groups
-        return outputs * taps * module.in_channels // module.groups
-    return 0
+        return values_out * module.in_features
+    # Each input value of a transposed convolution is spread over the kernel.
+    values = values_in * module.out_channels if module.transposed else values_out * module.in_channels
+    return values * math.prod(module.kernel_size) // module.groups
 
 
 def window_of(module: nn.Module, sides: int) -> dict[str, Any]:
     """Kernel, stride, padding, dilation and groups, for layers that have them; `sides` is 2 for images."""
     if isinstance(module, PadShortcut):
         return {"stride": (module.stride,) * sides}
-    kernel = getattr(module, "kernel_size", None)
-    if kernel is None:
+    if (kernel := getattr(module, "kernel_size", None)) is None:
         return {}
     stride = getattr(module, "stride", None) or kernel  # None: as in torch, the kernel
-    window = {
-        "kernel": _per_side(kernel, sides),
-        "stride": _per_side(stride, sides),
-        "padding": _per_side(getattr(module, "padding", 0), sides),
-        "dilation": _per_side(getattr(module, "dilation", 1), sides),
-    }
+    settings = {"kernel": kernel, "stride": stride}
+    settings |= {"padding": getattr(module, "padding", 0), "dilation": getattr(module, "dilation", 1)}
+    window = {name: _per_side(value, sides) for name, value in settings.items()}
     return {**window, "groups": module.groups} if isinstance(module, _ConvNd) else window
 
 
@@ -77,15 +71,13 @@ def field_after(module: nn.Module, field: Field, shape_in: Shape, shape_out: Sha
         return receptive_field.over_all(field, sides) if set(shape_out[1:]) == {1} else ()
     if not isinstance(module, WINDOWS) or getattr(module, "transposed", False) or len(field) != len(sides):
         return ()
-    window = window_of(module, len(sides))
     one = (1,) * len(sides)
-    kernel, dilation = window.get("kernel", one), window.get("dilation", one)
-    padding = window.get("padding", (0,) * len(sides))
-    return receptive_field.through_window(field, kernel, window["stride"], padding, dilation)
+    window = {"kernel": one, "padding": (0,) * len(sides), "dilation": one} | window_of(module, len(sides))
+    window.pop("groups", None)
+    return receptive_field.through_window(field, **window)
 
 
 def tensors_of(value: Any) -> list[Tensor]:
-    """The tensors in `value`, in order."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, dict):
@@ -95,16 +87,13 @@ def tensors_of(value: Any) -> list[Tensor]:
     return []
 
 
-def values_of(value: Any) -> int:
-    """How many values the first tensor in `value` has, whichever of its axes is the batch (of one)."""
-    first = next(iter(tensors_of(value)), None)
-    return 0 if first is None else first.numel()
+def first_tensor(value: Any) -> Tensor | None:
+    return next(iter(tensors_of(value)), None)
 
 
 def shape_of(value: Any) -> Shape:
     """The shape of the first tensor in `value`, less the batch; () where there is none."""
-    first = next(iter(tensors_of(value)), None)
-    return () if first is None else tuple(first.shape[1:])
+    return () if (first := first_tensor(value)) is None else tuple(first.shape[1:])
 
 
 def _per_side(value: Any, sides: int) -> Any:

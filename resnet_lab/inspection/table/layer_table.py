@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 
 import torch
@@ -78,35 +78,25 @@ class _Folded:
             )
         self.spec = spec.replace(blocks=tuple(blocks), extra_projections=tuple(extra))
 
-    def unfold(self, rows: tuple[LayerRow, ...]) -> Iterator[LayerRow]:
+    def unfold(self, table: tuple[LayerRow, ...]) -> Iterator[LayerRow]:
         """The rows of the whole net; only paths and receptive fields differ between blocks that are alike."""
-        stem, *blocks, head = [list(part) for _, part in groupby(rows, lambda row: (row.stage, row.block))]
+        stem, *blocks, head = [list(part) for _, part in groupby(table, lambda row: (row.stage, row.block))]
         before = [part[-1].receptive_field for part in (stem, *blocks)]  # what each block's input sees
         yield from stem
         sees, first = before[0], 0
         for stage, likes in enumerate(self.models, start=1):
             for position, like in enumerate(likes):
-                part = blocks[first + like]
-                growth = _difference(sees, before[first + like])
-                for row in part:
-                    yield _moved(row, f"layer{stage}.{position}", growth)
-                sees = _sum(part[-1].receptive_field, growth)
+                moved = partial(_moved, f"layer{stage}.{position}", before[first + like], sees)
+                yield from (rows := [moved(row) for row in blocks[first + like]])
+                sees = rows[-1].receptive_field
             first += max(likes) + 1
-        for row in head:
-            yield _moved(row, "", _difference(sees, before[-1]))
+        yield from (_moved("", before[-1], sees, row) for row in head)
 
 
-def _moved(row: LayerRow, block: str, growth: Shape) -> LayerRow:
-    """The same row in another block, whose input sees `growth` more pixels."""
+def _moved(block: str, saw: Shape, sees: Shape, row: LayerRow) -> LayerRow:
+    """The same row in another block, whose input sees `sees` pixels where the first one's saw `saw`."""
     path = ".".join([block, *row.path.split(".")[2:]]) if block else row.path
-    if path == row.path and not any(growth):
+    if path == row.path and saw == sees:
         return row
-    return dataclasses.replace(row, path=path, receptive_field=_sum(row.receptive_field, growth))
-
-
-def _sum(a: Shape, b: Shape) -> Shape:
-    return tuple(x + y for x, y in zip(a, b, strict=True))
-
-
-def _difference(a: Shape, b: Shape) -> Shape:
-    return tuple(x - y for x, y in zip(a, b, strict=True))
+    field = tuple(side + b - a for side, a, b in zip(row.receptive_field, saw, sees, strict=True))
+    return dataclasses.replace(row, path=path, receptive_field=field)

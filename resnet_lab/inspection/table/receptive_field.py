@@ -40,11 +40,11 @@ def through_window(
     field: Field, kernel: Shape, stride: Shape, padding: Shape | str, dilation: Shape
 ) -> Field:
     """After a convolution or a pool."""
-    spans, padding = [], padding_per_side(padding, kernel, dilation)
-    for span, k, s, p, d in zip(field, kernel, stride, padding, dilation, strict=True):
-        low, high = span.low - p * span.jump, span.high + ((k - 1) * d - p) * span.jump
-        spans.append(Span(low, high, span.jump * s))
-    return tuple(spans)
+    padding = padding_per_side(padding, kernel, dilation)
+    return tuple(
+        Span(span.low - p * span.jump, span.high + ((k - 1) * d - p) * span.jump, span.jump * s)
+        for span, k, s, p, d in zip(field, kernel, stride, padding, dilation, strict=True)
+    )
 
 
 def over_all(field: Field, sides: Shape) -> Field:

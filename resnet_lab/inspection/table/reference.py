@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PARAMS, MACS = "parameters", "MACs"
 IMAGENET, TEN_CROPS = "ImageNet top-1 accuracy", "ImageNet top-1 error, 10 crops"
 CIFAR, CIFAR_ACCURACY = "CIFAR-10 test error", "CIFAR-10 test accuracy"
-
 HE_2015, HE_2016 = "He et al. 2015", "He et al. 2016"
-TORCHVISION, TUTORIALS = "torchvision", "tutorials"
-RECOUNT = "recount, option A shortcuts"
-AKAMASTER = "akamaster/pytorch_resnet_cifar10"
-REPRODUCTION = "a reproduction"
 
 # torchvision: parameters, GMACs at 224 × 224, top-1 accuracy (%) of the weights V1 and V2
 _TORCHVISION = {
@@ -45,7 +41,8 @@ _CIFAR = {  # parameters, MACs at 32 × 32, test error (%) in the paper and in a
 }
 _PLAIN_CIFAR = {"plain20": "about 9.5", "plain32": "about 10", "plain44": "about 12", "plain56": "about 13.5",
                 "plain110": "above 60"}  # fmt: skip
-_PREACTIVATION = {"preact_resnet110": ("6.37", "6.61"), "preact_resnet164": ("5.46", "5.93")}
+_PREACTIVATION = {"preact_resnet110": "6.37", "preact_resnet164": "5.46"}  # He et al. 2016
+_TUTORIAL = {"tutorial_resnet50": ("35,374,474", "108,597,248", "78.41")}
 
 
 @dataclass(frozen=True)
@@ -58,65 +55,50 @@ class Published:
     note: str = ""
 
 
+def _column(table: Mapping[str, tuple[str, ...]], index: int) -> dict[str, str]:
+    return {variant: row[index] for variant, row in table.items() if row[index]}
+
+
+_FIGURES: tuple[tuple[str, str, str, dict[str, str]], ...] = (  # quantity, source, note; text by variant
+    (PARAMS, "torchvision", "", _column(_TORCHVISION, 0)),
+    (PARAMS, "tutorials", "", _column(_TUTORIALS, 0)),
+    (PARAMS, "recount, option A shortcuts", "", _column(_CIFAR, 0)),
+    (PARAMS, "the tutorial", "", _column(_TUTORIAL, 0)),
+    (MACS, "torchvision", "", _column(_TORCHVISION, 1)),
+    (MACS, "tutorials", "", _column(_TUTORIALS, 1)),
+    (MACS, "recount, option A shortcuts", "", _column(_CIFAR, 1)),
+    (MACS, HE_2015, "stride on the first 1×1; ours: on the 3×3, as torchvision", {"resnet50": "3.8 G"}),
+    (MACS, "recount, at 32 × 32", "", _column(_TUTORIAL, 1)),
+    (TEN_CROPS, HE_2015, "", _TEN_CROPS),
+    (CIFAR, HE_2015, "", _column(_CIFAR, 2)),
+    (CIFAR, "akamaster/pytorch_resnet_cifar10", "", _column(_CIFAR, 3)),
+    (CIFAR, "a reproduction", "read off Fig. 6 of He et al. 2015", _PLAIN_CIFAR),
+    (CIFAR, HE_2016, "", _PREACTIVATION),
+    (IMAGENET, "torchvision", "weights IMAGENET1K_V1", _column(_TORCHVISION, 2)),
+    (IMAGENET, "torchvision", "weights IMAGENET1K_V2, a longer recipe", _column(_TORCHVISION, 3)),
+    (IMAGENET, "tutorials", "", _column(_TUTORIALS, 2)),
+    (CIFAR_ACCURACY, "the tutorial", "Adam, lr 1e-3, 100 epochs, no augmentation", _column(_TUTORIAL, 2)),
+)
+_NOTES = {  # on one figure alone
+    ("resnet34", HE_2015): "option B; A gives 25.03, C 24.19",
+    ("resnet110", HE_2015): "the best run; all of them: 6.61 ± 0.16",
+    ("preact_resnet110", HE_2016): "the same depth with ReLU after the addition: 6.61 %",
+    ("preact_resnet164", HE_2016): "the same depth with ReLU after the addition: 5.93 %",
+}
+
+
 def published(variant: str) -> tuple[Published, ...]:
     """Everything that docs/reference.md holds about a variant: counts first, then accuracies; () if nothing."""
-    records = [*_counts(variant), *_paper_errors(variant)]
-    if variant in _TORCHVISION:
-        _, _, first, second = _TORCHVISION[variant]
-        records.append(Published(IMAGENET, f"{first} %", TORCHVISION, "weights IMAGENET1K_V1"))
-        if second:
-            note = "weights IMAGENET1K_V2, a longer recipe"
-            records.append(Published(IMAGENET, f"{second} %", TORCHVISION, note))
-    if variant in _TUTORIALS:
-        records.append(Published(IMAGENET, f"{_TUTORIALS[variant][2]} %", TUTORIALS))
-    if variant == "tutorial_resnet50":
-        note = "Adam, lr 1e-3, 100 epochs, no augmentation"
-        records.append(Published(CIFAR_ACCURACY, "78.41 %", "the tutorial", note))
-    return tuple(records)
-
-
-def _counts(variant: str) -> list[Published]:
-    """Parameters and MACs as others count them."""
-    known: list[tuple[str, str, str]] = []
-    if variant in _TORCHVISION:
-        known.append((*_TORCHVISION[variant][:2], TORCHVISION))
-    if variant in _TUTORIALS:
-        known.append((*_TUTORIALS[variant][:2], TUTORIALS))
-    if variant in _CIFAR:
-        known.append((*_CIFAR[variant][:2], RECOUNT))
-    records = [Published(PARAMS, params, source) for params, _, source in known]
-    records += [Published(MACS, macs, source) for _, macs, source in known]
-    if variant == "resnet50":
-        note = "stride on the first 1×1; ours: on the 3×3, as torchvision"
-        records.append(Published(MACS, "3.8 G", HE_2015, note))
-    if variant == "tutorial_resnet50":
-        records += [
-            Published(PARAMS, "35,374,474", "the tutorial"),
-            Published(MACS, "108,597,248", "recount, at 32 × 32"),
-        ]
-    return records
-
-
-def _paper_errors(variant: str) -> list[Published]:
-    """Errors in the papers, and in reproductions of them."""
-    records = []
-    if variant in _TEN_CROPS:
-        note = "option B; A gives 25.03, C 24.19" if variant == "resnet34" else ""
-        records.append(Published(TEN_CROPS, f"{_TEN_CROPS[variant]} %", HE_2015, note))
-    if variant in _CIFAR:
-        _, _, paper, others = _CIFAR[variant]
-        note = "the best run; all of them: 6.61 ± 0.16" if variant == "resnet110" else ""
-        records.append(Published(CIFAR, f"{paper} %", HE_2015, note))
-        records.append(Published(CIFAR, f"{others} %", AKAMASTER))
-    if variant in _PLAIN_CIFAR:
-        records.append(
-            Published(CIFAR, f"{_PLAIN_CIFAR[variant]} %", REPRODUCTION, "read off Fig. 6 of He et al. 2015")
+    return tuple(
+        Published(
+            quantity,
+            of[variant] if quantity in (PARAMS, MACS) else f"{of[variant]} %",
+            source,
+            _NOTES.get((variant, source), note),
         )
-    if variant in _PREACTIVATION:
-        error, original = _PREACTIVATION[variant]
-        note = f"the same depth with ReLU after the addition: {original} %"
-        records.append(Published(CIFAR, f"{error} %", HE_2016, note))
-    return records
+        for quantity, source, note, of in _FIGURES
+        if variant in of
+    )
 
 
 def cifar_error(variant: str) -> float | None:

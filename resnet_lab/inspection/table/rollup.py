@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, get_args
 
 from resnet_lab.inspection.table.records import LayerRow, LayerTable
@@ -24,27 +23,16 @@ def rollup(table: LayerTable, depth: str) -> tuple[LayerRow, ...]:
         raise ValueError(f"depth is {depth!r}; it may be {', '.join(get_args(Depth))}")
     if depth == "layers":
         return table.rows
+    is_residual, end = any(row.stage for row in table.rows), "stem"
     parts: dict[str, list[LayerRow]] = {}
-    place = _residual_place(table) if any(row.stage for row in table.rows) else _module_place
     for row in table.rows:
-        parts.setdefault(place(row, depth), []).append(row)
+        path = ".".join(row.path.split(".")[: 1 if depth == "stages" else 2])
+        if row.stage:
+            end = "head"  # of what comes behind the stages
+        elif is_residual:
+            path = end
+        parts.setdefault(path, []).append(row)
     return tuple(_joined(path, rows) for path, rows in parts.items())
-
-
-def _residual_place(table: LayerTable) -> Callable[[LayerRow, str], str]:
-    first = next(i for i, row in enumerate(table.rows) if row.stage)
-    stem = {id(row) for row in table.rows[:first]}
-
-    def place(row: LayerRow, depth: str) -> str:
-        if row.stage is None:
-            return "stem" if id(row) in stem else "head"
-        return f"layer{row.stage}" if depth == "stages" else f"layer{row.stage}.{row.block}"
-
-    return place
-
-
-def _module_place(row: LayerRow, depth: str) -> str:
-    return ".".join(row.path.split(".")[: 1 if depth == "stages" else 2])
 
 
 def _joined(path: str, rows: list[LayerRow]) -> LayerRow:

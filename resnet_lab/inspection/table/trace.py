@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,11 +16,11 @@ from torch.overrides import TorchFunctionMode
 from resnet_lab.inspection.table import receptive_field
 from resnet_lab.inspection.table.layer import (
     field_after,
+    first_tensor,
     is_opaque,
     macs_of,
     shape_of,
     tensors_of,
-    values_of,
     window_of,
 )
 from resnet_lab.inspection.table.on_meta import META, on_meta, reason, stand_ins, unchanged
@@ -60,30 +59,30 @@ def trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
     Raises:
         ValueError: where its forward fails or nothing is left of the image; it names the layer.
     """
-    with _LOCK, torch.inference_mode(False):
-        return _trace(model, size)
-
-
-def _trace(model: nn.Module, size: Shape) -> tuple[LayerRow, ...]:
-    recorder = _Recorder(model)
-    dtype = next((t.dtype for t in model.parameters() if t.is_floating_point()), torch.float32)
-    image = torch.empty(1, *size, dtype=dtype, device="meta")
-    meta = stand_ins(model)
-    recorder.begin(image, meta)
-    try:
-        with _watched(model, recorder):
-            torch.func.functional_call(model, meta, (image,))
-    except Exception as error:  # a net of anyone's: its forward may raise whatever it likes
-        raise ValueError(
-            f"with an input of {say_shape(size)} the net fails at {recorder.current}: {reason(error)}"
-        ) from error
-    return recorder.finish()
+    with _LOCK, torch.inference_mode(False), unchanged(model):
+        dtype = next((t.dtype for t in model.parameters() if t.is_floating_point()), torch.float32)
+        image, meta = torch.empty(1, *size, dtype=dtype, device="meta"), stand_ins(model)
+        recorder = _Recorder(model, image, meta.values())
+        for path, layer in recorder.modules.items():
+            layer.training = False  # BatchNorm refuses a single value in training mode
+            enter, leave = partial(recorder.enter, path), partial(recorder.leave, path)
+            layer.register_forward_pre_hook(enter, with_kwargs=True)
+            layer.register_forward_hook(leave, with_kwargs=True, always_call=True)
+        keeps = torch.autograd.graph.saved_tensors_hooks(recorder.pack, _no_backward)
+        try:
+            with torch.enable_grad(), keeps, META, _Functions(recorder):
+                torch.func.functional_call(model, meta, (image,))
+        except Exception as error:  # a net of anyone's: its forward may raise whatever it likes
+            raise ValueError(
+                f"with an input of {say_shape(size)} the net fails at {recorder.current}: {reason(error)}"
+            ) from error
+        return recorder.finish()
 
 
 class _Recorder:
-    """Turns calls into rows; parameters count where they are met first."""
+    """Turns calls into rows; parameters count where they are met first, and a storage that autograd keeps once."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, image: Tensor, state: Iterable[Tensor]) -> None:
         self.rows: list[LayerRow] = []
         self.current = "the net"
         self.modules = dict(model.named_modules())
@@ -94,23 +93,20 @@ class _Recorder:
         self.called: set[int] = set()
         self.inside: list[str] = []  # the modules that are being called, outermost first
         self.opaque = 0  # how many of them are layers of torch.nn, whose own calls are no rows
-        self.fields: dict[int, Field] = {}  # by id of the tensor; of those that depend on the image
+        # By id of the tensor; of those that depend on the image, which sees itself.
+        self.fields: dict[int, Field] = {id(image): receptive_field.of_input(image.dim() - 2)}
         self.alive: list[Tensor] = []  # so that no id and no storage is used a second time
-        self.kept = _Kept()
-
-    def begin(self, image: Tensor, state: dict[str, Tensor]) -> None:
-        """The image sees itself; it, the parameters and the buffers are no activations."""
-        self.fields[id(image)] = receptive_field.of_input(image.dim() - 2)
-        self.kept.ignore([image, *state.values()])
+        self.makers: dict[int, int] = {}  # storage → row that made it
+        self.kept = set(map(_storage, [image, *state]))  # storages; these are no activations
+        self.kept_values: Counter[int] = Counter()  # floating-point values, by row
+        self.kept_bytes: Counter[int] = Counter()  # of other values
 
     def enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
-        inputs = (args, kwargs)
         self.inside.append(path)
         self.opaque += is_opaque(module)
         if path in self.layers:
-            self.current = (
-                f"{path or 'the net'} ({type(module).__name__}, input {say_shape(shape_of(inputs))})"
-            )
+            shape = say_shape(shape_of((args, kwargs)))
+            self.current = f"{path or 'the net'} ({type(module).__name__}, input {shape})"
 
     def leave(self, path: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         self.inside.pop()
@@ -124,8 +120,12 @@ class _Recorder:
             self._made(output, field_after(module, field, shape_in, shape_out) if field else ())
         if path in self.layers:
             _refuse_nothing(shape_out)
-            macs = macs_of(module, values_of(inputs), values_of(output))
-            self._add(path, module, macs, _place(shape_in, shape_out, self._field(output)))
+            self._add(
+                path,
+                module,
+                macs_of(module, inputs, output),
+                _place(shape_in, shape_out, self._field(output)),
+            )
 
     @property
     def caller(self) -> str:
@@ -141,13 +141,13 @@ class _Recorder:
             field = receptive_field.union(known) if name in ELEMENTWISE | JOINED else ()
         if field and name in JOINED and shape_in[1:] != shape_out[1:]:
             field = receptive_field.over_all(field, shape_in[1:]) if len(shape_out) == 1 else ()
-        if name in VIEWS | CONSTANTS:
-            self._made(output, field, is_row=False)
-            return
-        _refuse_nothing(shape_out)
-        self._made(output, field)
-        place = _place(shape_in, shape_out, field or ())
-        self.rows.append(LayerRow(self.caller, name, macs=macs, is_function=True, **place))
+        is_row = name not in VIEWS | CONSTANTS
+        if is_row:
+            _refuse_nothing(shape_out)
+        self._made(output, field, is_row)
+        if is_row:
+            place = _place(shape_in, shape_out, field or ())
+            self.rows.append(LayerRow(self.caller, name, macs=macs, is_function=True, **place))
 
     def finish(self) -> tuple[LayerRow, ...]:
         """The rows; layers with parameters that were not called too, else the total would be too small."""
@@ -155,12 +155,25 @@ class _Recorder:
             if self.params[id(module)] and id(module) not in self.called:
                 self._add(path, module, 0, _place((), (), ()))
         return tuple(
-            replace(row, kept_values=self.kept.values[i], kept_bytes=self.kept.other_bytes[i])
+            replace(row, kept_values=self.kept_values[i], kept_bytes=self.kept_bytes[i])
             for i, row in enumerate(self.rows)
         )
 
+    def pack(self, tensor: Tensor) -> None:
+        """Autograd keeps `tensor` for the backward pass: of the row that made it, or of the one in progress."""
+        self.alive.append(tensor)
+        storage = _storage(tensor)
+        if storage in self.kept:
+            return
+        self.kept.add(storage)
+        row, size = self.makers.get(storage, len(self.rows)), tensor.untyped_storage().nbytes()
+        if tensor.is_floating_point():
+            self.kept_values[row] += size // tensor.element_size()
+        else:
+            self.kept_bytes[row] += size
+
     def _field(self, value: Any) -> Field:
-        first = next(iter(tensors_of(value)), None)
+        first = first_tensor(value)
         return () if first is None else self.fields.get(id(first), ())
 
     def _made(self, output: Any, field: Field | None, is_row: bool = True) -> None:
@@ -170,57 +183,24 @@ class _Recorder:
                 self.fields[id(tensor)] = field
             self.alive.append(tensor)
             if is_row:
-                self.kept.made_by(len(self.rows), tensor)
-
-    def pack(self, tensor: Tensor) -> None:
-        """Autograd keeps `tensor`: of the row that made it, or of the one in progress."""
-        self.alive.append(tensor)
-        self.kept.add(tensor, len(self.rows))
+                self.makers.setdefault(_storage(tensor), len(self.rows))
 
     def _add(self, path: str, module: nn.Module, macs: int, place: dict[str, Any]) -> None:
-        new = {id(p): p for p in self.params[id(module)] if id(p) not in self.counted}
-        self.counted |= new.keys()
+        new = [p for p in self.params[id(module)] if id(p) not in self.counted]
+        self.counted |= set(map(id, new))
         self.called.add(id(module))
         row = LayerRow(
             path,
             type(module).__name__,
-            params=sum(p.numel() for p in new.values()),
-            trainable_params=sum(p.numel() for p in new.values() if p.requires_grad),
+            params=sum(p.numel() for p in new),
+            trainable_params=sum(p.numel() for p in new if p.requires_grad),
             macs=macs,
-            weight_bytes=sum(p.numel() * p.element_size() for p in new.values()),
+            weight_bytes=sum(p.nbytes for p in new),
             bias=getattr(module, "bias", None) is not None,
             **place,
             **window_of(module, len(place["output_shape"]) - 1),
         )
         self.rows.append(row)
-
-
-class _Kept:
-    """Which row's tensors autograd keeps for the backward pass; a storage counts once."""
-
-    def __init__(self) -> None:
-        self.values: Counter[int] = Counter()  # floating-point values, by row
-        self.other_bytes: Counter[int] = Counter()
-        self._owners: dict[int, int] = {}  # storage → row that made it
-        self._seen: set[int] = set()
-
-    def ignore(self, tensors: list[Tensor]) -> None:
-        self._seen.update(map(_storage, tensors))
-
-    def made_by(self, row: int, tensor: Tensor) -> None:
-        self._owners.setdefault(_storage(tensor), row)
-
-    def add(self, tensor: Tensor, row_in_progress: int) -> None:
-        key = _storage(tensor)
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        row = self._owners.get(key, row_in_progress)
-        size = tensor.untyped_storage().nbytes()
-        if tensor.is_floating_point():
-            self.values[row] += size // tensor.element_size()
-        else:
-            self.other_bytes[row] += size
 
 
 class _Functions(TorchFunctionMode):
@@ -236,14 +216,14 @@ class _Functions(TorchFunctionMode):
             return func(*args, **kwargs)
         name, macs = _name(func), 0
         try:
-            if name in PRODUCTS:
+            if name not in PRODUCTS:
+                result = func(*args, **kwargs)
+            else:
                 from torch.utils.flop_counter import FlopCounterMode  # here, as it brings triton
 
                 with FlopCounterMode(display=False) as counter:
                     result = func(*args, **kwargs)
                 macs = counter.get_total_flops() // 2
-            else:
-                result = func(*args, **kwargs)
         except Exception:
             self.recorder.current = f"{name}() in {self.recorder.caller or 'the net'}"
             raise
@@ -264,10 +244,9 @@ def _storage(tensor: Tensor) -> int:
 
 def _is_row(module: nn.Module) -> bool:
     """Leaves, and whatever holds parameters of its own; not the Identity placeholders."""
-    if isinstance(module, nn.Identity):
-        return False
     leaf = next(module.children(), None) is None
-    return leaf or any(True for _ in module.parameters(recurse=False))
+    own = next(module.parameters(recurse=False), None)
+    return not isinstance(module, nn.Identity) and (leaf or own is not None)
 
 
 def _refuse_nothing(shape: Shape) -> None:
@@ -282,20 +261,6 @@ def _place(shape_in: Shape, shape_out: Shape, field: Field) -> dict[str, Any]:
         "receptive_field": tuple(span.size for span in field),
         "field_stride": tuple(span.jump for span in field),
     }
-
-
-@contextmanager
-def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
-    """Eval mode (BN refuses a single value in training mode), hooks and modes, all put back at the end."""
-    with unchanged(model):
-        for path, layer in recorder.modules.items():
-            layer.training = False
-            enter, leave = partial(recorder.enter, path), partial(recorder.leave, path)
-            layer.register_forward_pre_hook(enter, with_kwargs=True)
-            layer.register_forward_hook(leave, with_kwargs=True, always_call=True)
-        keeps = torch.autograd.graph.saved_tensors_hooks(recorder.pack, _no_backward)
-        with torch.enable_grad(), keeps, META, _Functions(recorder):
-            yield
 
 
 def _no_backward(_: None) -> Tensor:

@@ -15,10 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MAX_PICKLE = 32 << 20  # bytes; resnet1202 with AdamW's state takes 1.8 MB
-FEW_OPCODES, OPCODE_BYTES = (
-    1_000_000,
-    20,
-)  # a pickle may have so many, and one more for so many bytes of its file
+FEW_OPCODES = 1_000_000  # that any pickle may have
+OPCODE_BYTES = 20  # of its file, for each opcode more
 MAX_BITS = 1024  # of a whole number
 MAX_DEPTH = 100
 MAX_SHORT = 1024  # characters, or arguments, of what may be copied each time that it is referred to
@@ -54,7 +52,9 @@ def read_pickle(stream: BinaryIO, size: int, makers: Makers, persistent: Callabl
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         if count > FEW_OPCODES + size // OPCODE_BYTES:
             raise DamagedError("its pickle is too long")
-        reader.step(opcode.name, argument)
+        if opcode.name not in _OPCODES:
+            raise DamagedError(f"its pickle has the opcode {opcode.name}")
+        _OPCODES[opcode.name](reader, argument)
     _measure(result := reader.stack.pop(), 0, {})
     return result
 
@@ -75,11 +75,6 @@ class _Reader:
         self.below: list[list[Any]] = []  # the stacks below each open mark
         self.memo: dict[int, Any] = {}
 
-    def step(self, name: str, argument: Any) -> None:
-        if name not in _OPCODES:
-            raise DamagedError(f"its pickle has the opcode {name}")
-        _OPCODES[name](self, argument)
-
     def push(self, value: Any) -> None:
         if type(value) is int and value.bit_length() > MAX_BITS:
             raise DamagedError("it has a number beyond all bounds")
@@ -97,8 +92,7 @@ class _Reader:
         return items
 
     def take(self, count: int) -> list[Any]:
-        items = [self.stack.pop() for _ in range(count)]
-        return items[::-1]
+        return [self.stack.pop() for _ in range(count)][::-1]
 
     def append(self, items: list[Any]) -> None:
         target = self.stack[-1]
@@ -172,9 +166,7 @@ _OPCODES: dict[str, Callable[[_Reader, Any], object]] = {
     "NEWOBJ_EX": lambda r, _: r.call(*r.take(3)[:2]),
     "OBJ": lambda r, _: r.instance(),
     "INST": lambda r, name: r.name_only(name.replace(" ", ".")),
-    "BUILD": lambda r, _: (
-        r.stack.pop()
-    ),  # attributes: a state dict's _metadata, the inside of a foreign object
+    "BUILD": lambda r, _: r.stack.pop(),  # attributes: a state dict's _metadata, or those of a foreign object
     "BINPERSID": lambda r, _: r.push(r.persistent(r.stack.pop())),
 }
 
@@ -221,9 +213,7 @@ def _dict(pairs: Any = None) -> dict[Any, Any]:
     """An OrderedDict. Python 2 wrote its pairs as a list; they are moved, so that a list cannot fill many dicts."""
     if pairs is None:
         return {}
-    result = {}
-    for key, value in pairs:
-        result[_key(key)] = value
+    result = {_key(key): value for key, value in pairs}
     pairs.clear()
     return result
 

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +14,6 @@ from torch import Tensor, nn
 from resnet_lab.models.files.pickles import Foreign
 from resnet_lab.models.files.weights_file import ADVICE, WeightsError, foreign_reason, mappings
 
-RENAMED = {
-    "linear.": "fc.",
-    ".shortcut.": ".downsample.",
-}  # akamaster/pytorch_resnet_cifar10, kuangliu/pytorch-cifar
 LAB_NAME = re.compile(  # of a tensor in any net of this lab
     r"(conv1|bn1|bn_last)\.(\d\.)?\w+|fc\.(weight|bias)|layer\d\.\d+\.\w+\.(\d\.)?\w+"
 )
@@ -52,7 +47,7 @@ class _Group:
     """The tensors of one dict whose names share a prefix."""
 
     path: str  # of the dict
-    entries: dict[str, Tensor | Foreign]  # all of the dict's
+    entries: dict[str, Any]  # all of the dict's: tensors and `Foreign`
     odd: tuple[Any, ...]  # keys of the dict's tensors that are no text
     prefix: str
     matches: int  # how many of the net's names it has
@@ -81,11 +76,9 @@ def find_state(content: Any, source: str, names: Names | None = None) -> FoundSt
     """
     group = _best(list(_groups(content, names)), source, names)
     inside = {name: value for name, value in group.entries.items() if name.startswith(group.prefix)}
-    tensors = {name: value for name, value in inside.items() if isinstance(value, Tensor)}
-    for value in inside.values():
-        if isinstance(value, Foreign):
-            raise WeightsError(f"{source} {foreign_reason(value)}.")
-    if not tensors:
+    if foreign := [value for value in inside.values() if isinstance(value, Foreign)]:
+        raise WeightsError(f"{source} {foreign_reason(foreign[0])}.")
+    if not inside:
         raise WeightsError(f"{source} holds no named tensors; {ADVICE}.")
     if group.odd:
         kind = getattr(group.odd[0], "name", type(group.odd[0]).__name__)
@@ -93,29 +86,14 @@ def find_state(content: Any, source: str, names: Names | None = None) -> FoundSt
             f"{source} has a tensor under a key of type {kind}, where a name belongs; {ADVICE}."
         )
     state: dict[str, Tensor] = {}
-    for name, value in tensors.items():
+    for name, tensor in inside.items():
         ours = _ours(name.removeprefix(group.prefix))
         if ours in state:
             raise WeightsError(f"{source} has two tensors for {_short(ours)}, one of them {_short(name)}.")
-        state[ours] = value
-    renamed = {theirs: ours for theirs, ours in zip(tensors, state, strict=True) if theirs != ours}
+        state[ours] = tensor
+    renamed = {theirs: ours for theirs, ours in zip(inside, state, strict=True) if theirs != ours}
     left_out = tuple(name for name in group.entries if name not in inside)
     return FoundState(state, renamed, left_out, group.title)
-
-
-def unwrap_state(content: Any, path: Path, names: Names | None = None) -> dict[str, Tensor]:
-    """As `find_state`, under the file's names."""
-    found = find_state(content, path.name, names)
-    theirs = {ours: name for name, ours in found.renamed.items()}
-    return {theirs.get(ours, ours): tensor for ours, tensor in found.state.items()}
-
-
-def rename_state(
-    state: dict[str, Tensor], names: Names | None = None
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The state dict under this lab's names, and which names changed."""
-    found = find_state(state, "the state dict", names)
-    return found.state, found.renamed
 
 
 def check_fit(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
@@ -171,9 +149,8 @@ def _prefixes(name: str, names: Names | None) -> Iterator[str]:
 def _best(groups: list[_Group], source: str, names: Names | None) -> _Group:
     """The group with the most of the net's names and the fewest others."""
     most = max(group.matches for group in groups)
-    if most < (
-        1 if names is None else len(names) / 2
-    ):  # weights of another net: compared as they are, to tell it
+    enough = 1 if names is None else len(names) / 2
+    if most < enough:  # weights of another net: compared as they are, to tell it
         return max((group for group in groups if not group.matches), key=lambda group: len(group.entries))
     groups = [group for group in groups if group.matches == most]
     fewest = min(group.extras for group in groups)
@@ -188,10 +165,8 @@ def _best(groups: list[_Group], source: str, names: Names | None) -> _Group:
 
 
 def _ours(name: str) -> str:
-    for theirs, ours in RENAMED.items():
-        name = ours + name[len(theirs) :] if name.startswith(theirs) else name
-        name = name.replace(theirs, ours) if theirs.startswith(".") else name
-    return name
+    """Two names differ in akamaster/pytorch_resnet_cifar10 and kuangliu/pytorch-cifar."""
+    return re.sub(r"^linear\.", "fc.", name).replace(".shortcut.", ".downsample.")
 
 
 def _converts(theirs: torch.dtype, ours: torch.dtype) -> bool:

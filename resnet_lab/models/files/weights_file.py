@@ -122,24 +122,20 @@ def _foreign_alone(content: Any) -> Foreign | None:
     """A foreign object of a file that has no named tensor besides."""
     if isinstance(content, Foreign):
         return content
-    found = None
-    for _, mapping in mappings(content):
-        if any(isinstance(key, str) and isinstance(value, Tensor) for key, value in mapping.items()):
-            return None
-        found = found or next((v for v in mapping.values() if isinstance(v, Foreign)), None)
-    return found
+    held = [item for _, mapping in mappings(content) for item in mapping.items()]
+    if any(isinstance(key, str) and isinstance(value, Tensor) for key, value in held):
+        return None
+    return next((value for _, value in held if isinstance(value, Foreign)), None)
 
 
 Opened = tuple[Any, Callable[[], None]]  # the content, and what reads the values of its tensors
 
 
 def _open(file: BinaryIO, path: Path) -> Opened:
-    size = path.stat().st_size
-    head = file.read(512)
+    head, pool = file.read(512), TensorPool(path.stat().st_size)
     file.seek(0)
-    if _is_safetensors(head, size):
+    if _is_safetensors(head, pool.size):
         return _open_safetensors(path)
-    pool = TensorPool(size)
     if head.startswith(b"PK\x03\x04"):
         return _open_zip(file, pool, path.name)
     if head.startswith(b"\x80"):  # a pickle of protocol 2 or later
@@ -187,8 +183,7 @@ def _open_zip(file: BinaryIO, pool: TensorPool, name: str) -> Opened:
     if f"{root}byteorder" in entries:
         _check_order(archive.read(f"{root}byteorder") == b"little")
     with archive.open(f"{root}data.pkl") as source:
-        pickle = io.BytesIO(b"".join(iter(lambda: source.read(CHUNK), b"")))
-    content = pool.unpickle(pickle)
+        content = pool.unpickle(io.BytesIO(b"".join(iter(lambda: source.read(CHUNK), b""))))
 
     def fill() -> None:
         for key, storage in pool.storages.items():
@@ -244,8 +239,7 @@ class _BoundedFile(io.FileIO):
 def _fill(memory: Tensor, source: IO[bytes]) -> None:
     left = memoryview(memory.numpy())
     while left:
-        chunk = source.read(min(CHUNK, len(left)))
-        if not chunk:
+        if not (chunk := source.read(min(CHUNK, len(left)))):
             raise DamagedError("its data end early")
         left[: len(chunk)] = chunk
         left = left[len(chunk) :]
