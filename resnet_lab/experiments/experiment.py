@@ -31,7 +31,8 @@ class Experiment(Generic[S, R]):
         name: of its command.
         question: what it asks, in half a sentence.
         settings: the record of what can be set: fields of the form, flags of the command.
-        measure: draws its records one by one from what was prepared of each run; who has seen enough stops drawing.
+        measure: draws its records one by one from what was prepared of each run, which are its records where there is
+            nothing to be drawn; who has seen enough stops drawing.
         report: what all records found up to now show; the last argument is whether the figures are dark.
         prepare: what is measured of a run, which is called by the name that it is given, in these settings; None
             where no run is needed. It raises RunError or ValueError where that cannot be had.
@@ -48,8 +49,8 @@ class Experiment(Generic[S, R]):
     name: str
     question: str
     settings: type[S]
-    measure: Callable[[Sequence[Any], S], Iterator[R]]
     report: Callable[[Sequence[R], S, bool], list[Part]]
+    measure: Callable[[Sequence[Any], S], Iterator[R]] = lambda prepared, _: iter(prepared)
     prepare: Callable[[Run, str, S], Any] | None = None
     total: Callable[[Sequence[Any], S], int] = lambda prepared, _: len(prepared)
     trains: Callable[[S], list[list[TrainConfig]]] | None = None
@@ -72,9 +73,8 @@ class Experiment(Generic[S, R]):
         """
         if self.prepare is None:
             return []
-        return [
-            self.prepare(run, name, settings) for run, name in zip(runs, distinct_names(runs), strict=True)
-        ]
+        named = zip(runs, distinct_names(runs), strict=True)
+        return [self.prepare(run, name, settings) for run, name in named]
 
     def records(self, runs: Sequence[Run], settings: S) -> list[R]:
         """All that is found; raises as `of_runs` does."""

@@ -23,11 +23,7 @@ MEASURES: dict[str, tuple[Measure, str, str]] = {  # title → field of a score,
         "the strongest place is on the object (% of images)",
         "Zhang et al. 2018, Sec. 5.1",
     ),
-    "Energy inside": (
-        "energy",
-        "part of the map that lies on the object (%)",
-        "Wang et al. 2020, Sec. 4.3",
-    ),
+    "Energy inside": ("energy", "part of the map that lies on the object (%)", "Wang et al. 2020, Sec. 4.3"),
     "IoU": ("iou", "overlap of map and object at the best threshold (%)", "one threshold for all images"),
 }
 
@@ -124,10 +120,7 @@ def measure(
     """
     inputs, masks = net.inputs(images), net.transform.view(masks)
     for method, stage in asked:
-        maps = [
-            attribute(net.model, x, method=method, layer=stage or None, on_pass=on_pass)
-            for x in inputs.split(BATCH)
-        ]
+        maps = [attribute(net.model, x, None, method, stage or None, on_pass) for x in inputs.split(BATCH)]
         yield score_maps(torch.cat(maps).cpu(), masks, METHODS[method].title, stage)
     for name, baseline in BASELINES.items():
         yield score_maps(baseline(masks.shape), masks, name, is_baseline=True)
