@@ -26,10 +26,8 @@ def run_of_group(store: RunStore, config: TrainConfig, name: str = "") -> Run:
         return store.get(read_start(note, 300).decode(errors="replace"))
     run = store.create(config, name)
     if note is not None:
-        try:
+        with run.writing():
             write_atomically(note, run.id.encode())
-        except OSError as error:
-            raise run.unwritable(error) from None
     return run
 
 
@@ -50,8 +48,7 @@ def follow(run: Run, world: World, should_stop: Callable[[], bool]) -> bool:
 
     The first process writes why.
     """
-    paths = run.checkpoints("last.pt", "previous.pt")
-    resume = read_first(paths)[0] if paths else None
+    resume, _ = read_first(run.checkpoints("last"))
     try:
         fit(run.config, lambda event: None, should_stop, resume, world=world)
     except (TrainingError, RunError, ValueError):
