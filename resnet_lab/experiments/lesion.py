@@ -8,7 +8,7 @@ from itertools import chain
 from statistics import median
 from typing import Annotated, ClassVar
 
-from resnet_lab.analysis.lesions import Prepared, Series, coarse_first, remove_each, remove_random
+from resnet_lab.analysis.lesions import Prepared, coarse_first, remove_each, remove_random
 from resnet_lab.analysis.records import Lesion, by_net
 from resnet_lab.experiments.experiment import Experiment, in_turn
 from resnet_lab.experiments.subjects import load_subject
@@ -42,8 +42,8 @@ def measure_each(nets: Sequence[Prepared], _: LesionSettings) -> Iterator[Lesion
 
 def measure_random(nets: Sequence[Prepared], _: LesionSettings) -> Iterator[Lesion]:
     """The whole net, then without 1 to all of its blocks, coarse to fine; nets of one depth lose the same ones."""
-    series = [(net, Series(coarse_first(len(net.places)), DRAWS)) for net in nets]
-    return in_turn(chain([net.whole], remove_random(net, sets)) for net, sets in series)
+    found = ((net, remove_random(net, coarse_first(len(net.places)), DRAWS)) for net in nets)
+    return in_turn(chain([net.whole], lesions) for net, lesions in found)
 
 
 def median_cost(records: Sequence[Lesion]) -> float | None:
