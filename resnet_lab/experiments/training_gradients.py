@@ -19,13 +19,13 @@ def report(traces: Sequence[Trace], _: NoSettings, dark: bool) -> list[Part]:
     parts += [f"{name} has told of no gradients yet; runs of older versions never do." for name in silent]
     if known := [curve for curve in curves if curve.gradients]:
         limits = gradient_range([curve.gradients for curve in known])
-        layers = [curve.started.layers if curve.started else () for curve in known]
-        maps = [
-            Chart(gradient_map(curve.name, curve.gradients, names, limits, dark))
-            for curve, names in zip(known, layers, strict=True)
-        ]
+
+        def chart(curve: Curve) -> Chart:
+            layers = curve.started.layers if curve.started else ()
+            return Chart(gradient_map(curve.name, curve.gradients, layers, limits, dark))
+
         caption = "Norm of each convolution's gradient in the steps of the run, one colour scale for all. "
-        parts.append(Row(maps, caption + " ".join(map(_first_and_last, known))))
+        parts.append(Row(list(map(chart, known)), caption + " ".join(map(_first_and_last, known))))
     return parts
 
 
