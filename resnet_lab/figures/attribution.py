@@ -45,8 +45,8 @@ def localization_figure(
             mode="markers",
             marker={"color": hue, "size": 10, "symbol": symbol},
             error_x=_intervals(found, 100, thickness=2),
-            customdata=[f"{100 * each.low:.1f}–{100 * each.high:.1f}" for each in found],
-            hovertemplate="%{y}: %{x:.1f} % (%{customdata})<extra></extra>",
+            customdata=[each.in_percent for each in found],
+            hovertemplate="%{y}: %{customdata}<extra></extra>",
         )
     if chance := [estimates[score.title].mean for score in scores if score.is_baseline]:
         figure.add_vline(100 * max(chance), line={"color": grey, "width": 1, "dash": "dash"})

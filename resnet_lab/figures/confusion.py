@@ -17,6 +17,7 @@ COUNTED = 20  # with more classes than this the cells are too small for numbers
 NARROW = 12  # up to so many classes half the page's width is enough
 LABELS = 25  # the most labels on an axis
 LABEL_LENGTH, NAME_LENGTH = 14, 60  # characters on an axis, and in a hover
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue (WCAG 2; 2.2 for its piecewise power)
 
 Counts = NDArray[np.int64]
 Shares = NDArray[np.float64]
@@ -56,14 +57,15 @@ def confusion_figure(confusion: Counts, classes: tuple[str, ...], dark: bool = F
 
 def _add_colours(figure: go.Figure, confusion: Counts, share: Shares, cell: float, dark: bool) -> None:
     """Heat maps of right predictions and of mistakes; empty cells stay empty. A cell is about `cell` pixels wide."""
-    grid, hue = _rgb(ink(dark)[1]), _rgb(SHORTCUT["dark" if dark else "light"][1])
+    mistake = SHORTCUT["dark" if dark else "light"][1]
+    grid, hue = (np.array(hex_to_rgb(colour), dtype=np.float64) for colour in (ink(dark)[1], mistake))
     pale = grid + 0.2 * (hue - grid)
     counted = len(confusion) <= COUNTED
     right = np.eye(len(confusion), dtype=bool)
     largest = max(share[~right].max(initial=0.0), 1e-9)
     colours = np.where(right[..., None], grid, pale + (share / largest)[..., None] * (hue - pale))
     # One heat map has one colour of text, and Plotly's own choice is too pale on middling colours.
-    bright = _luminance(colours) > 0.18  # where black and white text have the same contrast
+    bright = (colours / 255) ** 2.2 @ LUMINANCE > 0.18  # where black and white text have the same contrast
     size = min(13.0, cell / (0.5 * len(f"{confusion.max(initial=0):,}")))
     for shown, start, end in (
         (right, grid, grid),
@@ -124,12 +126,3 @@ def _add_cells(
 def _short(name: str, length: int) -> str:
     """At most `length` characters, with Plotly's HTML switched off."""
     return escape(name if len(name) <= length else name[: length - 1] + "…", quote=False)
-
-
-def _rgb(colour: str) -> NDArray[np.float64]:
-    return np.array(hex_to_rgb(colour), dtype=np.float64)
-
-
-def _luminance(colours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Relative luminance, 0 to 1, of sRGB colours (..., 3) in 0..255 (WCAG 2; 2.2 for its piecewise power)."""
-    return (colours / 255) ** 2.2 @ np.array([0.2126, 0.7152, 0.0722])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -158,11 +159,8 @@ def smooth(values: Sequence[float], weight: float) -> list[float]:
     """Exponential moving average, divided by 1 − weightᵗ as Adam does (Kingma and Ba 2015, Sec. 3)."""
     if weight <= 0:
         return list(values)
-    result, average = [], 0.0
-    for t, value in enumerate(values, start=1):
-        average = weight * average + (1 - weight) * value
-        result.append(average / (1 - weight**t))
-    return result
+    averages = accumulate(values, lambda mean, value: weight * mean + (1 - weight) * value, initial=0.0)
+    return [mean / (1 - weight**t) for t, mean in enumerate(averages) if t > 0]
 
 
 def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, float]]:
