@@ -164,23 +164,21 @@ class FieldInfo:
     @property
     def allowed(self) -> str:
         """What the field may be, in words: "a whole number from 1 to 100"."""
-        return self._of_kind() + (", or none" if self.optional else "")
-
-    def _of_kind(self) -> str:
         if self.choices:
-            return ", ".join(self.choices)
-        if self.kind is bool:
-            return "true or false"
-        if self.kind in (int, float):
-            return ("a whole number" if self.kind is int else "a number") + self._range()
-        if self.kind is str:
-            return f"text of up to {self.longest:,} letters" if self.longest else "text"
-        if self.kind is tuple:
-            assert self.items is not None
+            words = ", ".join(self.choices)
+        elif self.kind is bool:
+            words = "true or false"
+        elif self.kind in (int, float):
+            words = ("a whole number" if self.kind is int else "a number") + self._range()
+        elif self.kind is str:
+            words = f"text of up to {self.longest:,} letters" if self.longest else "text"
+        elif self.items is not None:
             most = "" if self.longest is None else f" of {self.shortest or 0} to {self.longest}"
             length = f" of {self.longest}" if self.longest and self.longest == self.shortest else most
-            return f"a list{length}, each {self.items.allowed}"
-        return getattr(self.kind, "what", self.kind.__name__)
+            words = f"a list{length}, each {self.items.allowed}"
+        else:
+            words = getattr(self.kind, "what", self.kind.__name__)
+        return words + (", or none" if self.optional else "")
 
     def _range(self) -> str:
         low, high = (None if end is None else _number(end) for end in (self.low, self.high))

@@ -27,17 +27,14 @@ def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> dict[str, f
     net.zero_grad()
     images = images.contiguous(memory_format=layout)
     F.cross_entropy(net(images), labels).backward()
-    return {
-        name: conv.weight.grad.norm().item()  # type: ignore[union-attr, operator]
-        for name, conv in net.convolutions.items()
-    }
+    convolutions = net.convolutions.items()
+    return {name: conv.weight.grad.norm().item() for name, conv in convolutions}  # type: ignore[union-attr, operator]
 
 
-def initial_gradients(spec: ModelSpec, data: Dataset, seed: int = 0, batch: int = BATCH) -> dict[str, float]:
-    """`gradient_norms` of a freshly drawn net on the first `batch` images of `data`."""
+def initial_gradients(spec: ModelSpec, data: Dataset, seed: int = 0) -> dict[str, float]:
+    """`gradient_norms` of a freshly drawn net on the first `BATCH` images of `data`."""
     model = init_model(spec, seed, data.num_classes).to(data.images.device)
-    images = normalize(data.images[:batch], data.mean, data.std)
-    return gradient_norms(model, images, data.labels[:batch])
+    return gradient_norms(model, normalize(data.images[:BATCH], data.mean, data.std), data.labels[:BATCH])
 
 
 def gradient_correlation(model: ResNet, ends: Tensor, points: int = POINTS) -> dict[str, float]:
@@ -61,10 +58,8 @@ def gradient_correlation(model: ResNet, ends: Tensor, points: int = POINTS) -> d
     t = torch.linspace(0, 1, points, device=ends.device).view(1, -1, 1, 1, 1)
     inputs = ((1 - t) * starts[:, None] + t * stops[:, None]).flatten(0, 1)  # (L · points, 3, H, W)
     seen: dict[str, Tensor] = {}
-    blocks = {
-        f"layer{i}.{j}": block for i, stage in enumerate(net.stages, 1) for j, block in enumerate(stage)
-    }
-    for name, block in blocks.items():
+    for name in (place.name for place in net.spec.block_shapes()):
+        block = net.get_submodule(name)
         block.register_forward_pre_hook(lambda _module, args, name=name: seen.__setitem__(name, args[0]))
     logits = net(inputs.requires_grad_())
     direction = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(0)).to(logits.device)
@@ -80,9 +75,7 @@ def neighbour_correlation(gradients: Tensor) -> float:
     return F.cosine_similarity(gradients[:, :-1], gradients[:, 1:], dim=2).mean().item()
 
 
-def initial_correlation(
-    spec: ModelSpec, data: Dataset, seed: int = 0, lines: int = LINES, points: int = POINTS
-) -> dict[str, float]:
+def initial_correlation(spec: ModelSpec, data: Dataset, seed: int = 0) -> dict[str, float]:
     """`gradient_correlation` of a freshly drawn net on lines between the first images of `data`."""
     model = init_model(spec, seed, data.num_classes).to(data.images.device)
-    return gradient_correlation(model, normalize(data.images[: 2 * lines], data.mean, data.std), points)
+    return gradient_correlation(model, normalize(data.images[: 2 * LINES], data.mean, data.std))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from math import comb
 
 import torch
@@ -46,8 +45,7 @@ def lesioned(model: ResNet, removed: Collection[str] = (), swapped: Sequence[tup
     """
     net = _working_copy(model)
     for place, block in zip(net.spec.block_shapes(), _operated(net, removed, swapped), strict=True):
-        stage, _, position = place.name.partition(".")
-        net.get_submodule(stage)[int(position)] = block  # type: ignore[operator]
+        net.set_submodule(place.name, block)
     return net
 
 
@@ -57,7 +55,7 @@ def _operated(net: ResNet, removed: Collection[str], swapped: Sequence[tuple[str
     for name in [*removed, *(name for pair in swapped for name in pair)]:
         if name not in places:
             raise ValueError(f"there is no block {name!r}; the blocks are {', '.join(places)}")
-    chain: dict[str, nn.Module] = dict(_chain(net))
+    chain = _chain(net)
     for first, second in swapped:
         a, b = places[first], places[second]
         if a.stage != b.stage or a.changes_shape or b.changes_shape:
@@ -75,8 +73,7 @@ def _operated(net: ResNet, removed: Collection[str], swapped: Sequence[tuple[str
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Part of the images, float (N, 3, H, W), normalised, that `model` names rightly, 0 to 1."""
-    logits = torch.cat([model(x) for x in _batches(images)])
-    return _right(logits, labels)
+    return _right(torch.cat([model(x) for x in _batches(images)]), labels)
 
 
 def _working_copy(model: ResNet) -> ResNet:
@@ -84,17 +81,13 @@ def _working_copy(model: ResNet) -> ResNet:
 
 
 def _batches(images: Tensor) -> list[Tensor]:
-    return [x.contiguous(memory_format=torch.channels_last) for x in images.split(_at_once(images))]
+    pixels = CPU_PIXELS if images.device.type == "cpu" else GPU_PIXELS
+    parts = images.split(max(1, pixels // images[0, 0].numel()))
+    return [x.contiguous(memory_format=torch.channels_last) for x in parts]
 
 
 def _right(logits: Tensor, labels: Tensor) -> float:
     return int((logits.argmax(1) == labels).sum()) / len(labels)
-
-
-def _at_once(images: Tensor) -> int:
-    """How many images pass at once."""
-    pixels = CPU_PIXELS if images.device.type == "cpu" else GPU_PIXELS
-    return max(1, pixels // images[0, 0].numel())
 
 
 class Prepared:
@@ -115,7 +108,7 @@ class Prepared:
         self.places = tuple(self.net.spec.block_shapes())
         self.labels = labels
         self._images = _batches(images)
-        self._blocks: list[nn.Module] = [block for _, block in _chain(self.net)]
+        self._blocks = list(_chain(self.net).values())
         self._kept_at = self._choose(images[:1], budget // len(images))
         self._kept = [self._inputs(x, self._kept_at) for x in self._images]
         self.whole = self.without(())
@@ -176,36 +169,24 @@ def remove_each(prepared: Prepared) -> Iterator[Lesion]:
         yield prepared.without((place.name,))
 
 
-@dataclass(frozen=True)
-class Series:
-    """For each of `counts`, `draws` random sets of so many blocks; nets of equally many blocks get the same sets."""
+def remove_random(
+    prepared: Prepared, counts: Sequence[int], draws: int = 3, seed: int = 0
+) -> Iterator[Lesion]:
+    """The accuracy without each of `draws` random sets of so many blocks, for each of `counts`.
 
-    counts: tuple[int, ...]
-    draws: int = 3
-    seed: int = 0
-
-    def sets(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """The sets of `names`, each in their order.
-
-        Raises:
-            ValueError: there are fewer names than are to be drawn.
-        """
-        if max(self.counts, default=0) > len(names):
-            raise ValueError(f"{max(self.counts)} blocks are to be removed, and the net has {len(names)}")
-        chance = random.Random(self.seed)
-        for count in self.counts:
-            for _ in range(self.draws):
-                yield tuple(names[i] for i in sorted(chance.sample(range(len(names)), count)))
-
-
-def remove_random(prepared: Prepared, series: Series) -> Iterator[Lesion]:
-    """The accuracy without each set of blocks of `series`.
+    Nets of equally many blocks lose the same sets.
 
     Raises:
         ValueError: the net has fewer blocks than are to be removed.
     """
-    for removed in series.sets([place.name for place in prepared.places]):
-        yield prepared.without(removed)
+    names = [place.name for place in prepared.places]
+    if max(counts, default=0) > len(names):
+        raise ValueError(f"{max(counts)} blocks are to be removed, and the net has {len(names)}")
+    chance = random.Random(seed)
+    for count in counts:
+        for _ in range(draws):
+            removed = sorted(chance.sample(range(len(names)), count))
+            yield prepared.without(tuple(names[i] for i in removed))
 
 
 def coarse_first(n: int) -> tuple[int, ...]:
@@ -222,5 +203,5 @@ def path_lengths(count: int) -> list[int]:
     return [comb(count, length) for length in range(count + 1)]
 
 
-def _chain(net: ResNet) -> list[tuple[str, Block]]:
-    return [(shape.name, net.get_submodule(shape.name)) for shape in net.spec.block_shapes()]  # type: ignore[misc]
+def _chain(net: ResNet) -> dict[str, nn.Module]:
+    return {place.name: net.get_submodule(place.name) for place in net.spec.block_shapes()}

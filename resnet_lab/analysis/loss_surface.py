@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from resnet_lab.models import ResNet
 from resnet_lab.models.blocks import Block
 
 CHUNK = 125  # images that pass at once: few enough for the caches of a CPU
-TOLERANCE = 0.01  # relative, of a loss in half precision
 Direction = dict[str, Tensor]
 
 
@@ -46,13 +45,11 @@ def coarse_to_fine(count: int) -> list[tuple[int, int]]:
     """
     order: dict[tuple[int, int], None] = {}
     side = 2
-    while True:
-        last = side >= count
-        steps = range(count) if last else [round(i * (count - 1) / (side - 1)) for i in range(side)]
-        order |= dict.fromkeys((i, j) for i in steps for j in steps)
-        if last:
-            return list(order)
+    while side < count:
+        steps = [round(i * (count - 1) / (side - 1)) for i in range(side)]
+        order |= dict.fromkeys(product(steps, steps))
         side = 2 * side - 1
+    return list(order | dict.fromkeys(product(range(count), range(count))))
 
 
 @dataclass(frozen=True)
@@ -66,9 +63,12 @@ class Grid:
     def places(self) -> list[tuple[float, float]]:
         """Coarse to fine."""
         at = [self.radius * (2 * i / (self.count - 1) - 1) for i in range(self.count)]
-        if self.is_slice:
-            return [(at[i], 0.0) for i, j in coarse_to_fine(self.count) if j == 0]
-        return [(at[i], at[j]) for i, j in coarse_to_fine(self.count)]
+        cells = coarse_to_fine(self.count)
+        return (
+            [(at[i], 0.0) for i, j in cells if j == 0]
+            if self.is_slice
+            else [(at[i], at[j]) for i, j in cells]
+        )
 
 
 @torch.inference_mode()
@@ -87,59 +87,26 @@ def surface(
     convolution before it, once for w and both directions; each place then costs two additions a weight and one pass.
     With `dtype` bfloat16 the pass is computed in it, and the loss in float32. `name` is what records call the net.
     """
+    net = copy.deepcopy(model).eval().requires_grad_(False)
+    scales = fold_norms(net)
+    net.to(dtype).to(memory_format=torch.channels_last)
+    moves = []
+    for weight in directions[0]:
+        line: list[Tensor] = [model.get_parameter(weight), *(direction[weight] for direction in directions)]
+        parts = [t.detach().float() * scales.get(weight, 1.0) for t in line]
+        moves.append((net.get_parameter(weight), *parts))
+    inputs = images.to(dtype=dtype, memory_format=torch.channels_last)
+    chunks = list(zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True))
     precision = str(dtype).removeprefix("torch.")
-    moving = _Moving(model, directions, dtype)
-    chunks = list(zip(_as(images, dtype).split(CHUNK), labels.split(CHUNK), strict=True))
     for a, b in places:
-        net = moving.at(a, b)
+        for target, start, first, second in moves:
+            target.copy_(torch.add(start, first, alpha=a).add_(second, alpha=b))
         loss = right = 0.0
         for x, y in chunks:
             logits = net(x).float()
             loss += F.cross_entropy(logits, y, reduction="sum").item()
             right += (logits.argmax(1) == y).sum().item()
         yield LossPoint(name, model.spec.is_plain, a, b, loss / len(labels), right / len(labels), precision)
-
-
-def agrees(
-    model: ResNet,
-    images: Tensor,
-    labels: Tensor,
-    directions: tuple[Direction, Direction],
-    places: Sequence[tuple[float, float]],
-    dtype: torch.dtype,
-) -> bool:
-    """Whether the loss in `dtype` is within 1 % of float32's at all of `places`."""
-    exact, other = (
-        [point.loss for point in surface(model, images, labels, directions, places, kind)]
-        for kind in (torch.float32, dtype)
-    )
-    return all(abs(a - b) <= TOLERANCE * abs(a) for a, b in zip(exact, other, strict=True))
-
-
-def _as(images: Tensor, dtype: torch.dtype) -> Tensor:
-    return images.to(dtype=dtype, memory_format=torch.channels_last)
-
-
-class _Moving:
-    """A copy of the net with its norms folded away, whose weights are put at any place of the plane."""
-
-    def __init__(self, model: ResNet, directions: tuple[Direction, Direction], dtype: torch.dtype) -> None:
-        self.net = copy.deepcopy(model).eval().requires_grad_(False)
-        scales = fold_norms(self.net)
-        self.net.to(dtype).to(memory_format=torch.channels_last)
-        self.moves = []
-        parameters = dict(self.net.named_parameters())
-        for name, weight in model.named_parameters():
-            if name not in directions[0]:
-                continue
-            scale = scales.get(name, 1.0)
-            parts = [t.detach().float() * scale for t in (weight, directions[0][name], directions[1][name])]
-            self.moves.append((parameters[name], *parts))
-
-    def at(self, a: float, b: float) -> nn.Module:
-        for target, weight, first, second in self.moves:
-            target.copy_(torch.add(weight, first, alpha=a).add_(second, alpha=b))
-        return self.net
 
 
 def fold_norms(net: ResNet) -> dict[str, Tensor]:

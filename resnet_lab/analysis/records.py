@@ -4,25 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
-
-
-class OfNet(Protocol):
-    """A record of the net that is called `net`."""
-
-    @property
-    def net(self) -> str: ...
-
-
-Record = TypeVar("Record", bound=OfNet)
-
-
-def by_net(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """The records of each net, in the order in which nets and records came."""
-    found: dict[str, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.net, []).append(record)
-    return found
+from typing import TypeVar
 
 
 @dataclass(frozen=True)
@@ -61,3 +43,14 @@ class LossPoint:
     loss: float
     accuracy: float
     precision: str = "float32"
+
+
+Record = TypeVar("Record", LayerSeries, Lesion, LossPoint)
+
+
+def by_net(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """The records of each net, in the order in which nets and records came."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.net, []).append(record)
+    return found

@@ -21,20 +21,15 @@ def layer_responses(model: ResNet, images: Tensor) -> dict[str, float]:
     `model` stays as it is.
     """
     net = copy.deepcopy(model).eval()
+    modules = dict(net.named_modules())
     found: dict[str, float] = {}
 
     def keep(name: str, _module: nn.Module, _args: object, output: Tensor) -> None:
         found[name] = output.float().std(correction=0).item()
 
     for name, conv in net.convolutions.items():
-        _responding(net, name, conv).register_forward_hook(partial(keep, name))
+        norm = conv if net.spec.preactivation else modules.get(name.replace("conv", "bn"), conv)
+        answering = conv if isinstance(norm, nn.Identity) else norm
+        answering.register_forward_hook(partial(keep, name))
     net(images)
     return {name: found[name] for name in net.convolutions}
-
-
-def _responding(net: ResNet, name: str, conv: nn.Module) -> nn.Module:
-    """The norm that follows a convolution, or the convolution."""
-    if net.spec.preactivation:
-        return conv
-    norm = dict(net.named_modules()).get(name.replace("conv", "bn"), conv)
-    return conv if isinstance(norm, nn.Identity) else norm

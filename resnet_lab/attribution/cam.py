@@ -17,32 +17,13 @@ def cams(
     """The raw maps of each of `layers`: float (N, K, h, w), of the layer's size.
 
     `images` float (N, 3, H, W); `classes` int64 (N, K), or None for the predicted one (K = 1). The graph begins at
-    the first of the layers, so what lies before it costs a bare forward pass; the parameters must be frozen.
+    the first of the layers, so what lies before it costs a bare forward pass. To be called within `preserve_state`,
+    which freezes the parameters and takes the hooks away.
 
     Raises:
         ValueError: the net has no such layer, or one has no feature maps.
     """
     modules = [find_layer(model, layer) for layer in layers]
-    features = []
-    outputs, logits = _forward(model, images, modules)
-    for layer, output in zip(layers, outputs, strict=True):
-        if output is None or output.ndim != 4:
-            raise ValueError(f"layer {layer!r} has no feature maps (N, C, h, w); {stages_in_words(model)}")
-        features.append(output)
-    asked = logits.argmax(1, keepdim=True) if classes is None else classes
-    maps: list[list[Tensor]] = [[] for _ in layers]
-    for k in range(asked.shape[1]):
-        score = logits.gather(1, asked[:, k : k + 1]).sum()  # an image's logits depend on that image alone
-        gradients = torch.autograd.grad(score, features, retain_graph=k + 1 < asked.shape[1])
-        for place, feature, gradient in zip(maps, features, gradients, strict=True):
-            place.append(combine(feature.detach(), gradient))
-    return [torch.stack(found, dim=1) for found in maps]
-
-
-def _forward(
-    model: nn.Module, images: Tensor, modules: Sequence[nn.Module]
-) -> tuple[list[Tensor | None], Tensor]:
-    """What comes out of each of `modules`, and the logits."""
     found: dict[nn.Module, Tensor] = {}
 
     def keep(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -51,10 +32,18 @@ def _forward(
         found[module] = output
         return output.clone()  # what follows may work in place
 
-    hooks = [module.register_forward_hook(keep) for module in dict.fromkeys(modules)]
-    try:
-        logits = model(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return [found.get(module) for module in modules], logits
+    for module in dict.fromkeys(modules):
+        module.register_forward_hook(keep)
+    logits = model(images)
+    for layer, module in zip(layers, modules, strict=True):
+        if module not in found or found[module].ndim != 4:
+            raise ValueError(f"layer {layer!r} has no feature maps (N, C, h, w); {stages_in_words(model)}")
+    features = [found[module] for module in modules]
+    asked = logits.argmax(1, keepdim=True) if classes is None else classes
+    maps: list[list[Tensor]] = [[] for _ in layers]
+    for k in range(asked.shape[1]):
+        score = logits.gather(1, asked[:, k : k + 1]).sum()  # an image's logits depend on that image alone
+        gradients = torch.autograd.grad(score, features, retain_graph=k + 1 < asked.shape[1])
+        for place, feature, gradient in zip(maps, features, gradients, strict=True):
+            place.append(combine(feature.detach(), gradient))
+    return [torch.stack(each, dim=1) for each in maps]

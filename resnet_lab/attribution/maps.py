@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -28,13 +29,15 @@ def attribute(
     method: str = "grad_cam",
     layer: TargetLayer = None,
     on_pass: OnPass | None = None,
+    signed: bool = False,
 ) -> Tensor:
     """Where each image speaks for its class: 1 at the strongest place, 0 where it does not.
 
     `images`: float (N, 3, H, W), normalised, on the model's device. `target`: a class for all, classes int64
     (N,), or None for the predicted ones. `layer` is what Grad-CAM and its kin read: a stage ("layer3"), any module
     path, a module, or None for the last stage; methods without a layer take no notice of it. `on_pass` is called
-    before each pass of the net, `METHODS[method].passes` times or so; what it raises ends the work.
+    before each pass of the net, `METHODS[method].passes` times or so; what it raises ends the work. `signed` keeps
+    what speaks against the class, down to -1, where the method can tell (`METHODS[method].signed`).
 
     Works for models in train mode too, under no_grad and inference_mode, and leaves the model as it was
     (`preserve_state`). Returns float32 (N, H, W), coarse maps upsampled bilinearly. A map with nothing positive is
@@ -43,24 +46,25 @@ def attribute(
     Raises:
         ValueError: an unknown method, layer or class, or images of another form; the message says what may be.
     """
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; it may be {', '.join(METHODS)}")
+    about = METHODS[method]
+    with _lent(model, images, on_pass) as images:
+        classes = None if target is None else _checked(model, images, target)
+        if about.combine is not None:  # finds the predicted class on its way
+            asked = None if classes is None else classes[:, None]
+            raw = cams(model, images, asked, [layer], about.combine)[0].float()
+        else:
+            if classes is None:
+                with torch.no_grad():
+                    classes = model(images).argmax(1)
+            assert about.compute is not None
+            raw = about.compute(model, images, classes, layer).detach().float()
     # The positive part is taken before the map is enlarged, as the Grad-CAM paper does.
-    return _scaled(_raw(model, images, target, method, layer, on_pass).clamp_min(0), images)
+    return _scaled(raw if signed and about.signed else raw.clamp_min(0), images)
 
 
-def signed_attribute(
-    model: nn.Module,
-    images: Tensor,
-    target: int | Tensor | None = None,
-    method: str = "grad_cam",
-    layer: TargetLayer = None,
-    on_pass: OnPass | None = None,
-) -> Tensor:
-    """As `attribute`, with what speaks against the class below 0: -1 to 1, the strongest place at either end.
-
-    Methods that cannot tell for from against (`METHODS[method].signed`) give what `attribute` gives.
-    """
-    raw = _raw(model, images, target, method, layer, on_pass)
-    return _scaled(raw if METHODS[method].signed else raw.clamp_min(0), images)
+signed_attribute = partial(attribute, signed=True)
 
 
 def class_maps(
@@ -98,30 +102,6 @@ def _lent(model: nn.Module, images: Tensor, on_pass: OnPass | None) -> Iterator[
         if on_pass is not None:
             model.register_forward_pre_hook(lambda *_: on_pass())  # taken away by `preserve_state`
         yield images.detach().clone()  # what inference_mode made cannot enter a backward pass
-
-
-def _raw(
-    model: nn.Module,
-    images: Tensor,
-    target: int | Tensor | None,
-    method: str,
-    layer: TargetLayer,
-    on_pass: OnPass | None,
-) -> Tensor:
-    """The method's own maps, float32 (N, 1, h, w)."""
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; it may be {', '.join(METHODS)}")
-    about = METHODS[method]
-    with _lent(model, images, on_pass) as images:
-        classes = None if target is None else _checked(model, images, target)
-        if about.combine is not None:  # finds the predicted class on its way
-            asked = None if classes is None else classes[:, None]
-            return cams(model, images, asked, [layer], about.combine)[0].float()
-        if classes is None:
-            with torch.no_grad():
-                classes = model(images).argmax(1)
-        assert about.compute is not None
-        return about.compute(model, images, classes, layer).detach().float()
 
 
 def _scaled(maps: Tensor, images: Tensor) -> Tensor:

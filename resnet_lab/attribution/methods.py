@@ -87,9 +87,8 @@ def integrated_gradients(model: nn.Module, images: Tensor, classes: Tensor, _: T
     from captum.attr import IntegratedGradients
 
     integral = IntegratedGradients(model)
-    return integral.attribute(images, target=classes, n_steps=STEPS, internal_batch_size=len(images)).sum(
-        1, keepdim=True
-    )
+    parts = integral.attribute(images, target=classes, n_steps=STEPS, internal_batch_size=len(images))
+    return parts.sum(1, keepdim=True)
 
 
 @torch.no_grad()
@@ -100,12 +99,10 @@ def occlusion(model: nn.Module, images: Tensor, classes: Tensor, _: TargetLayer)
     """
     from captum.attr import Occlusion
 
-    strides = [math.ceil(side / PATCHES) for side in images.shape[-2:]]
-    window = [min(2 * stride, side) for stride, side in zip(strides, images.shape[-2:], strict=True)]
-    channels = images.shape[1]
-    falls: Tensor = Occlusion(model).attribute(
-        images, (channels, *window), (channels, *strides), target=classes
-    )
+    channels, *sides = images.shape[1:]
+    strides = [math.ceil(side / PATCHES) for side in sides]
+    window = [min(2 * stride, side) for stride, side in zip(strides, sides, strict=True)]
+    falls = Occlusion(model).attribute(images, (channels, *window), (channels, *strides), target=classes)
     return falls.sum(1, keepdim=True)
 
 

@@ -26,7 +26,9 @@ def preserve_state(model: nn.Module) -> Iterator[None]:
     Hooks belong to the module, so a forward pass of one thread fires those of another. Threads that share a
     model therefore wait for each other here, plain predictions too.
     """
-    with _lock_of(model):
+    with _locks_lock:
+        lock = _locks.setdefault(model, threading.RLock())
+    with lock:
         modules = list(model.modules())
         training = [module for module in modules if module.training]
         hooks = {
@@ -58,8 +60,3 @@ def preserve_state(model: nn.Module) -> Iterator[None]:
                     parameter.requires_grad_(False)
             for parameter in learning:
                 parameter.requires_grad_(True)
-
-
-def _lock_of(model: nn.Module) -> threading.RLock:
-    with _locks_lock:
-        return _locks.setdefault(model, threading.RLock())

@@ -16,6 +16,10 @@ class Estimate:
     low: float
     high: float
 
+    @property
+    def in_percent(self) -> str:
+        return f"{100 * self.mean:.1f} % ({100 * self.low:.1f}–{100 * self.high:.1f})"
+
 
 @dataclass(frozen=True)
 class LocalizationScore:

@@ -61,5 +61,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help)
         if name in arguments[:1]:
-            import_module(f"resnet_lab.cli.{name}").configure(command)
+            module = import_module(f"resnet_lab.cli.{name}")
+            module.configure(command)
+            command.set_defaults(command=module.command)
     return parser.parse_args(arguments)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resnet_lab.cli.console import outlived_console
+from resnet_lab.cli.files import write_file
 from resnet_lab.cli.flags import add_fields, given
 from resnet_lab.experiments import experiments
 from resnet_lab.experiments.experiment import TITLE, Experiment
 from resnet_lab.figures.page import Cell, Table, cell_text, html_page
 from resnet_lab.runs import Run, RunError, RunStore
-from resnet_lab.runs.files import write_atomically
 from resnet_lab.runs.manager import step_by_step
 from resnet_lab.training import TrainConfig
 from resnet_lab.training.events import EpochEvent, Event, TestEvent
@@ -29,15 +29,15 @@ def configure(compare: argparse.ArgumentParser) -> None:
         if experiment.prepare is not None and experiment.trains is None:
             parser.add_argument("runs", nargs="+")
         add_fields(parser, experiment.settings)
-        parser.add_argument(
-            "--output", type=Path, default=Path("comparison.html"), help="default: comparison.html"
-        )
-        parser.set_defaults(command=partial(_compare, experiment))
+        output = Path("comparison.html")
+        parser.add_argument("--output", type=Path, default=output, help=f"default: {output}")
+        parser.set_defaults(experiment=experiment)
 
 
 @outlived_console()
-def _compare(experiment: Experiment[Any, Any], options: argparse.Namespace) -> int:
+def command(options: argparse.Namespace) -> int:
     """Measures, prints the tables, and writes all of it."""
+    experiment: Experiment[Any, Any] = options.experiment
     settings = experiment.settings.from_dict(given(options, experiment.settings))
     if experiment.trains is not None:
         runs = _train(experiment.trains(settings))
@@ -49,11 +49,7 @@ def _compare(experiment: Experiment[Any, Any], options: argparse.Namespace) -> i
     for part in parts:
         if isinstance(part, Table):
             _print_table(part.rows)
-    try:
-        write_atomically(options.output, html_page(TITLE, parts).encode())
-    except OSError as error:
-        raise ValueError(f"{options.output} cannot be written ({error.strerror})") from None
-    print(f"{options.output}: {options.output.stat().st_size / 1e6:,.1f} MB")
+    write_file(options.output, html_page(TITLE, parts).encode())
     return 0
 
 
@@ -78,7 +74,7 @@ def _train(groups: Sequence[Sequence[TrainConfig]]) -> list[Run]:
     trained = []
     for group in groups:
         runs = [RunStore().create(config) for config in group]
-        round_robin(step_by_step(run, on_event=_teller(run.config)) for run in runs)
+        round_robin(step_by_step(run, on_event=partial(_tell, run.config)) for run in runs)
         for run in runs:
             if run.status.state != "completed":
                 raise RunError(f"{run.name} is {run.status.state}: {run.status.message}")
@@ -86,15 +82,11 @@ def _train(groups: Sequence[Sequence[TrainConfig]]) -> list[Run]:
     return trained
 
 
-def _teller(config: TrainConfig) -> Callable[[Event], None]:
+def _tell(config: TrainConfig, event: Event) -> None:
     """A line an epoch, and one for the test."""
     name = f"{config.spec.name}, seed {config.seed}"
-
-    def tell(event: Event) -> None:
-        match event:
-            case EpochEvent():
-                print(f"{name}: epoch {event.epoch}, validation {event.val_accuracy:.1%}", flush=True)
-            case TestEvent():
-                print(f"{name}: test {event.accuracy:.2%} on {event.samples:,} images", flush=True)
-
-    return tell
+    match event:
+        case EpochEvent():
+            print(f"{name}: epoch {event.epoch}, validation {event.val_accuracy:.1%}", flush=True)
+        case TestEvent():
+            print(f"{name}: test {event.accuracy:.2%} on {event.samples:,} images", flush=True)

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import TextIO
 
 from resnet_lab.training.events import (
@@ -24,9 +24,7 @@ from resnet_lab.training.events import (
 @contextmanager
 def outlived_console() -> Iterator[None]:
     """Inside, what is printed after the reader of stdout or stderr has gone (`| head`) is lost without an error."""
-    with ExitStack() as stack:
-        stack.enter_context(redirect_stdout(_Outlived(sys.stdout)))
-        stack.enter_context(redirect_stderr(_Outlived(sys.stderr)))
+    with redirect_stdout(_Outlived(sys.stdout)), redirect_stderr(_Outlived(sys.stderr)):
         yield
 
 

@@ -16,10 +16,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("best", "last"),
         help="best by validation, as in the run's own test, or last (default: best)",
     )
-    parser.set_defaults(command=_evaluate)
 
 
-def _evaluate(options: argparse.Namespace) -> int:
+def command(options: argparse.Namespace) -> int:
     from resnet_lab.data import load_dataset
     from resnet_lab.runs import RunStore, load_run_model
     from resnet_lab.training import evaluate

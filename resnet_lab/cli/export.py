@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resnet_lab.cli.files import write_file
 from resnet_lab.cli.nets import NETS, read_net
 from resnet_lab.models import VARIANTS, default_input_size
 
@@ -21,14 +22,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, help="side of the image in pixels")
     parser.add_argument("--seed", type=int, default=0, help="of freshly drawn weights (default: 0)")
     parser.add_argument("--output", type=Path, help="default: the net's name, in this folder")
-    parser.set_defaults(command=_export)
 
 
-def _export(options: argparse.Namespace) -> int:
+def command(options: argparse.Namespace) -> int:
     """A trained run comes with its weights; of a variant or a spec the weights are freshly drawn."""
     from resnet_lab.inspection.export.formats import EXPORTS
     from resnet_lab.runs import RunStore, load_run_model
-    from resnet_lab.runs.files import write_atomically
 
     if not 0 <= options.seed < 2**63:
         raise ValueError(f"seed is {options.seed}; it may be a whole number from 0 to 2^63 - 1")
@@ -44,10 +43,5 @@ def _export(options: argparse.Namespace) -> int:
     side = side if options.size is None else options.size
     name = re.sub(r"[^\w.-]+", "-", spec.name).strip(".-") or "net"
     path = options.output or Path(f"{name}{EXPORTS[options.format].suffix}")
-    content = EXPORTS[options.format].write(net, (3, side, side), options.seed)
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror})") from None
-    print(f"{path}: {spec.name}, {path.stat().st_size / 1e6:,.1f} MB")
+    write_file(path, EXPORTS[options.format].write(net, (3, side, side), options.seed), f"{spec.name}, ")
     return 0

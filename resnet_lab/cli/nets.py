@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from resnet_lab.cli.files import read_file
 from resnet_lab.models import VARIANTS, ModelSpec, get_spec
 from resnet_lab.models.links import spec_from_link
 
@@ -18,7 +19,4 @@ def read_net(text: str) -> ModelSpec:
     """
     if not text.endswith(".json"):
         return spec_from_link(text) if "." in text else get_spec(text)
-    try:
-        return ModelSpec.from_json(Path(text).read_bytes())
-    except OSError as error:
-        raise ValueError(f"{text} cannot be read ({type(error).__name__})") from None
+    return ModelSpec.from_json(read_file(Path(text)))

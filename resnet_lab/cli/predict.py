@@ -11,10 +11,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run")
     parser.add_argument("images", nargs="+", type=Path)
     parser.add_argument("--top", type=int, default=5)
-    parser.set_defaults(command=_predict)
 
 
-def _predict(options: argparse.Namespace) -> int:
+def command(options: argparse.Namespace) -> int:
     from resnet_lab.data import read_image
     from resnet_lab.runs import RunStore, load_run_model
 

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run")
-    parser.set_defaults(command=_resume)
 
 
-def _resume(options: argparse.Namespace) -> int:
+def command(options: argparse.Namespace) -> int:
     from resnet_lab.runs import RunStore
 
     run = RunStore().get(options.run)

@@ -16,10 +16,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, help="side of the image in pixels")
     parser.add_argument("--depth", default="layers", choices=get_args(Depth))
     parser.add_argument("--format", default="table", choices=FORMATS)
-    parser.set_defaults(command=_summary)
 
 
-def _summary(options: argparse.Namespace) -> int:
+def command(options: argparse.Namespace) -> int:
     from resnet_lab.inspection import layer_table
 
     spec = read_net(options.net)

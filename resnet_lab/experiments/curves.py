@@ -37,31 +37,21 @@ def report(traces: Sequence[Trace], settings: CurveSettings, dark: bool) -> list
     """Two measures of all runs, seeds pooled; how they ended; and error against depth where depths differ."""
     recipes = [trace.run.config.replace(seed=0) for trace in traces]
     curves = pool([trace.curve for trace in traces], recipes)
-    marks = published(dict.fromkeys(trace.run.config.spec for trace in traces)) if settings.paper else []
-    charts = [
-        Chart(
-            curve_figure(
-                curves, measure, settings.axis, settings.smoothing, dark, marks if measure == "error" else ()
-            )
-        )
+    specs = dict.fromkeys(trace.run.config.spec for trace in traces)
+    marks = {"error": published(specs)} if settings.paper else {}
+    figures = [
+        curve_figure(curves, measure, settings.axis, settings.smoothing, dark, marks.get(measure, ()))
         for measure in PAIRS[settings.show]
     ]
+    pooled = "Where seeds are pooled: their mean, and a band from lowest to highest. "
     caption = (
         "Blue: with shortcuts. Orange: plain. Thin: training batches. Thick: validation. "
-        + (
-            "Where seeds are pooled: their mean, and a band from lowest to highest. "
-            if len(curves) < len(traces)
-            else ""
-        )
-        + "A short run shows how easily each net is optimised, as the training curve tells. It cannot show where they "
+        f"{pooled if len(curves) < len(traces) else ''}"
+        "A short run shows how easily each net is optimised, as the training curve tells. It cannot show where they "
         "would end: the paper trains for 64,000 iterations, and dashed lines are its ends."
     )
-    return [
-        Row(charts, caption),
-        *_fairness(traces),
-        Table([_row(trace) for trace in traces]),
-        *_depths(traces, dark),
-    ]
+    row = Row([Chart(figure) for figure in figures], caption)
+    return [row, *_fairness(traces), Table([_row(trace) for trace in traces]), *_depths(traces, dark)]
 
 
 def published(specs: Iterable[ModelSpec]) -> list[Mark]:
@@ -81,20 +71,15 @@ def published(specs: Iterable[ModelSpec]) -> list[Mark]:
 
 def _fairness(traces: Sequence[Trace]) -> list[Part]:
     """Every run beside the first must differ in its shortcuts, and perhaps its seed, alone; else it is said."""
-    failed = [
-        Alert(f"{trace.run.name}: {trace.status.message}")
-        for trace in traces
-        if trace.status.state == "failed"
-    ]
-    found = differences([trace.run.config.replace(seed=0) for trace in traces])
-    if found:
-        return [Alert(f"These runs differ in more than their shortcuts. {'; '.join(found)}."), *failed]
-    return ["One recipe, the same batches, matched initial weights: only the shortcuts differ.", *failed]
+    failed = [trace for trace in traces if trace.status.state == "failed"]
+    fair: Part = "One recipe, the same batches, matched initial weights: only the shortcuts differ."
+    if found := differences([trace.run.config.replace(seed=0) for trace in traces]):
+        fair = Alert(f"These runs differ in more than their shortcuts. {'; '.join(found)}.")
+    return [fair, *(Alert(f"{trace.run.name}: {trace.status.message}") for trace in failed)]
 
 
 def _row(trace: Trace) -> dict[str, Cell]:
-    run, status, curve = trace.run, trace.status, trace.curve
-    started = curve.started
+    run, status, curve, started = trace.run, trace.status, trace.curve, trace.curve.started
     return {
         "run": run.name,
         "seed": run.config.seed,
@@ -133,7 +118,6 @@ CURVES = Experiment(
     question="curves and errors of runs",
     settings=CurveSettings,
     prepare=read_trace,
-    measure=lambda traces, _: iter(traces),
     report=report,
     view="Curves",
 )

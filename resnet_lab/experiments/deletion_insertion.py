@@ -32,6 +32,7 @@ CAPTION = (
 )
 
 
+@torch.no_grad()
 def deletion_insertion(
     model: nn.Module,
     images: Tensor,
@@ -53,38 +54,22 @@ def deletion_insertion(
 
     sigma = images.shape[-1] / BLUR
     kernel = 2 * round(2 * sigma) + 1
-    parts = []
+    limit = 2 * (min(images.shape[-2:]) // 2) - 1  # a reflected edge is at most as wide as the image
+    pixels, parts = maps[0].numel(), []
     for x, heat, target in zip(images.split(BATCH), maps.split(BATCH), classes.split(BATCH), strict=True):
-        limit = 2 * (min(x.shape[-2:]) // 2) - 1  # a reflected edge is at most as wide as the image
         blurred = transforms.functional.gaussian_blur(x, [min(kernel, limit)] * 2, [sigma] * 2)
-        deletion = _curves(model, (x, torch.zeros_like(x)), (heat, target), steps, on_pass)
-        insertion = _curves(model, (blurred, x), (heat, target), steps, on_pass)
-        parts.append((deletion.cpu(), insertion.cpu()))
-    deletions, insertions = zip(*parts, strict=True)
-    return torch.cat(deletions), torch.cat(insertions)
-
-
-@torch.no_grad()
-def _curves(
-    model: nn.Module,
-    ends: tuple[Tensor, Tensor],
-    asked: tuple[Tensor, Tensor],
-    steps: int,
-    on_pass: Callable[[], None],
-) -> Tensor:
-    """Probabilities (N, steps + 1) while pixels of the first of `ends` are replaced by those of the second."""
-    before, after = ends
-    maps, classes = asked
-    ranks = maps.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1).view_as(maps)
-    pixels = maps[0].numel()
-    found = []
-    with preserve_state(model):
-        for step in range(steps + 1):
-            on_pass()
-            changed = (ranks < round(pixels * step / steps))[:, None]
-            logits = model(torch.where(changed, after, before))
-            found.append(logits.softmax(1).gather(1, classes[:, None]).squeeze(1))
-    return torch.stack(found, dim=1)
+        ranks = heat.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1).view_as(heat)
+        found = []
+        with preserve_state(model):
+            for before, after in ((x, torch.zeros_like(x)), (blurred, x)):
+                for step in range(steps + 1):
+                    on_pass()
+                    changed = (ranks < round(pixels * step / steps))[:, None]
+                    logits = model(torch.where(changed, after, before))
+                    found.append(logits.softmax(1).gather(1, target[:, None]))
+        parts.append(torch.cat(found, dim=1).cpu())
+    deletions, insertions = torch.cat(parts).split(steps + 1, dim=1)
+    return deletions, insertions
 
 
 def measure(

@@ -92,9 +92,8 @@ def chart(predictions: Predictions, dark: bool = False) -> Chart:
 
 def cell(predictions: Predictions, truth: int, predicted: int, limit: int) -> NDArray[np.int64]:
     """Up to `limit` images of class `truth` that were taken for `predicted`, most confident first."""
-    return _most_confident(
-        predictions, (predictions.labels == truth) & (predictions.predicted == predicted), limit
-    )
+    chosen = (predictions.labels == truth) & (predictions.predicted == predicted)
+    return _most_confident(predictions, chosen, limit)
 
 
 def worst(predictions: Predictions, limit: int) -> NDArray[np.int64]:

@@ -25,40 +25,30 @@ class NoSettings(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment(Generic[S, R]):
-    """The one object that the comparison page, the lessons, `compare` on the command line and the reports use.
+    """The one object that the comparison page, the lessons, `compare` on the command line and the reports use."""
 
-    Args:
-        name: of its command.
-        question: what it asks, in half a sentence.
-        settings: the record of what can be set: fields of the form, flags of the command.
-        measure: draws its records one by one from what was prepared of each run; who has seen enough stops drawing.
-        report: what all records found up to now show; the last argument is whether the figures are dark.
-        prepare: what is measured of a run, which is called by the name that it is given, in these settings; None
-            where no run is needed. It raises RunError or ValueError where that cannot be had.
-        total: how many records there will be.
-        trains: the races, whose nets take turns, that the experiment is about; None where it takes the reader's runs.
-        view: the view of the comparison page that it is shown in, "" for none.
-        note: what to know before it begins.
-        button: what starts it, "" where it starts by itself.
-        most: how many runs it shows on the page.
-        links: the settings that stand in a link of the page, and their names there.
-        looks: the settings that change figures alone.
-    """
-
-    name: str
-    question: str
-    settings: type[S]
-    measure: Callable[[Sequence[Any], S], Iterator[R]]
-    report: Callable[[Sequence[R], S, bool], list[Part]]
+    name: str  # of its command
+    question: str  # what it asks, in half a sentence
+    settings: type[S]  # what can be set: fields of the form, flags of the command
+    # What is measured of a run, which is called by the name that it is given, in these settings; None where no run is
+    # needed. It raises RunError or ValueError where that cannot be had.
     prepare: Callable[[Run, str, S], Any] | None = None
-    total: Callable[[Sequence[Any], S], int] = lambda prepared, _: len(prepared)
+    # Draws its records one by one from what was prepared of each run, which are its records where there is nothing to
+    # be drawn; who has seen enough stops drawing.
+    measure: Callable[[Sequence[Any], S], Iterator[R]] = lambda prepared, _: iter(prepared)
+    total: Callable[[Sequence[Any], S], int] = lambda prepared, _: len(prepared)  # of its records
+    # What all records found up to now show; the last argument is whether the figures are dark.
+    report: Callable[[Sequence[R], S, bool], list[Part]]
+    # The races, whose nets take turns, that the experiment is about; None where it takes the reader's runs.
     trains: Callable[[S], list[list[TrainConfig]]] | None = None
-    view: str = ""
-    note: str = ""
-    button: str = ""
-    most: int | None = None
-    links: Mapping[str, str] = field(default_factory=dict)
-    looks: frozenset[str] = frozenset()
+    view: str = ""  # of the comparison page that it is shown in, "" for none
+    note: str = ""  # what to know before it begins
+    button: str = ""  # what starts it, "" where it starts by itself
+    most: int | None = None  # runs that the page shows
+    links: Mapping[str, str] = field(
+        default_factory=dict
+    )  # settings in a link of the page: their names there
+    looks: frozenset[str] = frozenset()  # settings that change figures alone
 
     @property
     def title(self) -> str:
@@ -72,9 +62,8 @@ class Experiment(Generic[S, R]):
         """
         if self.prepare is None:
             return []
-        return [
-            self.prepare(run, name, settings) for run, name in zip(runs, distinct_names(runs), strict=True)
-        ]
+        named = zip(runs, distinct_names(runs), strict=True)
+        return [self.prepare(run, name, settings) for run, name in named]
 
     def records(self, runs: Sequence[Run], settings: S) -> list[R]:
         """All that is found; raises as `of_runs` does."""

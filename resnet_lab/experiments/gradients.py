@@ -40,13 +40,11 @@ def measure(_: Sequence[None], settings: GradientSettings) -> Iterator[LayerSeri
 def report(records: Sequence[LayerSeries], _: GradientSettings, dark: bool) -> list[Part]:
     norms = [series for series in records if series.quantity == NORM]
     alike = [series for series in records if series.quantity == CORRELATION]
-    charts = [
-        Chart(
-            depth_lines(norms, "layer", NORM, dark, log=True),
-            f"Before the first step: norm of the loss's gradient for each convolution's weights, {BATCH} images of the "
-            "shapes, Kaiming initialisation (fan out), float32. Left is the input.",
-        )
-    ]
+    caption = (
+        f"Before the first step: norm of the loss's gradient for each convolution's weights, {BATCH} images of the "
+        "shapes, Kaiming initialisation (fan out), float32. Left is the input."
+    )
+    charts = [Chart(depth_lines(norms, "layer", NORM, dark, log=True), caption)]
     if alike:
         figure = depth_lines(alike, "block", CORRELATION, dark).update_yaxes(range=[-0.1, 1.02])
         caption = (
@@ -58,11 +56,8 @@ def report(records: Sequence[LayerSeries], _: GradientSettings, dark: bool) -> l
 
 
 def _row(series: LayerSeries) -> dict[str, str]:
-    values = list(series.values.values())
-    norms = zip(
-        ("first layer", "middle", "last"), (values[0], values[len(values) // 2], values[-1]), strict=True
-    )
-    return {"net": series.net, **{layer: number(norm) for layer, norm in norms}}
+    norms = [number(norm) for norm in series.values.values()]
+    return {"net": series.net, "first layer": norms[0], "middle": norms[len(norms) // 2], "last": norms[-1]}
 
 
 def number(value: float) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from statistics import median
 from typing import Annotated, ClassVar
 
-from resnet_lab.analysis.lesions import Prepared, Series, coarse_first, remove_each, remove_random
+from resnet_lab.analysis.lesions import Prepared, coarse_first, remove_each, remove_random
 from resnet_lab.analysis.records import Lesion, by_net
 from resnet_lab.experiments.experiment import Experiment, in_turn
 from resnet_lab.experiments.subjects import load_subject
 from resnet_lab.figures.lesions import each_figure, random_figure
-from resnet_lab.figures.page import Chart, Part, Table
+from resnet_lab.figures.page import Cell, Chart, Part, Table
 from resnet_lab.runs import Run
 from resnet_lab.schema import Record, about, record
 
@@ -41,9 +42,8 @@ def measure_each(nets: Sequence[Prepared], _: LesionSettings) -> Iterator[Lesion
 
 def measure_random(nets: Sequence[Prepared], _: LesionSettings) -> Iterator[Lesion]:
     """The whole net, then without 1 to all of its blocks, coarse to fine; nets of one depth lose the same ones."""
-    return in_turn(
-        chain([net.whole], remove_random(net, Series(coarse_first(len(net.places)), DRAWS))) for net in nets
-    )
+    found = ((net, remove_random(net, coarse_first(len(net.places)), DRAWS)) for net in nets)
+    return in_turn(chain([net.whole], lesions) for net, lesions in found)
 
 
 def median_cost(records: Sequence[Lesion]) -> float | None:
@@ -54,14 +54,11 @@ def median_cost(records: Sequence[Lesion]) -> float | None:
 
 
 def report_each(records: Sequence[Lesion], _: LesionSettings, dark: bool) -> list[Part]:
-    rows = [
-        {
-            "net": net,
-            "whole net (%)": round(100 * found[0].accuracy, 1),
-            "median block costs (points)": None if (cost := median_cost(found)) is None else round(cost, 1),
-        }
-        for net, found in by_net(records).items()
-    ]
+    rows: list[dict[str, Cell]] = []
+    for net, found in by_net(records).items():
+        whole, cost = round(100 * found[0].accuracy, 1), median_cost(found)
+        costs = None if cost is None else round(cost, 1)
+        rows.append({"net": net, "whole net (%)": whole, "median block costs (points)": costs})
     caption = (
         f"Each bar: accuracy on {records[0].samples:,} test images without that block alone. Hatched: blocks that "
         "change the shape, whose shortcut subsamples and widens; the median is of the others. Dashed: the whole net."
@@ -90,15 +87,12 @@ LESION = Experiment(
     button="Remove each in turn",
     most=2,
 )
-RANDOM_LESION = Experiment(
+RANDOM_LESION = replace(
+    LESION,
     name="random-lesion",
     question="trained runs without many blocks at random",
-    settings=LesionSettings,
-    prepare=prepare,
     measure=measure_random,
     report=report_random,
     total=lambda nets, _: sum(1 + DRAWS * len(net.places) for net in nets),
-    view="Lesion",
     button="Remove k at random",
-    most=2,
 )

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from resnet_lab.data import DATASETS
 from resnet_lab.experiments.curves import CURVES, CurveSettings
 from resnet_lab.experiments.experiment import Experiment
-from resnet_lab.experiments.subjects import read_trace
+from resnet_lab.experiments.subjects import Trace, read_trace
 from resnet_lab.models.cifar import DEPTHS, KINDS
 from resnet_lab.schema import Record, about, record
 from resnet_lab.training import TrainConfig
@@ -46,13 +46,12 @@ def groups(settings: RaceSettings) -> list[list[TrainConfig]]:
     return [[config.replace(**changes) for config in group] for group in nets]
 
 
-RACE = Experiment(
+RACE: Experiment[RaceSettings, Trace] = Experiment(
     name="race",
     question="train nets that differ in their shortcuts alone, in turns",
     settings=RaceSettings,
     trains=groups,
     prepare=read_trace,
-    measure=lambda traces, _: iter(traces),
     report=lambda traces, _, dark: CURVES.report(traces, CurveSettings(), dark),
     note="One recipe, one order of batches, and matched initial weights, in float32; only the shortcuts differ. Nets "
     "of one depth and seed take turns step by step, so that their curves grow together.",

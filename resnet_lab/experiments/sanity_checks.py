@@ -26,7 +26,7 @@ def parts_of(model: ResNet) -> tuple[str, ...]:
     return ("head", *reversed(stage_names(model)), "stem")
 
 
-def randomised(model: ResNet, seed: int = SEED) -> Iterator[tuple[str, ResNet]]:
+def randomised(model: ResNet) -> Iterator[tuple[str, ResNet]]:
     """The net with its head drawn anew, then its last stage too, and so on down to the stem (Adebayo et al. 2018,
     Sec. 3.1, "cascading"). One copy that changes; `model` stays as it is.
     """
@@ -34,21 +34,13 @@ def randomised(model: ResNet, seed: int = SEED) -> Iterator[tuple[str, ResNet]]:
         net = copy.deepcopy(model)
     state = net.state_dict()  # the net's own tensors
     spec = model.spec.replace(zero_init_residual=False)  # blocks that add nothing would not be random
-    fresh = init_model(spec, seed, model.fc.out_features).state_dict()
-    stages = stage_names(model)
+    fresh = init_model(spec, SEED, model.fc.out_features).state_dict()
+    part_of = {name: name for name in stage_names(model)} | {"fc": "head", "bn_last": "head"}
     for part in parts_of(model):
         for name, value in state.items():
-            first = name.split(".")[0]
-            if _part(first, stages) == part:
+            if part_of.get(name.split(".")[0], "stem") == part:
                 value.copy_(fresh[name])
         yield part, net
-
-
-def _part(module: str, stages: tuple[str, ...]) -> str:
-    """Which part a child of the net belongs to."""
-    if module in stages:
-        return module
-    return "head" if module in ("fc", "bn_last") else "stem"
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:

@@ -15,22 +15,17 @@ from resnet_lab.figures.page import Chart, Heading, Part, Row
 def report(traces: Sequence[Trace], _: NoSettings, dark: bool) -> list[Part]:
     curves = [trace.curve for trace in traces]
     parts: list[Part] = [Heading("As training goes on")]
-    parts += [
-        f"{curve.name} has told of no gradients yet; runs of older versions never do."
-        for curve in curves
-        if not curve.gradients
-    ]
-    known = [curve for curve in curves if curve.gradients]
-    if known:
+    silent = [curve.name for curve in curves if not curve.gradients]
+    parts += [f"{name} has told of no gradients yet; runs of older versions never do." for name in silent]
+    if known := [curve for curve in curves if curve.gradients]:
         limits = gradient_range([curve.gradients for curve in known])
-        maps = [
-            Chart(
-                gradient_map(c.name, c.gradients, c.started.layers if c.started else (), limits, dark),
-            )
-            for c in known
-        ]
+
+        def chart(curve: Curve) -> Chart:
+            layers = curve.started.layers if curve.started else ()
+            return Chart(gradient_map(curve.name, curve.gradients, layers, limits, dark))
+
         caption = "Norm of each convolution's gradient in the steps of the run, one colour scale for all. "
-        parts.append(Row(maps, caption + " ".join(map(_first_and_last, known))))
+        parts.append(Row(list(map(chart, known)), caption + " ".join(map(_first_and_last, known))))
     return parts
 
 
@@ -48,7 +43,6 @@ TRAINING_GRADIENTS = Experiment(
     question="gradients of each layer as runs were trained",
     settings=NoSettings,
     prepare=read_trace,
-    measure=lambda traces, _: iter(traces),
     report=report,
     view="Gradients",
     most=4,

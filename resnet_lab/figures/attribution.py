@@ -15,8 +15,7 @@ from resnet_lab.attribution.records import (
     PixelCurve,
     stage_title,
 )
-from resnet_lab.figures.palette import INK
-from resnet_lab.figures.theme import base_figure, kind_colour
+from resnet_lab.figures.theme import PERCENT, base_figure, ink, kind_colour
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
 
@@ -33,24 +32,21 @@ def localization_figure(
     The figure is as high as `rows` of them need, so that it stays in place while they grow.
     """
     rows = max(rows, len(scores))
-    figure = base_figure(title, "", dark, height=90 + 28 * rows)
-    colour, grey = kind_colour(False, dark), INK["dark" if dark else "light"][0]
+    figure = base_figure(title, "", dark, 90 + 28 * rows, hovermode="closest", showlegend=False)
+    colour, grey = kind_colour(False, dark), ink(dark)[0]
     estimates = {score.title: getattr(score, measure) for score in scores}
     for is_baseline in (False, True):
         names = [score.title for score in scores if score.is_baseline is is_baseline]
         found = [estimates[name] for name in names]
+        hue, symbol = (grey, "circle-open") if is_baseline else (colour, "circle")
         figure.add_scatter(
             x=[round(100 * each.mean, 2) for each in found],
             y=names,
             mode="markers",
-            marker={
-                "color": grey if is_baseline else colour,
-                "size": 10,
-                "symbol": "circle-open" if is_baseline else "circle",
-            },
+            marker={"color": hue, "size": 10, "symbol": symbol},
             error_x=_intervals(found, 100, thickness=2),
-            customdata=[f"{100 * each.low:.1f}–{100 * each.high:.1f}" for each in found],
-            hovertemplate="%{y}: %{x:.1f} % (%{customdata})<extra></extra>",
+            customdata=[each.in_percent for each in found],
+            hovertemplate="%{y}: %{customdata}<extra></extra>",
         )
     if chance := [estimates[score.title].mean for score in scores if score.is_baseline]:
         figure.add_vline(100 * max(chance), line={"color": grey, "width": 1, "dash": "dash"})
@@ -60,17 +56,16 @@ def localization_figure(
         range=[len(estimates) - rows - 0.5, len(estimates) - 0.5],
         automargin=True,
     )
-    figure.update_xaxes(range=[-1, 101])
-    return figure.update_layout(hovermode="closest", showlegend=False)
+    return figure.update_xaxes(range=[-1, 101])
 
 
 def pixel_curves_figure(curves: Sequence[PixelCurve], title: str, dark: bool = False) -> go.Figure:
     """A line each, from none to all of the pixels changed; random orders are thin and grey."""
-    figure = base_figure(title, "probability (%)", dark, height=300)
-    colour, grey = kind_colour(False, dark), INK["dark" if dark else "light"][0]
+    figure = base_figure(title, "probability (%)", dark, 300, xaxis_range=[0, 100], yaxis_range=PERCENT)
     shown = set[str]()
     for curve in curves:
         steps = len(curve.probabilities) - 1
+        colour, width = (ink(dark)[0], 1) if curve.is_random else (kind_colour(False, dark), 3)
         figure.add_scatter(
             x=[round(100 * i / steps, 2) for i in range(steps + 1)],
             y=[round(100 * value, 2) for value in curve.probabilities],
@@ -78,38 +73,35 @@ def pixel_curves_figure(curves: Sequence[PixelCurve], title: str, dark: bool = F
             legendgroup=curve.order,
             showlegend=curve.order not in shown,
             mode="lines",
-            line={"color": grey if curve.is_random else colour, "width": 1 if curve.is_random else 3},
+            line={"color": colour, "width": width},
             opacity=0.6 if curve.is_random else 1,
             hovertemplate=f"{curve.order}: %{{y:.1f}} %<extra></extra>",
         )
         shown.add(curve.order)
-    figure.update_xaxes(range=[0, 100])
-    return figure.update_yaxes(range=[0, 100.5])
+    return figure
 
 
 def similarity_figure(
     found: Sequence[MapSimilarity], parts: Sequence[str], limit: float, dark: bool = False
 ) -> go.Figure:
     """A line for each method through the parts, from the head down; maps above `limit` at the end are suspect."""
-    figure = base_figure("random from the head down to", "rank correlation", dark)
-    ink = INK["dark" if dark else "light"][0]
+    figure = base_figure("random from the head down to", "rank correlation", dark, hovermode="closest")
     for i, method in enumerate(dict.fromkeys(each.method for each in found)):
         mine = [each for each in found if each.method == method]
         suspect = mine[-1].part == parts[-1] and mine[-1].correlation.mean >= limit
-        colour = kind_colour(suspect, dark)  # the colour of warning is the second one
         figure.add_scatter(
             x=[stage_title(each.part) for each in mine],
             y=[round(each.correlation.mean, 3) for each in mine],
             name=method,
             mode="lines+markers",
-            line={"color": colour, "width": 2},
+            line={"color": kind_colour(suspect, dark), "width": 2},  # plain's colour is that of warning
             marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "size": 9},
             error_y=_intervals([each.correlation for each in mine], 1, thickness=1),
             hovertemplate=f"{method}, %{{x}}: %{{y:.2f}}<extra></extra>",
         )
-    figure.add_hline(limit, line={"color": ink, "width": 1, "dash": "dash"})
+    figure.add_hline(limit, line={"color": ink(dark)[0], "width": 1, "dash": "dash"})
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(map(stage_title, parts)))
-    return figure.update_yaxes(range=[-1.02, 1.05]).update_layout(hovermode="closest")
+    return figure.update_yaxes(range=[-1.02, 1.05])
 
 
 def _intervals(estimates: Sequence[Estimate], unit: float, thickness: int) -> dict[str, Any]:

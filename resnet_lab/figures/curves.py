@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from resnet_lab.figures.theme import base_figure, kind_colour
+from resnet_lab.figures.theme import PERCENT, base_figure, dashes, kind_colour, rounded
 from resnet_lab.training.events import (
     EpochEvent,
     Event,
@@ -31,7 +32,6 @@ MEASURES: dict[Measure, tuple[str, str]] = {  # axis title, number in the hover
 }
 AXIS_TITLES = {"step": "step", "epoch": "epoch", "seconds": "training time (s)"}
 MOST_POINTS = 500  # a line; more cannot be told apart on a screen, and each costs bytes at every refresh
-DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 @dataclass
@@ -53,31 +53,22 @@ class Curve:
 
     def extend(self, events: Sequence[Event]) -> None:
         """Adds events in the order they were written; a resume from an earlier step forgets what came after."""
+        lists: dict[type[Event], list[Any]] = {
+            StepEvent: self.points,
+            EpochEvent: self.epochs,
+            Notice: self.notices,
+            ModeChosen: self.modes,
+            Gradients: self.gradients,
+        }
         for event in events:
-            match event:
-                case StepEvent():
-                    self.points.append(event)
-                case EpochEvent():
-                    self.epochs.append(event)
-                case Notice():
-                    self.notices.append(event)
-                case ModeChosen():
-                    self.modes.append(event)
-                case Gradients():
-                    self.gradients.append(event)
-                case TestEvent():
-                    self.test = event
-                case Started():
-                    self.started, self.test = event, None
-                    lists: list[list[Any]] = [
-                        self.points,
-                        self.epochs,
-                        self.notices,
-                        self.modes,
-                        self.gradients,
-                    ]
-                    for records in lists:
-                        records[:] = [record for record in records if record.step <= event.step]
+            if isinstance(event, Started):
+                self.started, self.test = event, None
+                for records in lists.values():
+                    records[:] = [record for record in records if record.step <= event.step]
+            elif isinstance(event, TestEvent):
+                self.test = event
+            elif type(event) in lists:
+                lists[type(event)].append(event)
 
 
 @dataclass(frozen=True)
@@ -103,15 +94,28 @@ def curve_figure(
     training points, corrected for its start. A learning rate is shown as it was, a gradient norm on a
     logarithmic axis. `marks` are published values, dashed across the figure.
     """
-    style = _Style(measure, axis, smoothing, dark, len(curves) == 1)
-    figure = base_figure(AXIS_TITLES[axis], MEASURES[measure][0], dark)
-    seen = {True: 0, False: 0}
-    for i, curve in enumerate(curves):
-        dash = DASHES[seen[curve.plain] % len(DASHES)]
-        seen[curve.plain] += 1
-        _training_line(figure, curve, style, dash, f"run {i}")
-        if style.validated:
-            _validation_line(figure, curve, style, dash, f"run {i}")
+    alone, validated = len(curves) == 1, measure in ("loss", "accuracy", "error")
+    figure = base_figure(AXIS_TITLES[axis], MEASURES[measure][0], dark, xaxis_rangemode="tozero")
+    for i, (curve, dash) in enumerate(zip(curves, dashes([curve.plain for curve in curves]), strict=True)):
+        colour = kind_colour(curve.plain, dark)
+        known = [p for p in curve.points if value_of(p, measure) is not None]
+        values = [value_of(p, measure) for p in known]
+        points = thin(smooth(values, 0.0 if measure == "lr" else smoothing))
+        figure.add_scatter(
+            x=[getattr(known[at], axis) for at, _ in points],
+            y=[rounded(value) for _, value in points],
+            name="training" if alone else f"{curve.name}, training" if validated else curve.name,
+            legendgroup="training" if alone else f"run {i}",
+            showlegend=alone or not validated,
+            mode="lines",
+            line={"color": colour, "width": 1.5, "dash": dash},
+            opacity=0.65,
+            hovertemplate=MEASURES[measure][1],
+        )
+        if validated:
+            name, group = ("validation", "validation") if alone else (curve.name, f"run {i}")
+            line = {"color": colour, "width": 3, "dash": dash}
+            _add_validation(figure, curve, measure, axis, name=name, legendgroup=group, line=line)
     for mark in marks:
         colour = kind_colour(mark.plain, dark)
         figure.add_hline(
@@ -121,58 +125,33 @@ def curve_figure(
             annotation_position="top left" if mark.plain else "bottom left",
         )
     if measure in ("accuracy", "error"):
-        figure.update_yaxes(range=[0, 100.5])
-    elif measure == "grad_norm":
-        figure.update_yaxes(type="log")
-    figure.update_xaxes(rangemode="tozero")
-    return figure
+        return figure.update_yaxes(range=PERCENT)
+    return figure.update_yaxes(type="log" if measure == "grad_norm" else None)
 
 
-@dataclass(frozen=True)
-class _Style:
-    measure: Measure
-    axis: Axis
-    smoothing: float
-    dark: bool
-    alone: bool
-
-    @property
-    def validated(self) -> bool:
-        return self.measure in ("loss", "accuracy", "error")
-
-
-def _training_line(figure: go.Figure, curve: Curve, style: _Style, dash: str, group: str) -> None:
-    measure, alone = style.measure, style.alone
-    known = [p for p in curve.points if value_of(p, measure) is not None]
-    values = [value_of(p, measure) for p in known]
-    points = thin(smooth(values, 0.0 if measure == "lr" else style.smoothing))
-    figure.add_scatter(
-        x=[getattr(known[at], style.axis) for at, _ in points],
-        y=[_shown(value) for _, value in points],
-        name="training" if alone else f"{curve.name}, training" if style.validated else curve.name,
-        legendgroup="training" if alone else group,
-        showlegend=alone or not style.validated,
-        mode="lines",
-        line={"color": kind_colour(curve.plain, style.dark), "width": 1.5, "dash": dash},
-        opacity=0.65,
-        hovertemplate=MEASURES[measure][1],
-    )
-
-
-def _validation_line(figure: go.Figure, curve: Curve, style: _Style, dash: str, group: str) -> None:
-    colour = kind_colour(curve.plain, style.dark)
+def _add_validation(figure: go.Figure, curve: Curve, measure: Measure, axis: Axis, **style: Any) -> None:
+    """A point an epoch; behind the mean of several runs a band from the lowest to the highest."""
+    x = [getattr(e, axis) for e in curve.epochs]
     if curve.epochs and hasattr(curve.epochs[0], "loss_low"):
-        _band(figure, curve, style.measure, style.axis, colour)
+        low, high = ([value_of(e, measure, edge) for e in curve.epochs] for edge in ("_low", "_high"))
+        figure.add_scatter(
+            x=[*x, *reversed(x)],
+            y=[rounded(value) for value in (*low, *reversed(high))],
+            fill="toself",
+            fillcolor=style["line"]["color"],
+            opacity=0.18,
+            mode="none",
+            showlegend=False,
+            hoverinfo="skip",
+        )
     figure.add_scatter(
-        x=[getattr(e, style.axis) for e in curve.epochs],
-        y=[_shown(value_of(e, style.measure)) for e in curve.epochs],
-        name="validation" if style.alone else curve.name,
-        legendgroup="validation" if style.alone else group,
+        x=x,
+        y=[rounded(value_of(e, measure)) for e in curve.epochs],
         showlegend=True,
         mode="lines+markers",
-        line={"color": colour, "width": 3, "dash": dash},
         marker={"size": 7},
-        hovertemplate=MEASURES[style.measure][1],
+        hovertemplate=MEASURES[measure][1],
+        **style,
     )
 
 
@@ -180,11 +159,8 @@ def smooth(values: Sequence[float], weight: float) -> list[float]:
     """Exponential moving average, divided by 1 − weightᵗ as Adam does (Kingma and Ba 2015, Sec. 3)."""
     if weight <= 0:
         return list(values)
-    result, average = [], 0.0
-    for t, value in enumerate(values, start=1):
-        average = weight * average + (1 - weight) * value
-        result.append(average / (1 - weight**t))
-    return result
+    averages = accumulate(values, lambda mean, value: weight * mean + (1 - weight) * value, initial=0.0)
+    return [mean / (1 - weight**t) for t, mean in enumerate(averages) if t > 0]
 
 
 def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, float]]:
@@ -195,41 +171,9 @@ def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, fl
     return [(i, values[i]) for i in chosen]
 
 
-def value_of(record: Any, measure: Measure) -> Any:
-    """A record's number as it is drawn: accuracies and errors in percent."""
+def value_of(record: Any, measure: Measure, edge: str = "") -> Any:
+    """A record's number, or the "_low" or "_high" of a mean, as it is drawn: accuracies and errors in percent."""
     if measure in ("accuracy", "error"):
-        return in_percent(record.accuracy, measure)
-    return getattr(record, measure)
-
-
-def in_percent(accuracy: float, measure: Measure) -> float:
-    return 100 - 100 * accuracy if measure == "error" else 100 * accuracy
-
-
-def _band(figure: go.Figure, curve: Curve, measure: Measure, axis: Axis, colour: str) -> None:
-    """From the lowest to the highest of the runs that the curve is the mean of."""
-    edges = [
-        [
-            _shown(getattr(e, f"loss_{edge}"))
-            if measure == "loss"
-            else _shown(in_percent(getattr(e, f"accuracy_{edge}"), measure))
-            for e in curve.epochs
-        ]
-        for edge in ("low", "high")
-    ]
-    x = [getattr(e, axis) for e in curve.epochs]
-    figure.add_scatter(
-        x=[*x, *reversed(x)],
-        y=[*edges[0], *reversed(edges[1])],
-        fill="toself",
-        fillcolor=colour,
-        opacity=0.18,
-        mode="none",
-        showlegend=False,
-        hoverinfo="skip",
-    )
-
-
-def _shown(value: float) -> float:
-    """Four significant digits are what the screen shows and what the wire needs."""
-    return float(f"{value:.4g}")
+        percent = 100 * getattr(record, f"accuracy{edge}")
+        return 100 - percent if measure == "error" else percent
+    return getattr(record, measure + edge)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import plotly.graph_objects as go
 
-from resnet_lab.figures.curves import DASHES
-from resnet_lab.figures.theme import base_figure, kind_colour
+from resnet_lab.figures.theme import DASHES, add_marks, add_means, base_figure, kind_colour
 
 
 @dataclass(frozen=True)
@@ -30,16 +28,15 @@ def depth_figure(
     With `training` the error on training batches in the last epoch, which tells optimisation from overfitting.
     """
     title = "training error, last epoch (%)" if training else "test error (%)"
-    figure = base_figure("layers", title, dark, height=430)
+    figure = base_figure("layers", title, dark, 430, hovermode="closest", yaxis_rangemode="tozero")
     kinds = sorted({e.kind for e in endings}, key=lambda kind: (kind == "plain", kind))
     for i, kind in enumerate(kinds):
         runs = [(e.depth, e.training_error if training else e.error) for e in endings if e.kind == kind]
         known = [(depth, error) for depth, error in runs if error is not None]
-        colour, dash = (
-            kind_colour(kind == "plain", dark),
-            "solid" if kind == "plain" else DASHES[i % len(DASHES)],
-        )
-        _kind(figure, known, "plain" if kind == "plain" else f"residual, {kind}", colour, dash)
+        plain = kind == "plain"
+        name, colour = "plain" if plain else f"residual, {kind}", kind_colour(plain, dark)
+        add_means(figure, name, known, colour, "solid" if plain else DASHES[i % len(DASHES)])
+        add_marks(figure, name, known, ", %{x} layers", color=colour, size=10)
     for plain in (False, True):
         points = sorted((e.depth, e.error) for e in paper if (e.kind == "plain") == plain)
         if points and not training:
@@ -54,29 +51,4 @@ def depth_figure(
                 hovertemplate="%{x} layers: %{y:.4g} %",
             )
     depths = sorted({e.depth for e in (*endings, *paper)})
-    figure.update_xaxes(tickvals=depths, type="log" if depths and depths[-1] > 150 else "linear")
-    figure.update_yaxes(rangemode="tozero")
-    return figure.update_layout(hovermode="closest")
-
-
-def _kind(figure: go.Figure, runs: Sequence[tuple[int, float]], name: str, colour: str, dash: str) -> None:
-    depths = sorted({depth for depth, _ in runs})
-    means = [fmean(error for depth, error in runs if depth == at) for at in depths]
-    figure.add_scatter(
-        x=depths,
-        y=means,
-        name=name,
-        legendgroup=name,
-        mode="lines",
-        line={"color": colour, "width": 3, "dash": dash},
-        hovertemplate=f"{name}, mean: %{{y:.1f}} %<extra></extra>",
-    )
-    figure.add_scatter(
-        x=[depth for depth, _ in runs],
-        y=[error for _, error in runs],
-        legendgroup=name,
-        showlegend=False,
-        mode="markers",
-        marker={"color": colour, "size": 10},
-        hovertemplate=f"{name}, %{{x}} layers: %{{y:.1f}} %<extra></extra>",
-    )
+    return figure.update_xaxes(tickvals=depths, type="log" if depths and depths[-1] > 150 else "linear")

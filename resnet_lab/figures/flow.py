@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from resnet_lab.analysis.records import LayerSeries
-from resnet_lab.figures.curves import DASHES
-from resnet_lab.figures.theme import base_figure, kind_colour
+from resnet_lab.figures.theme import base_figure, dashes, kind_colour, rounded
 
 if TYPE_CHECKING:
     from resnet_lab.training.events import Gradients
@@ -25,13 +23,10 @@ def depth_lines(
 ) -> go.Figure:
     """Each line over depth, from the input on the left to the output on the right; dashes tell those of a kind."""
     figure = base_figure(x_title, y_title, dark)
-    seen = Counter[bool]()
-    for line in lines:
-        dash = DASHES[seen[line.plain] % len(DASHES)]
-        seen[line.plain] += 1
+    for line, dash in zip(lines, dashes([line.plain for line in lines]), strict=True):
         figure.add_scatter(
             x=list(range(1, len(line.values) + 1)),
-            y=[float(f"{value:.4g}") for value in line.values.values()],
+            y=[rounded(value) for value in line.values.values()],
             customdata=list(line.values),
             name=line.net,
             mode="lines",
@@ -45,15 +40,11 @@ def depth_lines(
 
 def responses_figure(lines: Sequence[LayerSeries], dark: bool = False, ordered: bool = False) -> go.Figure:
     """Standard deviations by layer; `ordered` from the largest to the smallest (He et al. 2015, Fig. 7, below)."""
-    if ordered:
-        lines = [_by_size(line) for line in lines]
     title = "layer, by size" if ordered else "layer"
-    figure = depth_lines(lines, title, "std of the response", dark)
-    return figure.update_yaxes(rangemode="tozero")
-
-
-def _by_size(line: LayerSeries) -> LayerSeries:
-    return replace(line, values=dict(sorted(line.values.items(), key=lambda item: item[1], reverse=True)))
+    if ordered:
+        by_size = [sorted(line.values.items(), key=lambda item: item[1], reverse=True) for line in lines]
+        lines = [replace(line, values=dict(values)) for line, values in zip(lines, by_size, strict=True)]
+    return depth_lines(lines, title, "std of the response", dark).update_yaxes(rangemode="tozero")
 
 
 def gradient_range(runs: Sequence[Sequence[Gradients]]) -> tuple[float, float]:
@@ -80,7 +71,10 @@ def gradient_map(
     figure.add_heatmap(
         x=[record.step for record in shown],
         y=list(range(1, len(layers) + 1)),
-        z=[[_log(record.norms[i]) for record in shown] for i in range(len(layers))],
+        z=[
+            [math.log10(norm) if (norm := record.norms[i]) > 0 else None for record in shown]
+            for i in range(len(layers))
+        ],
         text=[[f"{layer}: {record.norms[i]:.3g}" for record in shown] for i, layer in enumerate(layers)],
         zmin=limits[0],
         zmax=limits[1],
@@ -93,7 +87,3 @@ def gradient_map(
         hovertemplate="step %{x}, %{text}<extra></extra>",
     )
     return figure.update_layout(title={"text": name, "x": 0.02, "font": {"size": 15}}, hovermode="closest")
-
-
-def _log(norm: float) -> float | None:
-    return math.log10(norm) if norm > 0 else None

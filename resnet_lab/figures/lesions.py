@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from statistics import fmean
 
 import plotly.graph_objects as go
 
 from resnet_lab.analysis.records import Lesion, by_net
-from resnet_lab.figures.theme import base_figure, kind_colour
+from resnet_lab.figures.theme import PERCENT, add_marks, add_means, base_figure, kind_colour, rounded
+
+ACCURACY = "test accuracy (%)"
 
 
 def each_figure(found: Sequence[Lesion], dark: bool = False) -> go.Figure:
     """A bar for each block taken out alone, hatched where it changes the shape; a line for the whole net."""
-    figure = base_figure("block taken out, from input to output", "test accuracy (%)", dark)
+    figure = base_figure("block taken out, from input to output", ACCURACY, dark, yaxis_range=PERCENT)
     blocks = sorted({record.removed[0] for record in found if record.removed}, key=_place)
     for name, records in by_net(found).items():
         shown = sorted((record for record in records if record.removed), key=lambda r: _place(r.removed[0]))
@@ -30,7 +31,6 @@ def each_figure(found: Sequence[Lesion], dark: bool = False) -> go.Figure:
             figure.add_hline(_percent(whole), line={"color": colour, "width": 2, "dash": "dash"})
     labels = [block.removeprefix("layer") for block in blocks]
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=labels)
-    figure.update_yaxes(range=[0, 100.5])
     return figure.update_layout(barmode="group", hovermode="closest")
 
 
@@ -45,42 +45,22 @@ def _percent(record: Lesion) -> float:
 
 def random_figure(found: Sequence[Lesion], dark: bool = False) -> go.Figure:
     """Each draw a mark over the number of blocks taken out; a line through the means, from the whole net on."""
-    figure = base_figure("blocks taken out at random", "test accuracy (%)", dark)
+    figure = base_figure("blocks taken out at random", ACCURACY, dark, yaxis_range=PERCENT)
     for name, records in by_net(found).items():
         colour = kind_colour(records[0].plain, dark)
-        draws = [record for record in records if record.removed]
-        counts = sorted({len(record.removed) for record in records})
-        means = [fmean(_percent(record) for record in records if len(record.removed) == at) for at in counts]
-        figure.add_scatter(
-            x=counts,
-            y=[round(mean, 2) for mean in means],
-            name=name,
-            legendgroup=name,
-            mode="lines",
-            line={"color": colour, "width": 3},
-            hovertemplate=f"{name}, mean: %{{y:.1f}} %<extra></extra>",
-        )
-        figure.add_scatter(
-            x=[len(record.removed) for record in draws],
-            y=[_percent(record) for record in draws],
-            legendgroup=name,
-            showlegend=False,
-            mode="markers",
-            marker={"color": colour, "size": 7, "opacity": 0.6},
-            hovertemplate=f"{name} without %{{x}}: %{{y:.1f}} %<extra></extra>",
-        )
-    figure.update_yaxes(range=[0, 100.5])
-    return figure.update_xaxes(rangemode="tozero").update_layout(hovermode="closest")
+        points = [(len(record.removed), _percent(record)) for record in records]
+        add_means(figure, name, points, colour)
+        draws = [(count, accuracy) for count, accuracy in points if count]
+        add_marks(figure, name, draws, " without %{x}", color=colour, size=7, opacity=0.6)
+    return figure.update_layout(hovermode="closest", xaxis_rangemode="tozero")
 
 
 def paths_figure(counts: Sequence[int], dark: bool = False) -> go.Figure:
     """How many paths of each length lead through the residual net, as shares of all of them."""
     figure = base_figure("blocks on the path", "part of all paths (%)", dark, height=280)
-    total = sum(counts)
-    shares = [100 * count / total for count in counts]
     figure.add_bar(
         x=list(range(len(counts))),
-        y=[float(f"{share:.4g}") for share in shares],
+        y=[rounded(100 * count / sum(counts)) for count in counts],
         customdata=[f"{count:,}" for count in counts],
         marker={"color": kind_colour(False, dark)},
         hovertemplate="%{x} blocks: %{customdata} paths, %{y:.3g} %<extra></extra>",

@@ -10,10 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from resnet_lab.analysis.records import LossPoint, by_net
-from resnet_lab.figures.palette import INK
-from resnet_lab.figures.theme import base_figure, kind_colour
+from resnet_lab.figures.theme import base_figure, ink, kind_colour, rounded
 
-AXIS = "along direction {} (lengths of the net's own filters)"
+AXIS = "along direction 1 (lengths of the net's own filters)"
 
 
 def loss_range(points: Sequence[LossPoint]) -> tuple[float, float]:
@@ -24,19 +23,19 @@ def loss_range(points: Sequence[LossPoint]) -> tuple[float, float]:
 
 def slice_figure(points: Sequence[LossPoint], dark: bool = False) -> go.Figure:
     """Loss (line) of every net along the first direction, on a logarithmic axis."""
-    figure = base_figure(AXIS.format(1), "loss (nats)", dark)
+    figure = base_figure(AXIS, "loss (nats)", dark, yaxis_type="log")
     for name, records in by_net(points).items():
         mine = sorted((p for p in records if p.b == 0), key=lambda p: p.a)
         figure.add_scatter(
             x=[p.a for p in mine],
-            y=[_known(p.loss) for p in mine],
+            y=[rounded(p.loss) if math.isfinite(p.loss) else None for p in mine],
             customdata=[100 * p.accuracy for p in mine],
             name=name,
             mode="lines+markers",
             line={"color": kind_colour(mine[0].plain, dark), "width": 3},
             hovertemplate="%{y:.3g} nats, accuracy %{customdata:.1f} %",
         )
-    return figure.update_yaxes(type="log")
+    return figure
 
 
 def surface_figure(
@@ -59,7 +58,7 @@ def surface_figure(
         "hovertemplate": "%{text}<extra></extra>",
         "connectgaps": len(at) < len(a_values) * len(b_values),
     }
-    figure = base_figure(AXIS.format(1), "along direction 2", dark, height=420)
+    figure = base_figure(AXIS, "along direction 2", dark, height=420)
     if from_above:
         step = max((limits[1] - limits[0]) / 15, 0.05)
         contours = {"start": limits[0], "end": limits[1], "size": step}
@@ -78,14 +77,14 @@ def surface_figure(
 
 def _scene(limits: tuple[float, float], dark: bool) -> dict[str, Any]:
     """The axes of a surface, all three titled, far enough away for the titles to be seen."""
-    grid = INK["dark" if dark else "light"][1]
-    titles = {"xaxis": "direction 1", "yaxis": "direction 2", "zaxis": "log10 loss"}
-    axes: dict[str, Any] = {
-        name: {"title": {"text": title}, "showspikes": False, "showbackground": False, "gridcolor": grid}
-        for name, title in titles.items()
+    axis = {"showspikes": False, "showbackground": False, "gridcolor": ink(dark)[1]}
+    return {
+        "xaxis": {**axis, "title": {"text": "direction 1"}},
+        "yaxis": {**axis, "title": {"text": "direction 2"}},
+        "zaxis": {**axis, "title": {"text": "log10 loss"}, "range": list(limits)},
+        "aspectmode": "cube",
+        "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.0}},
     }
-    axes["zaxis"]["range"] = list(limits)
-    return {**axes, "aspectmode": "cube", "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.0}}}
 
 
 def _colour_bar(limits: tuple[float, float]) -> dict[str, Any]:
@@ -99,10 +98,6 @@ def _colour_bar(limits: tuple[float, float]) -> dict[str, Any]:
         "tickvals": [math.log10(loss) for loss in shown],
         "ticktext": [f"{loss:,g}" if 0.001 <= loss < 1e6 else f"{loss:.0e}" for loss in shown],
     }
-
-
-def _known(loss: float) -> float | None:
-    return float(f"{loss:.4g}") if math.isfinite(loss) else None
 
 
 def _log(point: LossPoint | None) -> float | None:

@@ -79,8 +79,12 @@ def _part(part: Part) -> str:
             return f"<h2>{escape(text)}</h2>"
         case Alert(text):
             return f"<p><strong>{escape(text)}</strong></p>"
+        case Table([]):
+            return ""
         case Table(rows):
-            return _table(rows)
+            heads = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+            lines = ("".join(f"<td>{escape(cell_text(row[name]))}</td>" for name in rows[0]) for row in rows)
+            return f"<table><tr>{heads}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
         case Row(charts, caption):
             return "\n".join(map(_part, charts)) + f'<p class="small">{escape(caption)}</p>'
         case Chart(figure, caption):
@@ -97,11 +101,3 @@ def cell_text(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return value if isinstance(value, str) else f"{value:,}"
-
-
-def _table(rows: Sequence[Mapping[str, Cell]]) -> str:
-    if not rows:
-        return ""
-    heads = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
-    lines = ("".join(f"<td>{escape(cell_text(row[name]))}</td>" for name in rows[0]) for row in rows)
-    return f"<table><tr>{heads}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from pathlib import Path
 
 from resnet_lab.runs.files import RunError, read_start, write_atomically
 from resnet_lab.runs.model import read_first
@@ -18,31 +17,23 @@ from resnet_lab.training.execution.distributed import World
 def run_of_group(store: RunStore, config: TrainConfig, name: str = "") -> Run:
     """A new run; or, in processes that `torchrun --max-restarts` has started again, the one they had begun.
 
+    A file in the run folder keeps the group's run id. torchrun's job id tells groups apart; where it has its default,
+    "none", the launcher's process does.
+
     Raises:
         RunError: the run folder cannot be written.
     """
-    note = _note(store)
-    if note is not None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and note.is_file():
+    job = os.environ.get("TORCHELASTIC_RUN_ID")
+    if job is None:  # outside torchrun
+        return store.create(config, name)
+    own = f"{socket.gethostname()}-{os.getppid()}" if job == "none" else job
+    note = store.root / f".torchrun-{''.join(c if c.isalnum() else '-' for c in own)[:100]}"
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and note.is_file():
         return store.get(read_start(note, 300).decode(errors="replace"))
     run = store.create(config, name)
-    if note is not None:
-        try:
-            write_atomically(note, run.id.encode())
-        except OSError as error:
-            raise run.unwritable(error) from None
+    with run.writing():
+        write_atomically(note, run.id.encode())
     return run
-
-
-def _note(store: RunStore) -> Path | None:
-    """The file in the run folder that keeps the group's run id; None outside torchrun.
-
-    torchrun's job id tells groups apart; where it has its default, "none", the launcher's process does.
-    """
-    job = os.environ.get("TORCHELASTIC_RUN_ID")
-    if job is None:
-        return None
-    own = f"{socket.gethostname()}-{os.getppid()}" if job == "none" else job
-    return store.root / f".torchrun-{''.join(c if c.isalnum() else '-' for c in own)[:100]}"
 
 
 def follow(run: Run, world: World, should_stop: Callable[[], bool]) -> bool:
@@ -50,8 +41,7 @@ def follow(run: Run, world: World, should_stop: Callable[[], bool]) -> bool:
 
     The first process writes why.
     """
-    paths = run.checkpoints("last.pt", "previous.pt")
-    resume = read_first(paths)[0] if paths else None
+    resume, _ = read_first(run.checkpoints("last"))
     try:
         fit(run.config, lambda event: None, should_stop, resume, world=world)
     except (TrainingError, RunError, ValueError):

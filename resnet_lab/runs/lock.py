@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -79,10 +79,8 @@ class RunLock:
 def in_turn(path: Path) -> Iterator[None]:
     """Threads and processes that name the same `path` pass one after the other; where there are no locks, at once."""
     lock = _native(path)
-    try:
+    with suppress(OSError):  # a reader's draft or an old state is better than none at all
         lock.acquire(timeout=SHORT, poll_interval=0.005)
-    except OSError:  # a reader's draft or an old state is better than none at all
-        pass
     try:
         yield
     finally:

@@ -58,25 +58,21 @@ def step_by_step(
     world: World = ALONE,
 ) -> Steps[FitResult | None]:
     """`execute` that hands back control after each step; `training.round_robin` lets several runs race."""
-    run.claim()
-    try:
-        return (yield from _train(run, should_stop, on_event, steps, world))
-    finally:
-        run.release()
 
-
-def _train(
-    run: Run, should_stop: Callable[[], bool], on_event: Emit | None, steps: int | None, world: World
-) -> Steps[FitResult | None]:
     def stop() -> bool:
         return should_stop() or run.stop_file.exists()
 
+    run.claim()
     try:
         run.set_status(state="running", message="", **writer_identity())
-        paths = run.checkpoints("last.pt", "previous.pt")
-        resume, damage = read_first(paths) if paths else (None, "")
+        resume, damage = read_first(run.checkpoints("last"))
         with closing(RunWriter(run)) as writer:
-            emit = _tee(writer, on_event)
+
+            def emit(event: Event) -> None:
+                writer(event)
+                if on_event is not None:
+                    on_event(event)
+
             step = resume["step"] if resume else 0
             if damage:
                 emit(Notice(step, f"{damage} The one before it is used, of step {step:,}."))
@@ -85,33 +81,20 @@ def _train(
             result = yield from loop.step_by_step(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
         _conclude(run, "failed", str(error))
-        return None
     except Exception as error:
         if world.size > 1 and has_lost_a_peer(error):
             _conclude(run, "interrupted", "Another process of this run ended; resume it from its checkpoint.")
-            return None
-        # A worker must not die in silence: the page shows the sentence, the terminal the trace.
-        traceback.print_exc(file=sys.stderr)
-        _conclude(run, "failed", _explain(error))
-        return None
-    state = "paused" if steps and result.outcome == "stopped" else _final_state(run, result)
-    _conclude(run, state, "", step=result.step, test_accuracy=result.test_accuracy)
-    return result
-
-
-def _tee(first: Emit, second: Emit | None) -> Emit:
-    def emit(event: Event) -> None:
-        first(event)
-        if second is not None:
-            second(event)
-
-    return emit
-
-
-def _final_state(run: Run, result: FitResult) -> str:
-    if result.outcome == "completed":
-        return "completed"
-    return "paused" if run.asked == "pause" else "stopped"
+        else:  # a worker must not die in silence: the page shows the sentence, the terminal the trace
+            traceback.print_exc(file=sys.stderr)
+            _conclude(run, "failed", _explain(error))
+    else:
+        is_paused = result.outcome == "stopped" and (steps or run.asked == "pause")
+        state = "paused" if is_paused else result.outcome
+        _conclude(run, state, "", step=result.step, test_accuracy=result.test_accuracy)
+        return result
+    finally:
+        run.release()
+    return None
 
 
 def _conclude(run: Run, state: str, message: str, **fields: Any) -> None:

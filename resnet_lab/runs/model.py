@@ -14,37 +14,27 @@ from resnet_lab.runs.run import Run
 from resnet_lab.training.checkpoint import BestWeights
 
 IN_CHECKPOINT = ("spec", "classes", "image_size", "mean", "std")
-FILES = {"best": ("best.pt", "last.pt", "previous.pt"), "last": ("last.pt", "previous.pt")}
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The state of a `Checkpoint` event, on the CPU.
-
-    Raises:
-        RunError: the file is cut short, or no checkpoint of this lab.
-    """
-    try:
-        state = read_weights(path)
-    except WeightsError as error:
-        raise RunError(f"{path.parent.name}: {error}") from None
-    if not isinstance(state, dict) or "spec" not in state or "model" not in state:
-        raise RunError(f"{path.parent.name}: {path.name} is no checkpoint of this lab.")
-    return state
-
-
-def read_first(paths: Sequence[Path]) -> tuple[dict[str, Any], str]:
-    """The state of the first checkpoint that can be read, and what was wrong with those before it ("" for nothing).
+def read_first(paths: Sequence[Path]) -> tuple[dict[str, Any] | None, str]:
+    """The state of the first checkpoint that can be read, on the CPU, and what was wrong with the first of those before
+    it ("" for nothing). None where there are no `paths`.
 
     Raises:
-        RunError: none can be read; the message is that of the first.
+        RunError: none can be read: each is cut short, or no checkpoint of this lab. The message is that of the first.
     """
-    problems: list[RunError] = []
+    damage = ""
     for path in paths:
         try:
-            return read_checkpoint(path), str(problems[0]) if problems else ""
-        except RunError as error:
-            problems.append(error)
-    raise problems[0]
+            state = read_weights(path)
+            if not isinstance(state, dict) or "spec" not in state or "model" not in state:
+                raise WeightsError(f"{path.name} is no checkpoint of this lab.")
+            return state, damage
+        except WeightsError as error:
+            damage = damage or f"{path.parent.name}: {error}"
+    if damage:
+        raise RunError(damage)
+    return None, ""
 
 
 def load_run_model(run: Run, weights: Literal["best", "last"] = "best") -> Classifier:
@@ -56,12 +46,10 @@ def load_run_model(run: Run, weights: Literal["best", "last"] = "best") -> Class
     Raises:
         RunError: it has no checkpoint yet, or one that cannot be read.
     """
-    paths = run.checkpoints(*FILES[weights])
-    if not paths:
-        raise RunError(
-            f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one."
-        )
+    paths = run.checkpoints(weights)
     state, damage = read_first(paths)
+    if state is None:
+        raise RunError(f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one.")
     step = f", of step {state['step']:,}" if isinstance(state.get("step"), int) else ""
     kind = "best" if paths[0].name == "best.pt" and not damage else "last"
     said = said_by(state, run.config.to_dict())

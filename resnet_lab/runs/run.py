@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from resnet_lab.runs.files import RunError, open_regular, read_start, reason, write_atomically
 from resnet_lab.runs.lock import RunLock, in_turn
@@ -22,6 +22,7 @@ UNCLAIMED = 60.0  # seconds in which whoever made a run may take its lock
 SILENT_AFTER = 120.0  # seconds without a sign of life until a run counts as interrupted, where there are no locks
 LONGEST_LINE = 2**20  # bytes of an event; the gradients of 2,000 layers have 20,000
 LONGEST_NAME = 120
+CHECKPOINTS = {"best": ("best.pt", "last.pt", "previous.pt"), "last": ("last.pt", "previous.pt")}
 
 
 class Run:
@@ -95,7 +96,7 @@ class Run:
         Raises:
             RunError: it cannot be written.
         """
-        try:
+        with self.writing():
             if not self.path.is_dir():  # a lock would make it anew
                 raise FileNotFoundError("it has been deleted")
             with in_turn(self.path / "status.lock"):
@@ -104,16 +105,18 @@ class Run:
                     status = self._written_status()
                 status = status.replace(**changes, updated=time.time())
                 write_atomically(self.path / "status.json", status.to_json().encode())
-        except OSError as error:
-            raise self.unwritable(error) from None
         return status
 
-    def unwritable(self, error: OSError) -> RunError:
-        """The sentence for a disk that is full, or a directory that may not be written."""
-        return RunError(
-            f"{self.title} could not be written ({reason(error)}); free some space, then resume: "
-            "the previous checkpoint is kept."
-        )
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside, a disk that is full and a directory that may not be written are a RunError."""
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"{self.title} could not be written ({reason(error)}); free some space, then resume: "
+                "the previous checkpoint is kept."
+            ) from None
 
     def events(self, offset: int = 0) -> tuple[list[Event], int]:
         """Events from byte `offset` on, and the offset to go on from; a line still being written waits.
@@ -134,16 +137,16 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path | None:
-        return next(iter(self.checkpoints("last.pt", "previous.pt")), None)
+        return next(iter(self.checkpoints("last")), None)
 
     @property
     def best_checkpoint(self) -> Path | None:
         """The weights of the best validation accuracy; the last ones where there are no best yet."""
-        return next(iter(self.checkpoints("best.pt", "last.pt", "previous.pt")), None)
+        return next(iter(self.checkpoints("best")), None)
 
-    def checkpoints(self, *names: str) -> list[Path]:
-        """Those of the files that are there."""
-        return [path for name in names if os.path.isfile(path := self.path / name)]
+    def checkpoints(self, weights: Literal["best", "last"]) -> list[Path]:
+        """The files that are there, the one to be read first before those that take its place."""
+        return [path for name in CHECKPOINTS[weights] if os.path.isfile(path := self.path / name)]
 
     def claim(self) -> None:
         """Makes this object the run's one trainer, until `release` or the end of the process.
@@ -198,14 +201,9 @@ class Run:
         Raises:
             RunError: it is done, or as `claim`.
         """
-        self.claim()
-        try:
+        with self._claimed():
             if self.status.state == "completed":
                 raise RunError(f"{self.name} is completed; there is nothing to resume.")
-            self._forget_stop()
-        except RunError:
-            self.release()
-            raise
 
     def lengthen(self, epochs: int) -> None:
         """Claims the run and gives it so many more epochs, to resume it from its last checkpoint.
@@ -214,27 +212,24 @@ class Run:
             RunError: it has no checkpoint, its config cannot be written, or as `claim`.
             ValueError: so many epochs cannot be.
         """
-        self.claim()
-        try:
+        with self._claimed():
             if self.last_checkpoint is None:
                 raise RunError(f"{self.name} has no checkpoint to resume from; start a new run instead.")
             config = self.config.replace(epochs=self.config.epochs + epochs)
             write_atomically(self.path / "config.json", config_file(config, self.versions))
             self.__dict__.pop("_record", None)
-            self._forget_stop()
-        except OSError as error:
-            self.release()
-            raise self.unwritable(error) from None
-        except (RunError, ValueError):
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        """Claims the run for what follows the block, or not at all if it fails."""
+        self.claim()
+        try:
+            with self.writing():
+                yield
+                self.stop_file.unlink(missing_ok=True)  # of a process that was killed before it could obey
+        except BaseException:
             self.release()
             raise
-
-    def _forget_stop(self) -> None:
-        """One that a process left which was killed before it could obey."""
-        try:
-            self.stop_file.unlink(missing_ok=True)
-        except OSError as error:
-            raise self.unwritable(error) from None
 
     def rename(self, name: str) -> None:
         """

@@ -46,7 +46,9 @@ class RunStore:
         draft = Run(self.root / f".{run_id}")
         try:
             draft.path.mkdir(parents=True)
-            (draft.path / "config.json").write_bytes(config_file(config, _versions()))
+            packages = {name: version(name) for name in ("torch", "torchvision")}  # without importing torchvision
+            versions = {"resnet_lab": __version__, "python": platform.python_version(), **packages}
+            (draft.path / "config.json").write_bytes(config_file(config, versions))
             draft.set_status(state="queued", created=time.time(), **writer_identity())
             if name:
                 draft.rename(name)
@@ -89,7 +91,8 @@ class RunStore:
         if run.lock.is_held or (run.status.is_active and _problem(run) is None):  # without a config nobody can train it
             raise RunError(f"{run.title} is still {run.status.state}; stop it first.")
         try:
-            for path in sorted(run.path.iterdir(), key=_order):
+            # What tells that a directory is a run goes last: a removal that is cut short can be taken up.
+            for path in sorted(run.path.iterdir(), key=lambda path: path.name == "status.json"):
                 if _is_own(path):
                     path.unlink()
             left = sorted(path.name for path in run.path.iterdir())
@@ -120,11 +123,6 @@ def _is_own(path: Path) -> bool:
     return (draft["name"] if draft else path.name) in FILES and (path.is_symlink() or not path.is_dir())
 
 
-def _order(path: Path) -> bool:
-    """What tells that a directory is a run goes last: a removal that is cut short can be taken up."""
-    return path.name == "status.json"
-
-
 def _problem(run: Run) -> str | None:
     try:
         run.id.encode()
@@ -134,8 +132,3 @@ def _problem(run: Run) -> str | None:
     except RunError as error:
         return str(error)
     return None
-
-
-def _versions() -> dict[str, str]:
-    packages = {name: version(name) for name in ("torch", "torchvision")}  # without importing torchvision
-    return {"resnet_lab": __version__, "python": platform.python_version(), **packages}

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,51 +27,41 @@ class RunWriter:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._beat = 0.0
-        path = run.path / "events.jsonl"
-        try:
+        with run.writing():
             for draft in run.path.glob(".*.pt.*.tmp"):  # half a checkpoint, of a trainer that was killed
                 draft.unlink(missing_ok=True)
-            cut = _last_byte(path) not in (b"", b"\n")
-            self._file = open_regular(path, "ab")
-            if cut:  # a killed process left half a line; what follows must not be lost with it
-                self._file.write(b"\n")
-        except OSError as error:
-            raise run.unwritable(error) from None
+            self._file = open_regular(run.path / "events.jsonl", "ab+")
+            if self._file.seek(0, os.SEEK_END):
+                self._file.seek(-1, os.SEEK_END)
+                if self._file.read(1) != b"\n":  # a killed process left half a line; what follows must not be lost
+                    self._file.write(b"\n")
 
     def __call__(self, event: Event) -> None:
         """
         Raises:
             RunError: the disk is full or the folder cannot be written.
         """
-        try:
-            self._write(event)
-        except OSError as error:
-            raise self.run.unwritable(error) from None
+        with self.run.writing():
+            if not isinstance(event, Checkpoint | Preparing):
+                self._file.write(json.dumps(event.to_dict()).encode() + b"\n")
+            match event:
+                case Checkpoint():
+                    self._save(event)
+                case Preparing():
+                    self._update(0.2, message=f"{event.text} ({event.fraction:.0%})")
+                case Started(step=step, total_steps=total, device=device):
+                    self._update(0, message="", step=step, total_steps=total, device=device)
+                    self._beat = 0.0  # the first step is told at once
+                case StepEvent():
+                    self._update(HEARTBEAT, step=event.step)
+                case EpochEvent():
+                    best = max(event.val_accuracy, self.run.status.val_accuracy or 0.0)
+                    self._update(0, step=event.step, val_accuracy=best)
+                case TestEvent():
+                    self._update(0, test_accuracy=event.accuracy)
 
     def close(self) -> None:
         self._file.close()
-
-    def _write(self, event: Event) -> None:
-        if isinstance(event, Checkpoint):
-            self._save(event)
-            return
-        if isinstance(event, Preparing):
-            self._update(0.2, message=f"{event.text} ({event.fraction:.0%})")
-            return
-        self._file.write(json.dumps(event.to_dict()).encode() + b"\n")
-        match event:
-            case Started():
-                self._update(
-                    0, message="", step=event.step, total_steps=event.total_steps, device=event.device
-                )
-                self._beat = 0.0  # the first step is told at once
-            case StepEvent():
-                self._update(HEARTBEAT, step=event.step)
-            case EpochEvent():
-                best = max(event.val_accuracy, self.run.status.val_accuracy or 0.0)
-                self._update(0, step=event.step, val_accuracy=best)
-            case TestEvent():
-                self._update(0, test_accuracy=event.accuracy)
 
     def _update(self, pause: float, **changes: Any) -> None:
         """Writes status.json, unless it was written less than `pause` seconds ago."""
@@ -93,12 +82,3 @@ class RunWriter:
         if event.best:
             with replacing(path / "best.pt") as draft:
                 shutil.copyfile(path / "last.pt", draft)
-
-
-def _last_byte(path: Path) -> bytes:
-    """b"" for a file that is empty or not there."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return b""
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1)

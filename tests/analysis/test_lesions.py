@@ -10,7 +10,6 @@ from torch import nn
 from resnet_lab.analysis import lesions as lesion_module
 from resnet_lab.analysis.lesions import (
     Prepared,
-    Series,
     _batches,
     accuracy,
     coarse_first,
@@ -169,9 +168,8 @@ def test_the_tutorial_stem_has_no_relu_so_the_block_behind_it_keeps_its_own():
 
 
 def test_random_series_take_the_same_blocks_out_of_nets_of_one_depth():
-    series = Series((1, 6), draws=2)
     found = {
-        kind: list(remove_random(Prepared(trained(cifar_net(14, kind)), X, Y), series))
+        kind: list(remove_random(Prepared(trained(cifar_net(14, kind)), X, Y), (1, 6), draws=2))
         for kind in ("A", "plain")
     }
     assert [lesion.removed for lesion in found["A"]] == [lesion.removed for lesion in found["plain"]]
@@ -179,7 +177,10 @@ def test_random_series_take_the_same_blocks_out_of_nets_of_one_depth():
     model = trained(cifar_net(14, "A"))
     for lesion in found["A"]:
         assert lesion.accuracy == accuracy(lesioned(model, lesion.removed), X, Y)
-    sets = list(Series((3,), draws=20).sets("abcdefghij"))
+    sets = [
+        lesion.removed
+        for lesion in remove_random(Prepared(trained(cifar_net(20, "A")), X, Y), (3,), draws=20)
+    ]
     assert len(set(sets)) > 10
     assert list(sets[0]) == sorted(sets[0])
 
@@ -213,4 +214,4 @@ def test_what_cannot_be_done_is_said(removed, swapped, says):
 
 def test_too_few_blocks_are_said():
     with pytest.raises(ValueError, match="7 blocks are to be removed, and the net has 6"):
-        list(remove_random(Prepared(trained(cifar_net(14, "A")), X, Y), Series((7,))))
+        list(remove_random(Prepared(trained(cifar_net(14, "A")), X, Y), (7,)))
