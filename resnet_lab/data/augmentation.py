@@ -61,5 +61,7 @@ class Augmentation(Record):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.scale_jitter is not None and self.scale_jitter[0] > self.scale_jitter[1]:
-            raise ValueError(f"scale_jitter is {self.scale_jitter}; it may be (low, high), 1 ≤ low ≤ high ≤ 4")
+            raise ValueError(
+                f"scale_jitter is {self.scale_jitter}; it may be (low, high), 1 ≤ low ≤ high ≤ 4"
+            )
         return self

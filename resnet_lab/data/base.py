@@ -67,7 +67,9 @@ def split_validation(dataset: Dataset, fraction: float, seed: int) -> tuple[Data
     has fewer than two images.
     """
     if not 0 < fraction < 1:
-        raise DatasetError(f"The validation fraction is {fraction:g}; it must lie between 0 and 1, as 0.1 does.")
+        raise DatasetError(
+            f"The validation fraction is {fraction:g}; it must lie between 0 and 1, as 0.1 does."
+        )
     labels = dataset.labels.cpu()
     generator = torch.Generator().manual_seed(seed)
     held_out = torch.zeros(len(labels), dtype=torch.bool)

@@ -70,10 +70,12 @@ DATASETS: dict[str, DatasetInfo] = {
                     "Small photos of a hundred kinds of things (Krizhevsky 2009).", "CIFAR100", 169,
                     "cifar-100-python.tar.gz"),
         DatasetInfo("fashion_mnist", "Fashion-MNIST", FASHION_CLASSES, 32, 60_000, 10_000,
-                    (0.2190, 0.2190, 0.2190), (0.3318, 0.3318, 0.3318), "Grey images of clothes, padded to 32 × 32 (Xiao et al. 2017).",
+                    (0.2190, 0.2190, 0.2190), (0.3318, 0.3318, 0.3318),
+                    "Grey images of clothes, padded to 32 × 32 (Xiao et al. 2017).",
                     "FashionMNIST", 31, "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz"),
         DatasetInfo("mnist", "MNIST", DIGITS, 32, 60_000, 10_000,
-                    (0.1001, 0.1001, 0.1001), (0.2752, 0.2752, 0.2752), "Handwritten digits, padded to 32 × 32 (LeCun et al. 1998).",
+                    (0.1001, 0.1001, 0.1001), (0.2752, 0.2752, 0.2752),
+                    "Handwritten digits, padded to 32 × 32 (LeCun et al. 1998).",
                     "MNIST", 12, "MNIST/raw/t10k-labels-idx1-ubyte.gz"),
     )
 }  # fmt: skip

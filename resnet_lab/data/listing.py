@@ -15,7 +15,17 @@ from torch import Tensor
 from resnet_lab.data.base import DatasetError, balanced_order
 from resnet_lab.data.names import is_hidden, is_image_name, is_system_name, printable
 from resnet_lab.data.preprocess import ImageError, read_size
-from resnet_lab.data.scan import Files, ImageFile, Scan, count_were, has_classes, has_images, images_in, name_counts, scan_folders
+from resnet_lab.data.scan import (
+    Files,
+    ImageFile,
+    Scan,
+    count_were,
+    has_classes,
+    has_images,
+    images_in,
+    name_counts,
+    scan_folders,
+)
 
 TEST_FRACTION = 0.2  # where the folder itself has no test part
 PARTS = {  # names of folders, in any letter case, and which part of the data they hold
@@ -123,14 +133,18 @@ def _read_parts(
     notes += Scan([folder], loose=sum(map(is_image_name, os.listdir(folder)))).notes()
     unused = {printable(path.name): count for path in beside if (count := sum(1 for _ in images_in(path)))}
     if unused:
-        notes.append(f"{count_were(sum(unused.values()))} left out for lying beside the parts: {name_counts(unused)}.")
+        notes.append(
+            f"{count_were(sum(unused.values()))} left out for lying beside the parts: {name_counts(unused)}."
+        )
     labelled: dict[str, Scan] = {}
     for part in ("test", "val"):
         scan = scan_folders(parts[part])
         if scan.full.keys() & train.keys() or len(scan.full) > 1:
             labelled[part] = scan
         elif count := scan.loose + sum(map(len, scan.files.values())):
-            notes.append(f"{count_were(count)} left out for lying in {scan.place} without the folders of their classes.")
+            notes.append(
+                f"{count_were(count)} left out for lying in {scan.place} without the folders of their classes."
+            )
     if not labelled:
         return train, None, notes
     scan = labelled.get("test") or labelled["val"]
@@ -141,8 +155,8 @@ def _read_parts(
     elif "val" in labelled:
         counts = {name: len(files) for name, files in labelled["val"].full.items()}
         notes.append(
-            f"{count_were(sum(counts.values()))} left out with {labelled['val'].place}, as {scan.place} is the test part and "
-            f"validation takes a share of the training images: {name_counts(counts)}."
+            f"{count_were(sum(counts.values()))} left out with {labelled['val'].place}, as {scan.place} is the test "
+            f"part and validation takes a share of the training images: {name_counts(counts)}."
         )
     return train, scan.full, notes
 

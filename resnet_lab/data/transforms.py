@@ -20,7 +20,9 @@ class Draws:
     the whole batch would.
     """
 
-    def __init__(self, generator: torch.Generator, count: int, first: int = 0, total: int | None = None) -> None:
+    def __init__(
+        self, generator: torch.Generator, count: int, first: int = 0, total: int | None = None
+    ) -> None:
         self.generator, self.total = generator, total or count
         self.rows = slice(first, first + count)
 

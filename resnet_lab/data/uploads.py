@@ -105,7 +105,9 @@ def _unpacked(archive: str, packed: zipfile.ZipFile, limits: Limits, problems: l
             problems.append(f"{archive} is encrypted; pack it again without a password.")
             return
         elif entry.compress_type not in KNOWN:
-            problems.append(f"{archive}: {name} is packed in an unusual way; pack it again as an ordinary zip file.")
+            problems.append(
+                f"{archive}: {name} is packed in an unusual way; pack it again as an ordinary zip file."
+            )
         elif entry.file_size > limits.bytes_each:
             megabytes = f"{entry.file_size / MEGABYTE:,.0f} MB, over {limits.bytes_each / MEGABYTE:,.0f}"
             problems.append(f"{archive}: {name} unpacks to {megabytes}, and was left out.")

@@ -12,7 +12,9 @@ LONGEST = 4  # sides; the ends of longer images are left out, as scaling them wh
 
 
 def at_short_side(
-    image: Image.Image, side: int, interpolation: transforms.InterpolationMode = transforms.InterpolationMode.BICUBIC
+    image: Image.Image,
+    side: int,
+    interpolation: transforms.InterpolationMode = transforms.InterpolationMode.BICUBIC,
 ) -> Tensor:
     """An RGB image scaled so that its short side is `side`: uint8 (3, h, w)."""
     width, height = image.size
@@ -29,5 +31,7 @@ def ten_crops(image: Image.Image, side: int, short_side: int) -> Tensor:
 
 
 def pyramid(image: Image.Image, short_sides: list[int]) -> list[Tensor]:
-    """The whole image, but for the ends of very long ones, with each of these short sides: uint8 (1, 3, h, w) (He et al. 2015, Sec. 3.4)."""
+    """The whole image, but for the ends of very long ones, with each of these short sides: uint8 (1, 3, h, w)
+    (He et al. 2015, Sec. 3.4).
+    """
     return [at_short_side(image, side)[None] for side in short_sides]

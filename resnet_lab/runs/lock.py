@@ -15,7 +15,11 @@ from resnet_lab.runs.files import reason
 
 PATIENCE = 1.0  # seconds; whoever asks for the holder has the lock himself for an instant
 SHORT = 10.0  # seconds; for work of milliseconds
-NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # some network folders: Lustre, NFS without its lock daemon
+NO_LOCKS = {
+    errno.ENOSYS,
+    errno.ENOLCK,
+    errno.EOPNOTSUPP,
+}  # some network folders: Lustre, NFS without its lock daemon
 _asking = threading.Lock()  # two threads that ask at once would take each other for the holder
 
 
@@ -93,4 +97,3 @@ def _native(path: Path) -> FileLock:
     It belongs to the object, not to the thread: a run is queued by one and trained by another.
     """
     return FileLock(path, thread_local=False, preserve_lock_file=True, fallback_to_soft=False)
-

@@ -23,10 +23,10 @@ from resnet_lab.runs.status import writer_identity
 from resnet_lab.runs.store import RunStore
 from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import FitResult, TrainConfig, TrainingError, loop
+from resnet_lab.training.events import Event, Notice
 from resnet_lab.training.execution.distributed import ALONE, World, has_lost_a_peer
 from resnet_lab.training.loop import Emit
-from resnet_lab.training.events import Notice, Event
-from resnet_lab.training.round_robin import Steps, run_to_end, round_robin
+from resnet_lab.training.round_robin import Steps, round_robin, run_to_end
 
 EXPECTED = (TrainingError, DatasetError, RunError, ValueError)  # their messages are written for people
 
@@ -77,7 +77,11 @@ def step_by_step(
             if damage:
                 emit(Notice(step, f"{damage} The one before it is used, of step {step:,}."))
             if run.lock.problem:
-                emit(Notice(step, f"{run.lock.problem}: nothing keeps a second process from training this run."))
+                emit(
+                    Notice(
+                        step, f"{run.lock.problem}: nothing keeps a second process from training this run."
+                    )
+                )
             result = yield from loop.step_by_step(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
         _conclude(run, "failed", str(error))
@@ -267,7 +271,7 @@ class RunManager:
 
 
 def lower_priority() -> None:
-    """The pages come first: the calling thread gives way to them (on Linux, where a thread has a priority of its own)."""
+    """The calling thread gives way to the pages (on Linux, where a thread has a priority of its own)."""
     torch.set_num_threads(torch.get_num_threads())  # per thread in torch: a new thread would take the default
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)

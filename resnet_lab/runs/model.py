@@ -49,7 +49,9 @@ def load_run_model(run: Run, weights: Literal["best", "last"] = "best") -> Class
     paths = run.checkpoints(weights)
     state, damage = read_first(paths)
     if state is None:
-        raise RunError(f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one.")
+        raise RunError(
+            f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one."
+        )
     step = f", of step {state['step']:,}" if isinstance(state.get("step"), int) else ""
     kind = "best" if paths[0].name == "best.pt" and not damage else "last"
     said = said_by(state, run.config.to_dict())

@@ -100,7 +100,9 @@ def _said_of_bare(
     outputs = len(head)
     count = 2 if outputs == 1 else outputs  # a single one says whether
     if info is not None and len(info.classes) != count:
-        raise WeightsError(f"{source} tells {count:,} classes apart, and {info.title} has {len(info.classes)}.")
+        raise WeightsError(
+            f"{source} tells {count:,} classes apart, and {info.title} has {len(info.classes)}."
+        )
     try:
         spec = spec.replace(num_classes=outputs)
     except ValueError as error:

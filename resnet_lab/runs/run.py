@@ -19,7 +19,9 @@ from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.events import Event, read_event
 
 UNCLAIMED = 60.0  # seconds in which whoever made a run may take its lock
-SILENT_AFTER = 120.0  # seconds without a sign of life until a run counts as interrupted, where there are no locks
+SILENT_AFTER = (
+    120.0  # seconds without a sign of life until a run counts as interrupted, where there are no locks
+)
 LONGEST_LINE = 2**20  # bytes of an event; the gradients of 2,000 layers have 20,000
 LONGEST_NAME = 120
 CHECKPOINTS = {"best": ("best.pt", "last.pt", "previous.pt"), "last": ("last.pt", "previous.pt")}
@@ -160,7 +162,9 @@ class Run:
             if self.lock.acquire():
                 return
         except OSError as error:
-            raise RunError(f"{self.title} cannot be trained: its lock could not be taken ({reason(error)}).") from None
+            raise RunError(
+                f"{self.title} cannot be trained: its lock could not be taken ({reason(error)})."
+            ) from None
         with suppress(OSError, SchemaError):
             status = self._written_status()
             does = "is waiting to be trained" if status.state == "queued" else "is being trained"

@@ -46,7 +46,9 @@ class RunStore:
         draft = Run(self.root / f".{run_id}")
         try:
             draft.path.mkdir(parents=True)
-            packages = {name: version(name) for name in ("torch", "torchvision")}  # without importing torchvision
+            packages = {
+                name: version(name) for name in ("torch", "torchvision")
+            }  # without importing torchvision
             versions = {"resnet_lab": __version__, "python": platform.python_version(), **packages}
             (draft.path / "config.json").write_bytes(config_file(config, versions))
             draft.set_status(state="queued", created=time.time(), **writer_identity())
@@ -88,7 +90,9 @@ class RunStore:
         """
         if not is_run(run):
             raise RunError(f"{run.title} is no run of this lab, which leaves it alone; remove it by hand.")
-        if run.lock.is_held or (run.status.is_active and _problem(run) is None):  # without a config nobody can train it
+        if run.lock.is_held or (
+            run.status.is_active and _problem(run) is None
+        ):  # without a config nobody can train it
             raise RunError(f"{run.title} is still {run.status.state}; stop it first.")
         try:
             # What tells that a directory is a run goes last: a removal that is cut short can be taken up.

@@ -33,7 +33,9 @@ class RunWriter:
             self._file = open_regular(run.path / "events.jsonl", "ab+")
             if self._file.seek(0, os.SEEK_END):
                 self._file.seek(-1, os.SEEK_END)
-                if self._file.read(1) != b"\n":  # a killed process left half a line; what follows must not be lost
+                if (
+                    self._file.read(1) != b"\n"
+                ):  # a killed process left half a line; what follows must not be lost
                     self._file.write(b"\n")
 
     def __call__(self, event: Event) -> None:

@@ -15,9 +15,9 @@ from PIL import Image
 
 from resnet_lab.data import (
     DATASETS,
-    DatasetInfo,
     Dataset,
     DatasetError,
+    DatasetInfo,
     dataset_info,
     is_downloaded,
     load_dataset,
@@ -259,7 +259,9 @@ def test_what_needs_no_download_says_so(tmp_path):
 
 
 def test_the_former_name_of_a_data_set_is_still_read(tmp_path):
-    old, new = (load_dataset(name, root=tmp_path, limit=20) for name in ("shapes_shortcut", "shapes_watermark"))
+    old, new = (
+        load_dataset(name, root=tmp_path, limit=20) for name in ("shapes_shortcut", "shapes_watermark")
+    )
     assert old.name == new.name == dataset_info("shapes_shortcut").name == "shapes_watermark"
     assert torch.equal(old.images, new.images)
     assert TrainConfig(dataset="shapes_shortcut") == TrainConfig(dataset="shapes_watermark")

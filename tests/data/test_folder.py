@@ -98,9 +98,12 @@ def test_mixed_sizes_are_brought_to_64_and_counted(pictures):
     assert any("15 of 15 images were resized to 64 × 64" in note for note in data.notes)
     assert any("no common size" in note for note in data.notes)
     asked = load(pictures, image_size=32)
-    assert asked.notes == (
-        "1 of 15 images were resized to 32 × 32.",
-        "1 of 15 images lost their sides to the centre crop, at most 22% of the area.",  # 70 of 90 columns stay
+    assert (
+        asked.notes
+        == (
+            "1 of 15 images were resized to 32 × 32.",
+            "1 of 15 images lost their sides to the centre crop, at most 22% of the area.",  # 70 of 90 columns stay
+        )
     )
 
 

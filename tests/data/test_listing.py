@@ -98,7 +98,12 @@ def test_parts_are_what_their_names_say(tmp_path, train, test):
 
 
 def test_with_val_and_test_it_is_said_which_is_left_out(tmp_path):
-    put(tmp_path, *numbered("train/a", "train/b", "test/a", "test/b"), *numbered("val/a", count=3), "val/b/x.png")
+    put(
+        tmp_path,
+        *numbered("train/a", "train/b", "test/a", "test/b"),
+        *numbered("val/a", count=3),
+        "val/b/x.png",
+    )
     listing = list_folder(tmp_path)
     assert {Path(file.path).parts[-3] for file in listing.files["test"]} == {"test"}
     (note,) = listing.notes
@@ -152,7 +157,13 @@ def test_all_that_is_left_out_is_said_with_number_and_class(tmp_path):
     put(tmp_path, *numbered("train/a", "train/b", "test/a", "test/b"))
     put(tmp_path, "loose.png", "train/x.png", "train/y.JPG", "extra/1.png", "extra/deep/2.png")
     put(tmp_path, "train/a/.thumbs/1.png", "train/a/.2.png", "train/.cache/3.png")
-    for name in ("train/b/1.heic", "train/b/2.HEIC", "train/a/page.html", "train/a/labels.txt", "train/a/Thumbs.db"):
+    for name in (
+        "train/b/1.heic",
+        "train/b/2.HEIC",
+        "train/a/page.html",
+        "train/a/labels.txt",
+        "train/a/Thumbs.db",
+    ):
         (tmp_path / name).write_bytes(b"x")
     notes = "\n".join(list_folder(tmp_path).notes)
     assert f"1 image was left out for lying in {tmp_path} itself" in notes
@@ -182,8 +193,13 @@ def test_a_class_in_two_normal_forms_is_one(tmp_path):
 
 def test_the_split_does_not_go_by_the_normal_form_of_names(tmp_path):
     for form in ("NFC", "NFD"):
-        put(tmp_path / form, *(unicodedata.normalize(form, f"{c}/é{i}ü.png") for c in "ab" for i in range(10)))
-    splits = [{class_name(Path(f.path).name) for f in list_folder(tmp_path / form).files["test"]} for form in ("NFC", "NFD")]
+        put(
+            tmp_path / form, *(unicodedata.normalize(form, f"{c}/é{i}ü.png") for c in "ab" for i in range(10))
+        )
+    splits = [
+        {class_name(Path(f.path).name) for f in list_folder(tmp_path / form).files["test"]}
+        for form in ("NFC", "NFD")
+    ]
     assert splits[0] == splits[1]
 
 

@@ -17,14 +17,27 @@ def inside(tmp_path, monkeypatch):
     return tmp_path / "inside"
 
 
-@pytest.mark.parametrize("path", ["inside", "inside/birds", "inside/birds/../birds", "inside/not there", "more/x"])
+@pytest.mark.parametrize(
+    "path", ["inside", "inside/birds", "inside/birds/../birds", "inside/not there", "more/x"]
+)
 def test_what_lies_inside_is_let_in(inside, path):
     require_inside(roots_from_environment(), f"folder:{inside.parent}/{path}", None)
     require_inside(roots_from_environment(), "shapes", f"{inside.parent}/{path}/weights.pt")
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/etc", "{}/beside", "{}/inside/../beside", "{}/insider", "{}/inside/out", "{}/gone", "a\0b", "~a\0b"]
+    "path",
+    [
+        "/",
+        "/etc",
+        "{}/beside",
+        "{}/inside/../beside",
+        "{}/insider",
+        "{}/inside/out",
+        "{}/gone",
+        "a\0b",
+        "~a\0b",
+    ],
 )
 def test_what_lies_outside_is_refused_in_one_sentence_whether_it_exists_or_not(inside, path):
     (inside / "out").symlink_to(inside.parent / "beside")

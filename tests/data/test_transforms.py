@@ -134,12 +134,16 @@ def test_a_crop_smaller_than_the_picture():
     assert result.shape == (8, 3, 24, 24)
     draws = generator()
     top, left = (torch.randint(9, (8,), generator=draws) for _ in range(2))
-    assert all(torch.equal(result[i], images[i, :, top[i] : top[i] + 24, left[i] : left[i] + 24]) for i in range(8))
+    assert all(
+        torch.equal(result[i], images[i, :, top[i] : top[i] + 24, left[i] : left[i] + 24]) for i in range(8)
+    )
     with pytest.raises(ValueError, match=r"crop_size is 40; the images have 32 × 32"):
         augment(images, Augmentation(0, crop_size=40), generator())
 
 
-@pytest.mark.parametrize("everything", [Augmentation(colour_jitter=0.4), Augmentation(scale_jitter=(1.0, 1.5))])
+@pytest.mark.parametrize(
+    "everything", [Augmentation(colour_jitter=0.4), Augmentation(scale_jitter=(1.0, 1.5))]
+)
 def test_shards_of_a_batch_get_what_the_whole_batch_gets(everything):
     images = batch(10)
     whole = augment(images, everything, generator())

@@ -121,7 +121,13 @@ def test_names_in_other_scripts_arrive_as_they_were():
 
 
 def test_what_systems_add_is_left_out_silently_and_other_files_are_counted():
-    entries = [("__MACOSX/._a.png", b""), (".DS_Store", b""), ("a.png", b"A"), ("notes.txt", b"t"), ("b.csv", b"")]
+    entries = [
+        ("__MACOSX/._a.png", b""),
+        (".DS_Store", b""),
+        ("a.png", b"A"),
+        ("notes.txt", b"t"),
+        ("b.csv", b""),
+    ]
     found = collect([("m.zip", archive(entries))])
     assert names(found) == ["a.png"]
     assert found.problems == ["m.zip: 2 files that are no images were left out."]
@@ -146,7 +152,9 @@ def test_a_file_that_is_no_archive_is_left_to_the_reader_of_pictures():
 
 
 def test_the_suffixes_are_those_of_folders_in_any_letter_case():
-    entries = [(f"a{suffix}", b"x") for suffix in SUFFIXES] + [(f"b{suffix.upper()}", b"x") for suffix in SUFFIXES]
+    entries = [(f"a{suffix}", b"x") for suffix in SUFFIXES] + [
+        (f"b{suffix.upper()}", b"x") for suffix in SUFFIXES
+    ]
     found = collect([("s.zip", archive(entries))])
     assert names(found) == [name for name, _ in entries]
     assert {".tiff", ".jfif", ".ppm"} <= set(SUFFIXES)

@@ -112,7 +112,7 @@ def test_any_config_is_named_with_a_sentence_and_can_be_removed(store, good, bad
     assert "\n" not in sentence
     assert len(sentence) < 1000
     sentence.encode()
-    with pytest.raises(RunError, match="config.json is missing or damaged"):
+    with pytest.raises(RunError, match=r"config\.json is missing or damaged"):
         store.get(bad.id)
     left = store.delete(run)
     assert left == (["config.json"] if content == "directory" else [])
@@ -138,7 +138,9 @@ def test_events_without_sense_are_passed_over(store, good, bad, content):
     assert (curve.points, curve.epochs, curve.started, curve.test) == ([], [], None, None)
 
 
-@pytest.mark.parametrize("name", ["name.txt", "stop", "last.pt", "best.pt", "previous.pt", "lock", "status.lock"])
+@pytest.mark.parametrize(
+    "name", ["name.txt", "stop", "last.pt", "best.pt", "previous.pt", "lock", "status.lock"]
+)
 @pytest.mark.parametrize("content", ["directory", "fifo", "link to itself", b"\xff\x00\xfe" * 1000])
 def test_whatever_lies_under_the_name_of_another_file_the_run_is_listed(store, good, bad, name, content):
     put(bad.path / name, content)
@@ -151,7 +153,9 @@ def test_whatever_lies_under_the_name_of_another_file_the_run_is_listed(store, g
 def test_a_directory_in_the_way_fails_its_run_and_the_next_one_has_its_turn(store, tiny):
     """As a folder that may not be written does: here for whoever runs the tests, be it root."""
     short = tiny.replace(variant=SMALL, epochs=1, train_limit=60)
-    broken = {name: store.create(short) for name in ("status.json", "events.jsonl", "stop", "lock", "last.pt")}
+    broken = {
+        name: store.create(short) for name in ("status.json", "events.jsonl", "stop", "lock", "last.pt")
+    }
     manager = RunManager(store)
     try:
         for name, run in broken.items():

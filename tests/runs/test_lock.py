@@ -64,7 +64,9 @@ def wait_for(condition, seconds=120):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("state", "does"), [("running", "is being trained"), ("queued", "is waiting to be trained")])
+@pytest.mark.parametrize(
+    ("state", "does"), [("running", "is being trained"), ("queued", "is waiting to be trained")]
+)
 def test_a_run_of_another_process_is_refused_until_that_process_is_gone(store, small, python, state, does):
     run = store.create(small)
     other = python(CLAIM, run.path, state)
@@ -126,7 +128,9 @@ def test_two_windows_that_resume_one_run_give_one_training_and_one_sentence(stor
     assert run.config.epochs == LONG
 
 
-def test_a_queued_run_is_interrupted_when_its_app_is_killed_and_another_terminal_may_take_it(store, small, python):
+def test_a_queued_run_is_interrupted_when_its_app_is_killed_and_another_terminal_may_take_it(
+    store, small, python
+):
     app = python(
         """
         import sys

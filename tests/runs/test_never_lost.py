@@ -55,7 +55,9 @@ def wait_for_random_moment(run, child, chance, at_start):
 
 
 def test_twenty_kills_leave_the_curve_of_an_undisturbed_run(store, tiny):
-    config = tiny.replace(variant=SMALL, deterministic=True, epochs=250, train_limit=60, checkpoint_minutes=0.05)
+    config = tiny.replace(
+        variant=SMALL, deterministic=True, epochs=250, train_limit=60, checkpoint_minutes=0.05
+    )
     undisturbed, killed = store.create(config), store.create(config)
     first = train(undisturbed)
     first.join()

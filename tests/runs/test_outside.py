@@ -13,8 +13,8 @@ import torch
 from safetensors import safe_open
 
 from resnet_lab.data import DATASETS
-from resnet_lab.inspection.export.source_feed import read_source
 from resnet_lab.inspection.export.formats import EXPORTS
+from resnet_lab.inspection.export.source_feed import read_source
 from resnet_lab.models import ModelSpec, WeightsError, create_model
 from resnet_lab.models.classifier import Classifier, EvalTransform
 from resnet_lab.runs.outside import load_outside
@@ -141,7 +141,9 @@ def test_a_checkpoint_brings_the_crop_and_the_scales_of_its_config(tmp_path):
 def test_a_checkpoint_of_any_age_is_read(tmp_path):
     later = json.dumps({"of a later version": 5, "augmentation": {"crop_size": 20, "new": True}})
     assert load_outside(checkpoint(tmp_path / "w.pt", config=later)).transform == EvalTransform(20)
-    assert load_outside(checkpoint(tmp_path / "w.pt")).transform == EvalTransform()  # before there were configs
+    assert (
+        load_outside(checkpoint(tmp_path / "w.pt")).transform == EvalTransform()
+    )  # before there were configs
 
 
 DAMAGED = {

@@ -9,7 +9,7 @@ from resnet_lab.models import VARIANTS
 from resnet_lab.runs import RunError, RunStore, execute, load_run_model
 from resnet_lab.runs.writer import RunWriter
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.events import Notice, Checkpoint, EpochEvent, Started, StepEvent
+from resnet_lab.training.events import Checkpoint, EpochEvent, Notice, Started, StepEvent
 
 
 def test_a_new_run_is_queued_and_found(store, tiny):
@@ -54,7 +54,8 @@ def test_a_broken_config_is_listed_apart_and_can_be_removed(store, tiny, content
 
 
 @pytest.mark.parametrize(
-    "content", [None, "", "{", "[1]", "[" * 10_000, '{"state": "warming up"}', '{"pid": "x"}', '{"step": 1e400}']
+    "content",
+    [None, "", "{", "[1]", "[" * 10_000, '{"state": "warming up"}', '{"pid": "x"}', '{"step": 1e400}'],
 )
 def test_a_broken_status_reads_as_interrupted_and_is_written_anew(store, tiny, content):
     run = store.create(tiny)
@@ -177,7 +178,9 @@ def test_a_damaged_checkpoint_is_one_sentence(store, tiny, damage):
         load_run_model(run)
 
 
-@pytest.mark.parametrize("name", ["../../elsewhere", "a net/of mine", "", "ネット", "x" * 200, ".hidden", "a\0b"])
+@pytest.mark.parametrize(
+    "name", ["../../elsewhere", "a net/of mine", "", "ネット", "x" * 200, ".hidden", "a\0b"]
+)
 def test_a_run_of_a_net_with_any_name_stays_in_its_folder(store, name):
     run = store.create(TrainConfig(VARIANTS["resnet20"].replace(name=name)))
     assert run.path.parent == store.root
