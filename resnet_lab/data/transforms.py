@@ -92,6 +92,13 @@ def _constants(mean: RGB, std: RGB, device: torch.device) -> tuple[Tensor, Tenso
         return shift, torch.tensor(std, device=device).mul(255).reciprocal().view(3, 1, 1)
 
 
+@lru_cache(maxsize=64)
+def _row(values: tuple[int, ...], device: torch.device) -> Tensor:
+    """Numbers on the device, copied there once."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device)
+
+
 def _scaled_crop(
     images: Tensor, scales: tuple[float, float], padding: int, size: tuple[int, int], draws: Draws
 ) -> Tensor:
@@ -99,9 +106,9 @@ def _scaled_crop(
 
     The window covers size / factor of the image's own pixels, wherever it comes to lie.
     """
-    sides = torch.tensor(images.shape[-2:], device=images.device)  # height, width
+    sides = _row(tuple(images.shape[-2:]), images.device)  # height, width
     factor = scales[0] + draws.uniform(1) * (scales[1] - scales[0])  # (N, 1)
-    window = torch.tensor(size, device=images.device) / factor  # (N, 2)
+    window = _row(size, images.device) / factor  # (N, 2)
     corner = draws.uniform(2) * (sides + 2 * padding - window) - padding
     centre = 2 * (corner + window / 2) / sides - 1  # in grid_sample's terms, -1 to 1
     theta = images.new_zeros(len(images), 2, 3, dtype=torch.float32)

@@ -11,7 +11,7 @@ from resnet_lab.figures.curves import Curve
 from resnet_lab.models import ResNet
 from resnet_lab.runs import Run, RunStatus, load_run_model
 from resnet_lab.schema import Record
-from resnet_lab.training.execution.device import pick_device
+from resnet_lab.training.execution.device import pick_page_device
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def load_subject(run: Run, name: str, split: str, images: int) -> Subject:
     Raises:
         RunError, ValueError: its checkpoint or data cannot be had.
     """
-    net, device = load_run_model(run), pick_device("auto")
+    net, device = load_run_model(run), pick_page_device()
     data = load_dataset(net.dataset, split=split, limit=images, image_size=net.image_size).to(device)
     return Subject(name, net.model.to(device), net.inputs(data.images), data.labels)
 

@@ -161,7 +161,9 @@ class PadShortcut(nn.Module):
         self.pad = (0, 0, 0, 0, before, outputs - inputs - before)
 
     def forward(self, x: Tensor) -> Tensor:
-        # A pooling of one pixel subsamples as x[:, :, ::stride, ::stride] does, and its gradient stays channels last.
+        if x.device.type == "mps":  # where the gradient of a pooling is wrong (pytorch issue 189233)
+            return F.pad(x[:, :, :: self.stride, :: self.stride], self.pad)
+        # A pooling of one pixel does the same, and its gradient stays channels last.
         return F.pad(F.avg_pool2d(x, 1, self.stride), self.pad)
 
     def extra_repr(self) -> str:

@@ -10,7 +10,7 @@ from resnet_lab.models import ModelSpec, ResNet
 from resnet_lab.models.layout import training_format
 
 NARROW = ModelSpec("narrow", (3, 3), (1, 1), width=4, stem="cifar", num_classes=10)
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CPU, CUDA, MPS = map(torch.device, ("cpu", "cuda", "mps"))
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
     [
         ({}, CPU, torch.contiguous_format),
         ({}, CUDA, torch.channels_last),
+        ({"shortcut": "pad"}, MPS, torch.contiguous_format),
         ({"width": 15}, CPU, torch.contiguous_format),
         ({"width": 16}, CPU, torch.channels_last),
         ({"blocks": (1, 1, 1), "width": 8}, CPU, torch.contiguous_format),

@@ -15,7 +15,7 @@ from resnet_lab.runs import Run, RunError
 from resnet_lab.runs.names import distinct_names
 from resnet_lab.schema import Record
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.execution.device import device_name, pick_device
+from resnet_lab.training.execution.device import device_name, pick_page_device
 from resnet_lab.ui.common import fields, jobs, navigation
 from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import duration, escape_markdown
@@ -161,7 +161,7 @@ def _measured(
         return
     if then is not None:
         then(job.records, settings)
-    st.caption(f"Measured in {duration(job.seconds)} on {escape_markdown(device_name(pick_device('auto')))}.")
+    st.caption(f"Measured in {duration(job.seconds)} on {escape_markdown(device_name(pick_page_device()))}.")
     _download(experiment, lambda: job.records, settings)
 
 
