@@ -47,13 +47,13 @@ def memory_view(spec: ModelSpec, table: LayerTable) -> None:
     )
     asked = (spec, table.input_size, batch, precision, optimizer)
     if run:
-        _measure(*asked)
+        _measure(batch, asked)
     asked_before, step = st.session_state.get("architecture.measured", (None, None))
     if asked_before == asked:
         _beside(need.kept, need.total, step)
 
 
-def _measure(*asked: Any) -> None:
+def _measure(batch: int, asked: tuple[Any, ...]) -> None:
     """Runs the step in a process of its own; any click on the page, Cancel too, ends it."""
     place = st.empty()
     with place.container(horizontal=True, vertical_alignment="center"):
@@ -67,7 +67,7 @@ def _measure(*asked: Any) -> None:
                 continue
             began = began or time.monotonic()
             left = (time.monotonic() - began) * (1 - news) / max(news, 1e-3)
-            bar.progress(news, f"One step of {asked[2]} images: {news:.0%}, about {duration(left)} left")
+            bar.progress(news, f"One step of {batch} images: {news:.0%}, about {duration(left)} left")
     except ValueError as error:
         place.empty()
         st.error(f"{escape_markdown(str(error))}.")

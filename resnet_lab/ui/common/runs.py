@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,9 +56,14 @@ def curve(run: Run) -> Curve:
 
 
 def run_version(run: Run) -> Version:
-    """What changes with the run's best checkpoint."""
-    path = run.best_checkpoint
-    return run.id, path.stat().st_mtime_ns if path else 0
+    """What changes with the run's best checkpoint, as it is when a cache asks."""
+    with suppress(OSError):  # it may go meanwhile
+        if path := run.best_checkpoint:
+            return run.id, path.stat().st_mtime_ns
+    return run.id, 0
+
+
+BY_VERSION: dict[Any, Any] = {Run: run_version}  # how caches tell runs apart whose nets they keep
 
 
 def curve_charts(

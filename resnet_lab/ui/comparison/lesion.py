@@ -12,7 +12,7 @@ from resnet_lab.training.execution.device import device_name
 from resnet_lab.ui.common import fields
 from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.common.runs import Version, is_dark, run_version
+from resnet_lab.ui.common.runs import BY_VERSION, Version, is_dark, run_version
 from resnet_lab.ui.comparison.view import ask_for_runs, experiment_view, pair_first, prepared_of
 
 
@@ -23,7 +23,7 @@ def lesion_view(runs: list[Run]) -> None:
         return
     settings = fields.form(LesionSettings, "comparison.lesion", {})
     runs = pair_first(runs)[: LESION.most]
-    nets, problems = prepared_of(_net, runs, settings)
+    nets, problems = prepared_of(_prepared, runs, settings)
     for problem in problems:
         st.warning(escape_markdown(problem))
     runs = [run for run in runs if run.id in nets]
@@ -43,13 +43,7 @@ def lesion_view(runs: list[Run]) -> None:
     _paths(list(nets.values()))
 
 
-def _net(run: Run, name: str, settings: LesionSettings) -> Prepared:
-    return _prepared(run_version(run), name, settings.images, run)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _prepared(version: Version, name: str, images: int, _run: Run) -> Prepared:
-    return prepare(_run, name, LesionSettings(images))
+_prepared = st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_VERSION)(prepare)
 
 
 def _operate(net: Prepared, asked: tuple[Version, int]) -> None:

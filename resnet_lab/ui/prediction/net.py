@@ -27,7 +27,7 @@ from resnet_lab.runs.outside import load_outside
 from resnet_lab.schema import record
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.common.runs import run_version
+from resnet_lab.ui.common.runs import BY_VERSION, run_version
 from resnet_lab.ui.common.shared import choose_run, shared
 from resnet_lab.ui.common.widgets import forget_unless, problems_said
 
@@ -116,18 +116,14 @@ def _titles(options: list[str], runs: Mapping[str, Run]) -> dict[str, str]:
     return {key: f"{title} ({key[-4:]})" if times[title] > 1 else title for key, title in titles.items()}
 
 
+@st.cache_resource(max_entries=4, show_spinner="Reading the net …", hash_funcs=BY_VERSION)
 def run_net(run: Run) -> Net:
     """The best net of a run.
 
     Raises:
         RunError: as `load_run_model`.
     """
-    return _trained(*run_version(run))
-
-
-@st.cache_resource(max_entries=4, show_spinner="Reading the net …")
-def _trained(run_id: str, changed: int) -> Net:
-    run = navigation.store().get(run_id)
+    run_id, changed = run_version(run)
     return Net.of(load_run_model(run), f"{run_id} {changed}", run.name)
 
 

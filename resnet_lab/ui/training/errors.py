@@ -16,7 +16,7 @@ from resnet_lab.figures.overlay import enlarge
 from resnet_lab.runs import Run, RunError
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown, percent
-from resnet_lab.ui.common.runs import Version, is_dark, run_version
+from resnet_lab.ui.common.runs import BY_VERSION, is_dark, run_version
 from resnet_lab.ui.common.widgets import problems_said
 
 SHOWN = 24  # images
@@ -30,18 +30,17 @@ def errors_view(run: Run) -> None:
     with st.expander(label), problems_said(RunError, DatasetError, OSError):
         if not run.best_checkpoint:
             return
-        version, place = run_version(run), st.empty()
-        shelf = _shelf(version)
+        shelf, place = _shelf(run), st.empty()
         if not shelf:
             with place.container():
                 _ask(run, shelf)
         if shelf:
             place.empty()  # the button has done its work
-            _show(shelf[0], version)
+            _show(shelf[0], run)
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
-def _shelf(version: Version) -> list[Predictions]:
+@st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=BY_VERSION)
+def _shelf(run: Run) -> list[Predictions]:
     """Where the predictions of a net are put once they are there.
 
     Computed in here they could show no progress, and a reader who goes away could not cancel them.
@@ -72,7 +71,7 @@ def _ask(run: Run, shelf: list[Predictions]) -> None:
     shelf.append(errors.measure(run, show))
 
 
-def _show(found: Predictions, version: Version) -> None:
+def _show(found: Predictions, run: Run) -> None:
     if not np.isfinite(found.confidences).all():
         st.error("The model outputs NaN: its training diverged.")
         return
@@ -81,13 +80,14 @@ def _show(found: Predictions, version: Version) -> None:
     is_wide = len(found.classes) > NARROW
     matrix, images = (st.container(), st.container()) if is_wide else st.columns([1.7, 1], gap="small")
     chart = errors.chart(found, is_dark())
-    key = f"training.confusion.{version[0]}.{version[1]}"
+    run_id, changed = run_version(run)
+    key = f"training.confusion.{run_id}.{changed}"
     event: Any = matrix.plotly_chart(
         chart.figure, key=key, on_select="rerun", selection_mode="points", config={"displayModeBar": False}
     )
     height = None if is_wide else chart.figure.layout.height
     with images:
-        _images(found, version[0], event["selection"]["points"], height)
+        _images(found, run_id, event["selection"]["points"], height)
     st.caption(f"{chart.caption} Click a cell for its images, double-click for the worst again.")
 
 

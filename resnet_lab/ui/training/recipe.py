@@ -29,8 +29,8 @@ FILL, OPENED = "training.fill", "training.opened"
 def recipe_form() -> TrainConfig | str:
     """Draws the form; returns what it asks for, or one sentence that says what is wrong with it."""
     linked = _take_over()
-    st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", on_change=_apply_recipe)
-    recipe = st.session_state["recipe"]
+    recipes = list(RECIPES)
+    recipe = st.selectbox("Recipe", recipes, key="recipe", bind="query-params", on_change=_apply_recipe)
     base = linked or RECIPES[recipe]
     st.caption(ABOUT[recipe])
     left, right = st.columns(2)
@@ -44,8 +44,7 @@ def recipe_form() -> TrainConfig | str:
         config = base.replace(**asked)
     except SchemaError as error:
         return f"{error}."
-    changes = _changes(config, recipe)
-    keep_in_link("changes", "" if changes == "{}" else changes)
+    keep_in_link("changes", _changes(config, recipe))
     return config
 
 
@@ -96,19 +95,21 @@ def _take_over() -> TrainConfig | None:
 
 
 def _fill(config: TrainConfig, recipe: str) -> None:
+    """Sets every widget to the values of `config`."""
     spec = _own(config.spec)
     if spec.name not in VARIANTS:
         shared().spec = spec
         st.query_params.pop("spec", None)
     dataset, _, path = config.dataset.partition(":")
-    _set_widgets(recipe=recipe, model=spec.name, dataset=dataset, epochs=config.epochs, lr=config.lr)
-    if path:
-        st.session_state["folder"] = path
-    st.query_params["changes"] = _changes(config, recipe)
+    values = {"recipe": recipe, "model": spec.name, "dataset": dataset, "epochs": config.epochs}
+    st.session_state.update(values | {"lr": config.lr} | ({"folder": path} if path else {}))
+    for key in [key for key in st.session_state if str(key).startswith(MORE)]:
+        del st.session_state[key]  # they begin with what the form begins with
+    keep_in_link("changes", _changes(config, recipe))
 
 
 def _changed(recipe: str, changes: str) -> TrainConfig:
-    """What `_changes` was made of. Raises SchemaError."""
+    """What `_changes` told apart. Raises SchemaError."""
     return TrainConfig.from_dict(RECIPES[recipe].to_dict() | read_json(changes, "what changes in a recipe"))
 
 
@@ -152,19 +153,11 @@ def _dataset(place: Any, base: TrainConfig) -> str:
 
 
 def _changes(config: TrainConfig, recipe: str) -> str:
-    changed = config.changes_from(RECIPES[recipe])
-    return json.dumps({k: v for k, v in changed.items() if k not in IN_LINK}, separators=(",", ":"))
+    """What the address says of them; "" where nothing else than it names itself is changed."""
+    changed = {k: v for k, v in config.changes_from(RECIPES[recipe]).items() if k not in IN_LINK}
+    return json.dumps(changed, separators=(",", ":")) if changed else ""
 
 
 def _apply_recipe() -> None:
-    """A new recipe sets every widget to its values."""
-    recipe = RECIPES[st.session_state["recipe"]]
-    _set_widgets(model=recipe.spec.name, dataset=recipe.dataset, epochs=recipe.epochs, lr=recipe.lr)
-    st.query_params.pop("changes", None)
-
-
-def _set_widgets(**values: Any) -> None:
-    """Those with a place in the address; the others begin with what the form begins with."""
-    st.session_state.update(values)
-    for key in [key for key in st.session_state if str(key).startswith(MORE)]:
-        del st.session_state[key]
+    recipe = st.session_state["recipe"]
+    _fill(RECIPES[recipe], recipe)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
 from resnet_lab.data import Augmentation
 from resnet_lab.schema import Record
 from resnet_lab.training import TrainConfig
+from resnet_lab.training.config import Schedule
 from resnet_lab.ui.common import fields
 
 MORE = "training.more."  # how the keys of these widgets begin
-SCHEDULES = {
-    "constant": "Constant",
-    "step": "Step",
-    "multistep": "Multi-step",
-    "cosine": "Cosine",
-    "onecycle": "One-cycle",
-}
+SCHEDULES = {name: name.capitalize() for name in get_args(Schedule)}
+SCHEDULES |= {"multistep": "Multi-step", "onecycle": "One-cycle"}
 PRECISIONS = {"auto": "Auto", "float32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 LOOKS: dict[str, dict[str, Any]] = {  # of fields with more than what the class says
     "optimizer": {"labels": {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}},
