@@ -158,8 +158,9 @@ def world(saved, tmp_path, monkeypatch, one_thread):
                 if count == 3 and total > 8:
                     raise jobs.Ended
 
-        start(key, short, total, of, problems)
-        st.session_state[f"{key}.job"].wait(PATIENCE)
+        job = start(key, short, total, of, problems)
+        job.wait(PATIENCE)
+        return job
 
     def few(*args, **options):
         return load_dataset(*args, **options | {"limit": 20})

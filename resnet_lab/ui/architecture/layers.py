@@ -87,7 +87,7 @@ def _is_in(row: LayerRow, place: str) -> bool:
     if place in ("stem", "head"):
         head = row.path.split(".")[0] in ("bn_last", "relu_last", "avgpool", "fc", "head")
         return row.stage is None and not row.path.startswith("layer") and head == (place == "head")
-    return not place or row.path == place or row.path.startswith(f"{place}.")
+    return not place or _belongs(row.path, place)
 
 
 def _table(spec: ModelSpec, table: LayerTable, depth: str, rows: list[tuple[int, LayerRow]]) -> None:

@@ -113,14 +113,15 @@ def _end_all() -> None:
         job.wait(timeout=5)
 
 
-def start(key: str, work: Work, total: int, of: Any, problems: Sequence[str] = ()) -> None:
+def start(key: str, work: Work, total: int, of: Any, problems: Sequence[str] = ()) -> Job:
     """Starts a job of this session about `of`; one of the same key that still runs is cancelled.
 
     The key begins with the page's name; the session keeps the job as "page.key.job".
     """
     if (before := st.session_state.get(f"{key}.job")) is not None:
         before.cancel()
-    st.session_state[f"{key}.job"] = Job(work, total, of, key, problems)
+    job = st.session_state[f"{key}.job"] = Job(work, total, of, key, problems)
+    return job
 
 
 def current(key: str, of: Any) -> Job | None:
@@ -132,7 +133,7 @@ def current(key: str, of: Any) -> Job | None:
     return job
 
 
-def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
+def follow(job: Job, show: Callable[[], None], every: float = 0.5) -> None:
     """Calls `show` now, and again while the job goes on, under a bar with the time left and a Cancel button.
 
     Only this part of the page is drawn again; once the job has ended the whole page is, so that buttons fit.
@@ -149,7 +150,7 @@ def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
         elif job.is_cancelled:
             st.caption("Cancelled; what was found until then is shown.")
         if job.records:
-            show(job)
+            show()
 
     for problem in job.problems:
         st.warning(escape_markdown(problem))

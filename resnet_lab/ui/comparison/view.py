@@ -72,7 +72,7 @@ def experiment_view(
         job = _job(experiment, runs, settings, pressed, prepare or experiment.prepare)
         if job is None:
             return
-        jobs.follow(job, lambda job: show(list(job.records)), every=0.3)
+        jobs.follow(job, lambda: show(list(job.records)), every=0.3)
         if job.is_active or job.is_broken or not job.records:
             return
         if then is not None:
@@ -145,12 +145,13 @@ def _job(
     key = _key(experiment)
     asked = {name: value for name, value in settings.to_dict().items() if name not in experiment.looks}
     about = [run_version(run) for run in runs], asked
-    if pressed or (not experiment.button and jobs.current(key, about) is None):
-        of_runs, problems = prepared_of(prepare, runs, settings) if prepare else ({}, [])
-        prepared = list(of_runs.values())
-        total = experiment.total(prepared, settings)
-        jobs.start(key, lambda _: experiment.measure(prepared, settings), total, about, problems)
-    return jobs.current(key, about)
+    job = jobs.current(key, about)
+    if not pressed and (experiment.button or job):
+        return job
+    of_runs, problems = prepared_of(prepare, runs, settings) if prepare else ({}, [])
+    prepared = list(of_runs.values())
+    total = experiment.total(prepared, settings)
+    return jobs.start(key, lambda _: experiment.measure(prepared, settings), total, about, problems)
 
 
 def prepared_of(prepare: Prepare, runs: list[Run], settings: Any) -> tuple[dict[str, Any], list[str]]:

@@ -44,7 +44,7 @@ class Lesson:
 
 
 def lesson_view(key: str, lesson: Lesson) -> None:
-    """The whole lesson, as far as the reader has come."""
+    """As far as the reader has come."""
     st.header(lesson.title, anchor=False)
     st.markdown(lesson.setting)
     expected = st.radio(

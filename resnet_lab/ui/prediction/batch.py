@@ -44,7 +44,6 @@ class Row:
 
 
 def batch_view(net: Net, images: ImageSet) -> None:
-    """A button, a bar, then the table."""
     count = min(MOST, len(images))
     about = (net.key, images.key)
     job = jobs.current("prediction.batch", about)
@@ -58,11 +57,10 @@ def batch_view(net: Net, images: ImageSet) -> None:
             )
         if not st.button(f"Predict {count:,} images", icon=":material/table_view:", type="primary"):
             return
-        jobs.start("prediction.batch", partial(_predictions, net.apart(), images, count), count, about)
-        job = jobs.current("prediction.batch", about)
-        assert job is not None
+        work = partial(_predictions, net.apart(), images, count)
+        job = jobs.start("prediction.batch", work, count, about)
     if job.is_active:
-        jobs.follow(job, lambda _: None)
+        jobs.follow(job, lambda: None)
         return
     show_problems([record for record in job.records if isinstance(record, str)])
     rows = [record for record in job.records if isinstance(record, Row)]

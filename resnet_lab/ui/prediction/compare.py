@@ -26,7 +26,6 @@ SIDE = 230  # pixels; both nets' maps and tables fit a small screen
 
 
 def compare_view(net: Net, image: InputImage) -> None:
-    """Each net's classes, and its map of one class."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         other = other_net(net)
         if other is None:

@@ -19,7 +19,6 @@ QUICK = [name for name, method in METHODS.items() if method.passes < 10]
 
 
 def localization_view(net: Net, images: ImageSet) -> None:
-    """Asks for methods and images; a chart and a table that grow."""
     if not isinstance(images, TestImages) or (masks := images.data.masks) is None:
         st.info("Scores need images whose object is known: a net trained on the shapes, and its test images.")
         return
@@ -42,7 +41,7 @@ def localization_view(net: Net, images: ImageSet) -> None:
         "Measure", options, default="Pointing game", required=True, key="prediction.measure"
     )
 
-    def draw(job: jobs.Job) -> None:
+    def draw() -> None:
         scores = list(job.records)
         chart = localization.chart(scores, measured, job.total, is_dark())
         show_parts([chart, localization.table(scores)], key=f"prediction.localization.{job.total}")

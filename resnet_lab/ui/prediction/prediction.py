@@ -40,8 +40,6 @@ TOP = 5
 
 @dataclass(frozen=True)
 class MapStyle:
-    """How maps are drawn."""
-
     opacity: float = 0.5
     colours: str = "Inferno"
 

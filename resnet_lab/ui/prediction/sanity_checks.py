@@ -44,11 +44,9 @@ def _deletion_insertion(net: Net, image: InputImage, request: MapRequest) -> Non
     if job is None or (job.is_broken and st.button("Try again", icon=":material/refresh:")):
         apart, order, title = net.apart(), torch.from_numpy(heat), METHODS[request.method].title
         work = partial(deletion_insertion.measure, apart, image.pixels, order, request.target, title)
-        jobs.start("prediction.deletion_insertion", work, deletion_insertion.CURVES, about)
-        job = jobs.current("prediction.deletion_insertion", about)
-        assert job is not None
+        job = jobs.start("prediction.deletion_insertion", work, deletion_insertion.CURVES, about)
 
-    def draw(job: jobs.Job) -> None:
+    def draw() -> None:
         curves, kinds = list(job.records), deletion_insertion.KINDS
         charts = [deletion_insertion.chart(curves, kind, is_dark()) for kind in kinds]
         row = Row([chart for chart in charts if chart], deletion_insertion.CAPTION)
@@ -74,7 +72,7 @@ def _random_weights(net: Net, images: ImageSet) -> None:
         )
         return
 
-    def draw(job: jobs.Job) -> None:
+    def draw() -> None:
         found = list(job.records)
         show_parts([sanity_checks.chart(found, parts, is_dark())], key="prediction.sanity_checks")
         if warning := sanity_checks.warning(found):
