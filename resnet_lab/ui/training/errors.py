@@ -82,9 +82,14 @@ def _show(found: Predictions, run: Run) -> None:
     chart = errors.chart(found, is_dark())
     run_id, changed = run_version(run)
     key = f"training.confusion.{run_id}.{changed}"
-    event: Any = matrix.plotly_chart(
-        chart.figure, key=key, on_select="rerun", selection_mode="points", config={"displayModeBar": False}
-    )
+    with matrix:
+        event: Any = st.plotly_chart(
+            chart.figure,
+            key=key,
+            on_select="rerun",
+            selection_mode="points",
+            config={"displayModeBar": False},
+        )
     height = None if is_wide else chart.figure.layout.height
     with images:
         _images(found, run_id, event["selection"]["points"], height)
