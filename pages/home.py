@@ -71,6 +71,6 @@ else:
         del st.query_params["lesson"]
         st.rerun()
     if chosen in LESSONS:
-        lesson_view(LESSONS[chosen])
+        lesson_view(chosen, LESSONS[chosen])
     else:
         st.error(escape_markdown(f"There is no experiment {chosen!r}; it may be {', '.join(LESSONS)}."))

@@ -6,13 +6,14 @@ from resnet_lab.ui.common import navigation
 
 navigation.begin("Prediction")
 
-from resnet_lab.ui.common.widgets import one_of  # noqa: E402
+from resnet_lab.ui.common.widgets import one_of, problems_said  # noqa: E402
 from resnet_lab.ui.prediction.all_stages import all_stages_view  # noqa: E402 (torch comes with it)
 from resnet_lab.ui.prediction.batch import batch_view  # noqa: E402
 from resnet_lab.ui.prediction.compare import compare_view  # noqa: E402
 from resnet_lab.ui.prediction.crops import crops_view  # noqa: E402
 from resnet_lab.ui.prediction.images import choose_image, choose_images  # noqa: E402
 from resnet_lab.ui.prediction.localization import localization_view  # noqa: E402
+from resnet_lab.ui.prediction.maps import DivergedError  # noqa: E402
 from resnet_lab.ui.prediction.net import choose_net  # noqa: E402
 from resnet_lab.ui.prediction.prediction import prediction_view  # noqa: E402
 from resnet_lab.ui.prediction.sanity_checks import sanity_checks_view  # noqa: E402
@@ -48,4 +49,5 @@ with results:
     elif net and images and view in OF_ALL:
         OF_ALL[view](net, images)
     elif net and image:
-        OF_ONE[view](net, image)
+        with problems_said(DivergedError):
+            OF_ONE[view](net, image)

@@ -13,7 +13,8 @@ from resnet_lab.runs import Run, RunError  # noqa: E402 (torch comes with it; th
 from resnet_lab.runs.run import LONGEST_NAME  # noqa: E402
 from resnet_lab.runs.store import is_run  # noqa: E402
 from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
-from resnet_lab.ui.common.shared import choose_run, compare_runs  # noqa: E402
+from resnet_lab.ui.common.runs import attempt  # noqa: E402
+from resnet_lab.ui.common.shared import choose_run, shared  # noqa: E402
 from resnet_lab.ui.runs.table import run_table  # noqa: E402
 
 
@@ -21,12 +22,7 @@ from resnet_lab.ui.runs.table import run_table  # noqa: E402
 def rename(run: Run) -> None:
     name = st.text_input("Name", run.name, max_chars=LONGEST_NAME)
     if st.button("Save", type="primary"):
-        try:
-            run.rename(name)
-        except RunError as error:
-            st.error(escape_markdown(str(error)))
-        else:
-            st.rerun()
+        attempt(lambda: run.rename(name))
 
 
 @st.dialog("Delete", on_dismiss="rerun")
@@ -63,7 +59,7 @@ else:
             choose_run(picked[0].id)
             st.switch_page(navigation.page_path("training"), query_params={"run": picked[0].id})
         if st.button("Compare", icon=":material/compare_arrows:", disabled=len(picked) < 2):
-            compare_runs([run.id for run in picked])
+            shared().compared = tuple(run.id for run in picked)
             st.switch_page(navigation.page_path("comparison"))
         if st.button("Rename", icon=":material/edit:", disabled=not one):
             rename(picked[0])

@@ -9,7 +9,7 @@ navigation.begin("Training")
 from resnet_lab.runs import RunError  # noqa: E402 (torch comes with it; the heading is shown first)
 from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
 from resnet_lab.ui.common.runs import pick_run  # noqa: E402
-from resnet_lab.ui.common.shared import choose_run, chosen_run  # noqa: E402
+from resnet_lab.ui.common.shared import choose_run, shared  # noqa: E402
 from resnet_lab.ui.training.before_start import may_start  # noqa: E402
 from resnet_lab.ui.training.lr_finder import lr_finder  # noqa: E402
 from resnet_lab.ui.training.recipe import recipe_file, recipe_form  # noqa: E402
@@ -33,7 +33,7 @@ with form:
     recipe_file(None if isinstance(config, str) else config)
 
 with view:
-    run = pick_run(st.query_params.get("run") or chosen_run())
+    run = pick_run(st.query_params.get("run") or shared().run)
     if run is None:
         st.info(
             "Nothing has been trained yet. Press **Train**: the quick recipe takes about two minutes on a laptop.",

@@ -191,9 +191,11 @@ def test_curves_are_drawn_as_asked(open_page, pair):
 def test_a_job_that_nobody_looks_at_ends(monkeypatch):
     monkeypatch.setattr("resnet_lab.ui.common.jobs.UNSEEN", 0.05)
 
-    def work(report, should_stop):
-        while not should_stop():
+    def work(check):
+        while True:
+            check()
             time.sleep(0.01)
+        yield
 
     job = Job(work, total=1, of="x")
     job.wait(10)
@@ -204,8 +206,8 @@ def test_a_job_that_nobody_looks_at_ends(monkeypatch):
 def test_a_job_tells_what_it_found_how_long_it_takes_and_why_it_failed():
     go = threading.Event()
 
-    def work(report, should_stop):
-        report(1)
+    def work(_):
+        yield 1
         go.wait(10)
         raise ValueError("the net is gone")
 
@@ -220,8 +222,8 @@ def test_a_job_tells_what_it_found_how_long_it_takes_and_why_it_failed():
 
 
 def test_a_job_that_gives_up_is_never_taken_for_complete():
-    def work(report, should_stop):
-        report(1)
+    def work(_):
+        yield 1
         raise Ended
 
     job = Job(work, total=4, of="x")
@@ -231,9 +233,9 @@ def test_a_job_that_gives_up_is_never_taken_for_complete():
 
 
 def test_a_cancelled_job_ends_after_its_record():
-    def work(report, should_stop):
-        while not should_stop():
-            report(0)
+    def work(_):
+        while True:
+            yield 0
             time.sleep(0.01)
 
     job = Job(work, total=10**6, of="x")

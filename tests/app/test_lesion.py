@@ -129,8 +129,8 @@ def test_a_series_of_other_nets_is_ended_and_not_shown(runs):
     charts = len(at.run().get("bidi_component"))
     going, go = threading.Event(), threading.Event()
 
-    def work(report, should_stop):
-        report(Lesion("resnet32, seed 0", False, ("layer3.4",), 0.5, PICTURES))
+    def work(_):
+        yield Lesion("resnet32, seed 0", False, ("layer3.4",), 0.5, PICTURES)
         going.set()
         go.wait(20)
 

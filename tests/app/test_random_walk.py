@@ -152,19 +152,15 @@ def world(saved, tmp_path, monkeypatch, one_thread):
     def start_short(key, work, total, of, problems=()):
         """Its first records, at once; a small one is done whole, so that what is said of the whole is said too."""
 
-        def short(report, should_stop):
-            found = []
-
-            def first(record):
-                report(record)
-                found.append(record)
-                if len(found) == 3 and total > 8:
+        def short(check):
+            for count, record in enumerate(work(check), 1):
+                yield record
+                if count == 3 and total > 8:
                     raise jobs.Ended
 
-            work(first, should_stop)
-
-        start(key, short, total, of, problems)
-        st.session_state[f"{key}.job"].wait(PATIENCE)
+        job = start(key, short, total, of, problems)
+        job.wait(PATIENCE)
+        return job
 
     def few(*args, **options):
         return load_dataset(*args, **options | {"limit": 20})

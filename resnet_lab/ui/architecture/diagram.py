@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -13,39 +11,30 @@ from resnet_lab.figures.palette import INK, SHORTCUT
 from resnet_lab.figures.theme import kind_colour
 from resnet_lab.inspection import Ink, LayerTable, Selection, diagram_svg
 from resnet_lab.models import ModelSpec
+from resnet_lab.ui.common.live_chart import component
 from resnet_lab.ui.common.runs import is_dark
+from resnet_lab.ui.common.widgets import keep_in_link
 
-JS = Path(__file__).with_name("diagram.js")
+SCRIPT = Path(__file__).with_name("diagram.js")
 PAGE = {"light": "#FFFFFF", "dark": "#12161B"}  # backgroundColor in .streamlit/config.toml
 KEY = "architecture.diagram"
 
 
-@st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    html = '<div class="net-diagram"></div>'
-    return st.components.v2.component("net_diagram", html=html, js=JS.read_text())
-
-
 def diagram(spec: ModelSpec, table: LayerTable) -> None:
     """Draws the net; a click on a block or a layer chooses it."""
-    _component()(
-        data={"svg": _svg(spec, table, selection_of_link(spec)), "choosable": True},
-        key=KEY,
-        on_chosen_change=_on_chosen,
-    )
+    data = {"svg": svg(spec, table), "choosable": True}
+    component("net_diagram", str(SCRIPT))(data=data, key=KEY, on_chosen_change=_on_chosen)
 
 
 def still_diagram(spec: ModelSpec, table: LayerTable, key: str) -> None:
     """Draws the net to be looked at only."""
-    _component()(data={"svg": _svg(spec, table, Selection()), "choosable": False}, key=key)
+    data = {"svg": svg(spec, table, Selection()), "choosable": False}
+    component("net_diagram", str(SCRIPT))(data=data, key=key)
 
 
-def as_file(spec: ModelSpec, table: LayerTable) -> str:
-    """The diagram as shown, as an SVG file."""
-    return _svg(spec, table, selection_of_link(spec))
-
-
-def _svg(spec: ModelSpec, table: LayerTable, selection: Selection) -> str:
+def svg(spec: ModelSpec, table: LayerTable, selection: Selection | None = None) -> str:
+    """With the selection of the link, as shown, unless another is given."""
+    selection = selection or _selection_of_link(spec)
     theme = "dark" if is_dark() else "light"
     ink = Ink(INK[theme][0], PAGE[theme], kind_colour(spec.is_plain, is_dark()), *SHORTCUT[theme])
     return diagram_svg(spec, table, ink, selection)
@@ -76,7 +65,7 @@ def choose(key: str) -> None:
         st.query_params["open"] = "-".join(map(str, opened))
 
 
-def selection_of_link(spec: ModelSpec) -> Selection:
+def _selection_of_link(spec: ModelSpec) -> Selection:
     """What the link opens and marks; nonsense in it is passed over."""
     opened = tuple(max(number - 1, 0) for number in _numbers(st.query_params.get("open", "")))
     unfold = _numbers(st.query_params.get("unfold", ""))
@@ -94,7 +83,4 @@ def _on_chosen() -> None:
         st.session_state["architecture.place"] = block_of(chosen())  # the table shows the rows of the block
         return
     stage = key.removeprefix("fold:")
-    if st.query_params.get("unfold") == stage:
-        st.query_params.pop("unfold")
-    else:
-        st.query_params["unfold"] = stage
+    keep_in_link("unfold", "" if st.query_params.get("unfold") == stage else stage)

@@ -11,10 +11,10 @@ from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.inspection.export.onnx import MAX_BYTES
 from resnet_lab.inspection.export.source import standalone_source
 from resnet_lab.models import ModelSpec
-from resnet_lab.runs import Run, load_run_model
+from resnet_lab.runs import load_run_model
 from resnet_lab.ui.architecture import diagram
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.download import download
+from resnet_lab.ui.common.widgets import download
 
 FRESH = "freshly drawn (seed 0)"
 
@@ -23,7 +23,12 @@ def export_view(spec: ModelSpec, table: LayerTable) -> None:
     """One button a format; the weights are those of a run of this net, or drawn for the occasion."""
     channels, height, width = table.input_size
     size = (channels, height, width)
-    run = _chosen_run(spec)
+    runs = {  # trained ones of this very net
+        f"{run.name} ({run.id})": run
+        for run in navigation.store().list()
+        if run.best_checkpoint and run.config.spec.replace(num_classes=spec.num_classes) == spec
+    }
+    run = runs.get(st.selectbox("Weights", [FRESH, *runs], width=420)) if runs else None
     trained = load_run_model(run) if run else None
     if trained is not None:
         spec = trained.model.spec  # with the classes of its data
@@ -38,22 +43,8 @@ def export_view(spec: ModelSpec, table: LayerTable) -> None:
             )  # fmt: skip
             st.caption(export.about)
     with st.container(horizontal=True, vertical_alignment="center"):
-        content = partial(diagram.as_file, spec, table)
+        content = partial(diagram.svg, spec, table)
         download("Diagram", content, f"{spec.name}.svg", "image/svg+xml", width=190)
         st.caption("SVG, as it is shown above.")
     if st.toggle("Read the source here", key="code", bind="query-params"):
         st.code(standalone_source(spec, size, trained), "python", line_numbers=True, height=480)
-
-
-def _chosen_run(spec: ModelSpec) -> Run | None:
-    """A trained run of this very net, where there is one and it is wanted."""
-    every = navigation.store().list()
-    alike = [
-        run
-        for run in every
-        if run.best_checkpoint and run.config.spec.replace(num_classes=spec.num_classes) == spec
-    ]
-    runs = {f"{run.name} ({run.id})": run for run in alike}
-    if not runs:
-        return None
-    return runs.get(st.selectbox("Weights", [FRESH, *runs], width=420))

@@ -13,25 +13,28 @@ from resnet_lab.inspection.table.formats import as_csv, as_json, records
 from resnet_lab.inspection.table.rollup import Depth, rollup
 from resnet_lab.models import ModelSpec
 from resnet_lab.ui.architecture import diagram
-from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.common.widgets import one_of
+from resnet_lab.ui.common.widgets import download, one_of, options_of
 
-NARROW = {
+COLUMNS = {  # in their order, and their widths in pixels
+    "layer": 165,
+    "type": 105,
     "kernel": 60,
     "stride": 60,
     "padding": 65,
     "dilation": 65,
     "groups": 60,
-    "input": 115,
     "output": 115,
+    "parameters": 95,
+    "% of parameters": 105,
+    "MACs": 110,
+    "% of MACs": 105,
+    "activations (kB)": 120,
     "receptive field": 105,
     "field stride": 85,
-}  # widths in pixels
-EQUALS, BARE = (
-    r"\;=\;",
-    (r"\text{count}", r"\text{bytes}"),
-)  # where no formula applies, the number stands alone
+    "input": 115,
+}
+BARE = (r"\text{count}", r"\text{bytes}")  # where no formula applies, the number stands alone
 WIDE = 130  # characters of LaTeX; a longer formula has its note below it
 MANY = 1_000  # rows; beyond, the table begins with blocks
 KINDS = {
@@ -56,7 +59,10 @@ def layer_view(spec: ModelSpec, table: LayerTable) -> None:
         return
     _table(spec, table, depth, rows)
     _sums(table, [row for _, row in rows])
-    _downloads(table, depth)
+    with st.container(horizontal=True):
+        name = f"{table.name}-{depth}"
+        download("CSV", partial(as_csv, table, depth), f"{name}.csv", "text/csv")
+        download("JSON", partial(as_json, table, depth), f"{name}.json", "application/json")
 
 
 def _filters(spec: ModelSpec, table: LayerTable) -> tuple[str, list[str], str]:
@@ -73,9 +79,7 @@ def _filters(spec: ModelSpec, table: LayerTable) -> tuple[str, list[str], str]:
             places[block] = f"block {block}"
         if st.session_state.setdefault("architecture.place", block) not in places:
             st.session_state["architecture.place"] = ""
-        place = st.selectbox(
-            "Of", list(places), key="architecture.place", format_func=places.__getitem__, width=180
-        )
+        place = st.selectbox("Of", **options_of(places), key="architecture.place", width=180)
     return depth, kinds, place
 
 
@@ -83,7 +87,7 @@ def _is_in(row: LayerRow, place: str) -> bool:
     if place in ("stem", "head"):
         head = row.path.split(".")[0] in ("bn_last", "relu_last", "avgpool", "fc", "head")
         return row.stage is None and not row.path.startswith("layer") and head == (place == "head")
-    return not place or row.path == place or row.path.startswith(f"{place}.")
+    return not place or _belongs(row.path, place)
 
 
 def _table(spec: ModelSpec, table: LayerTable, depth: str, rows: list[tuple[int, LayerRow]]) -> None:
@@ -99,8 +103,8 @@ def _table(spec: ModelSpec, table: LayerTable, depth: str, rows: list[tuple[int,
         frame,
         hide_index=True,
         height=min(420, 38 + 35 * len(frame)),
-        column_order=_columns(rows),
-        column_config=_config(frame),
+        column_order=_columns([row for _, row in rows]),
+        column_config={each: _look(each, width, frame) for each, width in COLUMNS.items()},
         key=name,
         on_select=lambda: _on_select(name),
         selection_mode=["multi-row", "single-cell"],
@@ -125,35 +129,31 @@ def _cells(spec: ModelSpec, size: tuple[int, int, int], depth: str) -> list[dict
     ]
 
 
-def _columns(rows: list[tuple[int, LayerRow]]) -> list[str]:
+def _columns(rows: list[LayerRow]) -> list[str]:
     """The columns that say something: no kernel for stages, no dilation where there is none."""
-    single = any(row.kernel or row.stride for _, row in rows)
-    dilated = any(max(row.dilation, default=1) > 1 for _, row in rows)
-    grouped = any((row.groups or 1) > 1 for _, row in rows)
-    shown = {
-        "layer": True, "type": True, "kernel": single, "stride": single, "padding": single,
-        "dilation": dilated, "groups": grouped, "output": True, "parameters": True, "% of parameters": True,
-        "MACs": True, "% of MACs": True, "activations (kB)": True, "receptive field": True,
-        "field stride": True, "input": True,
-    }  # fmt: skip
-    return [name for name, show in shown.items() if show]
+    hidden = set()
+    if not any(row.kernel or row.stride for row in rows):
+        hidden |= {"kernel", "stride", "padding"}
+    if not any(max(row.dilation, default=1) > 1 for row in rows):
+        hidden.add("dilation")
+    if not any((row.groups or 1) > 1 for row in rows):
+        hidden.add("groups")
+    return [name for name in COLUMNS if name not in hidden]
 
 
-def _config(frame: list[dict[str, Any]]) -> dict[str, Any]:
+def _look(name: str, width: int, frame: list[dict[str, Any]]) -> Any:
     column = st.column_config
-    config: dict[str, Any] = {
-        "layer": column.TextColumn(pinned=True, width=165),
-        "type": column.TextColumn(width=105),
-        "parameters": column.NumberColumn(format="localized", width=95),
-        "MACs": column.NumberColumn(format="localized", width=110),
-        "activations (kB)": column.NumberColumn(format="%.1f", width=120),
-    }
-    for name, width in NARROW.items():
-        config[name] = column.TextColumn(alignment="right", width=width)
-    for name in ("% of parameters", "% of MACs"):
-        most = max(cells[name] for cells in frame)
-        config[name] = column.ProgressColumn(format="%.2f", min_value=0, max_value=max(most, 1e-9), width=105)
-    return config
+    match name:
+        case "layer" | "type":
+            return column.TextColumn(pinned=name == "layer", width=width)
+        case "parameters" | "MACs":
+            return column.NumberColumn(format="localized", width=width)
+        case "activations (kB)":
+            return column.NumberColumn(format="%.1f", width=width)
+        case "% of parameters" | "% of MACs":
+            most = max(max(cells[name] for cells in frame), 1e-9)
+            return column.ProgressColumn(format="%.2f", min_value=0, max_value=most, width=width)
+    return column.TextColumn(alignment="right", width=width)
 
 
 def _belongs(key: str, to: str) -> bool:
@@ -197,7 +197,7 @@ def _explanation(spec: ModelSpec, table: LayerTable) -> None:
             )
             name.markdown(step.quantity)
             sides = [step.formula] * (step.formula not in BARE) + [step.numbers] * bool(step.numbers)
-            formula.markdown(f"${EQUALS.join(sides)}$")
+            formula.markdown("$" + r"\;=\;".join(sides) + "$")
             if step.note:
                 (formula if wide else note).caption(step.note)
 
@@ -216,12 +216,9 @@ def _row_to_explain(table: LayerTable, key: str) -> LayerRow | None:
 def _sums(table: LayerTable, rows: list[LayerRow]) -> None:
     params, macs = sum(row.params for row in rows), sum(row.macs for row in rows)
     memory = sum(row.activation_bytes() for row in rows)
-    whole = params == table.total_params and macs == table.total_macs
-    part = (
-        ""
-        if whole
-        else f" ({params / max(table.total_params, 1):.1%} and {macs / max(table.total_macs, 1):.1%})"
-    )
+    part = ""
+    if (params, macs) != (table.total_params, table.total_macs):
+        part = f" ({params / max(table.total_params, 1):.1%} and {macs / max(table.total_macs, 1):.1%})"
     st.markdown(
         f"**Sum of {len(rows):,} rows: {params:,} parameters, {macs:,} MACs{part}, "
         f"{memory / 1e6:,.1f} MB of activations.**"
@@ -231,10 +228,3 @@ def _sums(table: LayerTable, rows: list[LayerRow]) -> None:
         "one image leaves in memory, in float32, for the backward pass. A type with () is a function call: no "
         "module, so no hook of torch sees it."
     )
-
-
-def _downloads(table: LayerTable, depth: str) -> None:
-    with st.container(horizontal=True):
-        name = f"{table.name}-{depth}"
-        download("CSV", partial(as_csv, table, depth), f"{name}.csv", "text/csv")
-        download("JSON", partial(as_json, table, depth), f"{name}.json", "application/json")

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import streamlit as st
 
 from resnet_lab.inspection import LayerTable
-from resnet_lab.inspection.memory.step_memory import (
-    MAX_BATCH,
-    VALUE_BYTES,
-    MeasuredStep,
-    estimate_step,
-    measure_step,
-)
+from resnet_lab.inspection.memory.step_memory import MAX_BATCH, MeasuredStep, estimate_step, measure_step
 from resnet_lab.models import ModelSpec
 from resnet_lab.ui.common.markdown import duration, escape_markdown, facts
+from resnet_lab.ui.common.widgets import options_of
 
 PRECISIONS = {"float32": "float32", "bf16": "bfloat16 (autocast)", "fp16": "float16 (autocast)"}
 OPTIMIZERS = {"sgd": "SGD with momentum", "adam": "Adam"}
@@ -26,49 +22,38 @@ def memory_view(spec: ModelSpec, table: LayerTable) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         batch = st.number_input("Batch size", 1, MAX_BATCH, 32, key="batch", bind="query-params", width=140)
         precision = st.selectbox(
-            "Precision",
-            list(VALUE_BYTES),
-            key="architecture.precision",
-            format_func=PRECISIONS.__getitem__,
-            width=210,
+            "Precision", **options_of(PRECISIONS), key="architecture.precision", width=210
         )
         optimizer = st.selectbox(
-            "Optimizer",
-            list(OPTIMIZERS),
-            key="architecture.optimizer",
-            format_func=OPTIMIZERS.__getitem__,
-            width=210,
+            "Optimizer", **options_of(OPTIMIZERS), key="architecture.optimizer", width=210
         )
         run = st.button("Check with a real step", icon=":material/speed:")
     need = estimate_step(table, batch, precision, optimizer)
-    facts(
-        {
-            "Weights": megabytes(need.weights),
-            "Gradients": megabytes(need.gradients),
-            "Optimizer": megabytes(need.optimizer),
-            **(
-                {"Weights for autocast": megabytes(need.low_precision_weights)}
-                if need.low_precision_weights
-                else {}
-            ),
-            "Images": megabytes(need.images),
-            "Activations": megabytes(need.activations),
-            "Estimate": megabytes(need.total),
-        }
-    )
+    parts = {
+        "Weights": need.weights,
+        "Gradients": need.gradients,
+        "Optimizer": need.optimizer,
+        "Weights for autocast": need.low_precision_weights,
+        "Images": need.images,
+        "Activations": need.activations,
+        "Estimate": need.total,
+    }
+    if not need.low_precision_weights:
+        del parts["Weights for autocast"]
+    facts({name: megabytes(count) for name, count in parts.items()})
     st.caption(
         "At the end of the forward pass, when a step needs most. Activations are what autograd keeps for the "
         "backward pass: they grow with the batch, the rest does not."
     )
     asked = (spec, table.input_size, batch, precision, optimizer)
     if run:
-        _measure(*asked)
+        _measure(batch, asked)
     asked_before, step = st.session_state.get("architecture.measured", (None, None))
-    if asked_before == asked and step is not None:
+    if asked_before == asked:
         _beside(need.kept, need.total, step)
 
 
-def _measure(spec: ModelSpec, size: tuple[int, ...], batch: int, precision: str, optimizer: str) -> None:
+def _measure(batch: int, asked: tuple[Any, ...]) -> None:
     """Runs the step in a process of its own; any click on the page, Cancel too, ends it."""
     place = st.empty()
     with place.container(horizontal=True, vertical_alignment="center"):
@@ -76,9 +61,9 @@ def _measure(spec: ModelSpec, size: tuple[int, ...], batch: int, precision: str,
         st.button("Cancel", width="content")
     began = None
     try:
-        for news in measure_step(spec, size, batch, precision, optimizer):
+        for news in measure_step(*asked):
             if isinstance(news, MeasuredStep):
-                st.session_state["architecture.measured"] = ((spec, size, batch, precision, optimizer), news)
+                st.session_state["architecture.measured"] = asked, news
                 continue
             began = began or time.monotonic()
             left = (time.monotonic() - began) * (1 - news) / max(news, 1e-3)

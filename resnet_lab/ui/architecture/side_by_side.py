@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from resnet_lab.inspection import LayerRow, LayerTable, by_stage, layer_table, neighbours
+from resnet_lab.inspection import LayerTable, by_stage, layer_table, neighbours
 from resnet_lab.inspection.table.formats import sides
 from resnet_lab.models import VARIANTS, ModelSpec
 from resnet_lab.ui.architecture import diagram
@@ -19,10 +19,10 @@ PARTS = {"stem": "stem", "head": "head"}
 def side_by_side_view(spec: ModelSpec, table: LayerTable) -> None:
     """Chosen nets beside `spec`, at the same image size and number of classes."""
     near = neighbours(spec)
-    others = {
-        name: v.replace(num_classes=spec.num_classes) for name, v in VARIANTS.items() if name != spec.name
-    }
-    choices = near | {name: each for name, each in others.items() if name not in near}
+    choices = dict(near)
+    for name, variant in VARIANTS.items():
+        if name != spec.name:
+            choices.setdefault(name, variant.replace(num_classes=spec.num_classes))
     if not set(st.session_state.get("beside", [])) <= set(choices):
         st.session_state["beside"] = [next(iter(near))]
     names = st.multiselect(
@@ -42,21 +42,30 @@ def side_by_side_view(spec: ModelSpec, table: LayerTable) -> None:
 
 
 def _differences(tables: list[LayerTable]) -> None:
-    """Output, parameters and MACs of every stage in each net, and how far the others are from the first."""
+    """Output, parameters and MACs of every stage in each net, and how far the others are from the first.
+
+    The keys of the columns are told apart by place, as two nets may have one name.
+    """
     frame = []
     for part in by_stage(tables):
         line: dict[str, Any] = {"part": PARTS.get(part.path, part.path.replace("layer", "stage "))}
-        for quantity in ("params", "macs"):
-            values = [getattr(row, quantity) if row else 0 for row in part.rows]
-            line |= _line(quantity, values)
-        line |= {f"out {i}": _output(row) for i, row in enumerate(part.rows)}
-        line |= {f"sees {i}": _sees(row) for i, row in enumerate(part.rows)}
+        line |= _line("params", [row.params if row else 0 for row in part.rows])
+        line |= _line("macs", [row.macs if row else 0 for row in part.rows])
+        for i, row in enumerate(part.rows):
+            line[f"out {i}"] = " × ".join(map(str, row.output_shape)) if row else "–"
+            line[f"sees {i}"] = sides(row.receptive_field) if row else "–"
         frame.append(line)
-    total: dict[str, Any] = {"part": "whole net"}
-    total |= _line("params", [t.total_params for t in tables])
-    total |= _line("macs", [t.total_macs for t in tables])
-    frame.append(total | {name: "" for name in frame[0] if name not in total})
-    st.dataframe(frame, hide_index=True, column_config=_config(tables))
+    total = _line("params", [t.total_params for t in tables]) | _line("macs", [t.total_macs for t in tables])
+    frame.append(dict.fromkeys(frame[0], "") | {"part": "whole net"} | total)
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    config: dict[str, Any] = {"part": text("", pinned=True)}
+    for i, table in enumerate(tables):
+        for quantity, heading in (("params", "parameters"), ("macs", "MACs")):
+            config[f"{quantity} {i}"] = number(f"{table.name}: {heading}", format="localized")
+            config[f"{quantity} difference {i}"] = text("±", alignment="right")
+        config[f"out {i}"] = text(f"{table.name}: output", alignment="right")
+        config[f"sees {i}"] = text(f"{table.name}: receptive field", alignment="right")
+    st.dataframe(frame, hide_index=True, column_config=config)
 
 
 def _line(quantity: str, values: list[int]) -> dict[str, Any]:
@@ -66,27 +75,6 @@ def _line(quantity: str, values: list[int]) -> dict[str, Any]:
         if i:
             line[f"{quantity} difference {i}"] = f"{value / values[0] - 1:+.1%}" if values[0] else "–"
     return line
-
-
-def _output(row: LayerRow | None) -> str:
-    return " × ".join(map(str, row.output_shape)) if row else "–"
-
-
-def _sees(row: LayerRow | None) -> str:
-    return sides(row.receptive_field) if row else "–"
-
-
-def _config(tables: list[LayerTable]) -> dict[str, Any]:
-    """Headings; the keys of the columns are told apart by place, as two nets may have one name."""
-    config: dict[str, Any] = {"part": st.column_config.TextColumn("", pinned=True)}
-    for i, table in enumerate(tables):
-        for quantity, heading in (("params", "parameters"), ("macs", "MACs")):
-            label = f"{table.name}: {heading}"
-            config[f"{quantity} {i}"] = st.column_config.NumberColumn(label, format="localized")
-            config[f"{quantity} difference {i}"] = st.column_config.TextColumn("±", alignment="right")
-        config[f"out {i}"] = st.column_config.TextColumn(f"{table.name}: output", alignment="right")
-        config[f"sees {i}"] = st.column_config.TextColumn(f"{table.name}: receptive field", alignment="right")
-    return config
 
 
 def _in_words(tables: list[LayerTable]) -> str:

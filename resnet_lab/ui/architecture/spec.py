@@ -12,48 +12,63 @@ from resnet_lab.models.links import nearest_variant, spec_from_link, spec_to_lin
 from resnet_lab.models.spec import BLOCKS, Norm
 from resnet_lab.schema import SchemaError, fields_of
 from resnet_lab.ui.common import fields, navigation
-from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.common.shared import choose_spec, chosen_spec
+from resnet_lab.ui.common.shared import shared
+from resnet_lab.ui.common.widgets import download, from_link, keep_in_link, options_of
 
-BLOCK_NAMES = {(3, 3): "3×3, 3×3: Basic", (1, 3, 1): "1×1, 3×3, 1×1: Bottleneck"}
-SHORTCUTS = {"pad": "A: padding", "projection": "B: projection", "projection_all": "C: all projected",
-             "none": "none (plain)"}  # fmt: skip
-STEMS = {
-    "imagenet": "7×7 /2, pool",
-    "cifar": "3×3",
-    "deep": "three 3×3, pool",
-    "tutorial": "7×7 /2, pool, bare",
-}
-NORMS = {norm: norm for norm in get_args(Norm)}
 FIELDS = fields_of(ModelSpec)
 SWITCHES = {name: FIELDS[name].title for name in ("preactivation", "zero_init_residual", "conv_bias")}
 BUILD = "architecture.build."  # how the keys of the form's widgets begin
-WIDGETS = ("block", "shortcut", "stem", "norm", "width", "groups", "width_per_group")  # as the spec has them
+LABELS: dict[str, dict[Any, str]] = {  # of fields that are one of several
+    "block": {kernels: ", ".join(f"{side}×{side}" for side in kernels) for kernels in BLOCKS}
+    | {(3, 3): "3×3, 3×3: Basic", (1, 3, 1): "1×1, 3×3, 1×1: Bottleneck"},
+    "shortcut": {
+        "pad": "A: padding",
+        "projection": "B: projection",
+        "projection_all": "C: all projected",
+        "none": "none (plain)",
+    },
+    "stem": {
+        "imagenet": "7×7 /2, pool",
+        "cifar": "3×3",
+        "deep": "three 3×3, pool",
+        "tutorial": "7×7 /2, pool, bare",
+    },
+    "norm": {norm: norm for norm in get_args(Norm)},
+}
+TEXTS = {  # what is typed: label and help
+    "name": ("Name", None),
+    "blocks": (FIELDS["blocks"].title, FIELDS["blocks"].help),
+    "dilated": ("Dilated stages", "In these stages dilation takes the place of the stride: 3, 4."),
+    "projections": (
+        "Projections",
+        "Blocks that carry a projection although the shape stays: stage.block, such as 2.4, 3.4.",
+    ),
+}
+ROWS = (  # of the form
+    ("name", "block", "blocks", "shortcut", "width", "norm"),
+    ("groups", "switches", "width_per_group", "stem", "dilated", "projections"),
+)
+WIDGETS = [name for row in ROWS for name in row if name not in (*TEXTS, "switches")]  # as the spec has them
+NAMES = list(VARIANTS)
+START = NAMES.index("resnet50")
 PROBLEM = "architecture.problem"  # of what the form asks for
 FILE_PROBLEM = "architecture.file_problem"
-HELP = {  # of texts that stand for fields with lists in them
-    "blocks": FIELDS["blocks"].help,
-    "dilated": "In these stages dilation takes the place of the stride: 3, 4.",
-    "projections": "Blocks that carry a projection although the shape stays: stage.block, such as 2.4, 3.4.",
-}
 
 
 def pick_spec() -> tuple[ModelSpec, int]:
     """Draws the inputs; returns the spec that they ask for, or the last possible one, and the side in pixels."""
     _read_link()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = list(VARIANTS)
-        start = names.index("resnet50")
         variant = st.selectbox(
-            "Net", names, start, key="variant", bind="query-params", width=200, on_change=_usual_settings
+            "Net", NAMES, START, key="variant", bind="query-params", width=200, on_change=_usual_settings
         )
         spec = VARIANTS[variant]
         side = default_input_size(spec)
         size = st.number_input(
             "Input size (px)", 1, MAX_SIDE, side, key="size", bind="query-params", width=130
         )
-        classes = fields.number(
+        classes = fields.ask(
             st, ModelSpec, "num_classes", spec.num_classes, "classes", bind="query-params", width=130
         )
         spec = spec.replace(num_classes=classes)
@@ -65,11 +80,8 @@ def pick_spec() -> tuple[ModelSpec, int]:
     if build:
         spec = _build(spec)
         query = {"spec": spec_to_link(spec)}
-        if st.query_params.get("spec") != query["spec"]:
-            st.query_params["spec"] = query["spec"]
-    else:
-        st.query_params.pop("spec", None)
-    choose_spec(spec if build else None)
+    keep_in_link("spec", query.get("spec", ""))
+    shared().spec = spec if build else None
     page = navigation.page_path("training")
     place.page_link(page, label="Train this net", icon=":material/show_chart:", query_params=query)
     return spec, size
@@ -96,15 +108,9 @@ def _read_link() -> None:
     if f"{BUILD}name" in st.session_state:
         return
     query = st.query_params
-    spec = None if "variant" in query else chosen_spec()
-    try:
-        spec = spec_from_link(query["spec"]) if query.get("spec") else spec
-    except ValueError as error:
-        st.error(
-            f"This link cannot be read: {escape_markdown(str(error))}. The page shows a variant instead."
-        )
-        query.pop("spec", None)
-        return
+    spec = None if "variant" in query else shared().spec
+    if query.get("spec"):
+        spec = from_link("spec", spec_from_link, "This link", " The page shows a variant instead.")
     if spec is None:
         return
     st.session_state["variant"] = nearest_variant(spec).name
@@ -119,24 +125,23 @@ def _read_link() -> None:
 def _fill(spec: ModelSpec) -> None:
     """Puts the fields of `spec` into the form."""
     spec = spec.replace(name=_own_name(spec.name))
-    extra = [f"{s + 1}.{b + 1}" for s, stage in enumerate(spec.extra_projections) for b in stage]
-    dilated = [i + 2 for i, on in enumerate(spec.dilation) if on]
     values = {name: getattr(spec, name) for name in ("name", *WIDGETS)} | {
         "blocks": ", ".join(map(str, spec.blocks)),
-        "dilated": ", ".join(map(str, dilated)),
-        "projections": ", ".join(extra),
-        "switches": [k for k in SWITCHES if getattr(spec, k)],
+        "dilated": ", ".join(str(stage) for stage, on in enumerate(spec.dilation, 2) if on),
+        "projections": ", ".join(
+            f"{s}.{b + 1}" for s, stage in enumerate(spec.extra_projections, 1) for b in stage
+        ),
+        "switches": [name for name in SWITCHES if getattr(spec, name)],
     }
-    for key, value in values.items():
-        st.session_state[BUILD + key] = value
-    choose_spec(spec)
+    st.session_state.update({BUILD + key: value for key, value in values.items()})
+    shared().spec = spec
     st.session_state.pop(PROBLEM, None)
 
 
 def _read_form() -> None:
     """The net is what the form asks for, unless that is impossible."""
     try:
-        choose_spec(_spec_of_form())
+        shared().spec = _spec_of_form()
         st.session_state.pop(PROBLEM, None)
     except ValueError as error:
         st.session_state[PROBLEM] = str(error)
@@ -147,49 +152,30 @@ def _build(usual: ModelSpec) -> ModelSpec:
 
     `usual` is the variant that it begins with, and has the number of classes.
     """
-    if f"{BUILD}name" not in st.session_state or chosen_spec() is None:
+    if f"{BUILD}name" not in st.session_state or shared().spec is None:
         _fill(usual)
-    spec = (chosen_spec() or usual).replace(num_classes=usual.num_classes)
+    spec = (shared().spec or usual).replace(num_classes=usual.num_classes)
     with st.container(border=True):
-        _form(usual)
+        for names in ROWS:
+            cells = st.columns([1, 1.6, 1.1, 1.4, 1, 1], vertical_alignment="bottom")
+            for cell, name in zip(cells, names, strict=True):
+                _widget(cell, name, usual)
         _files(spec)
     if problem := st.session_state.get(PROBLEM):
         st.error(f"{escape_markdown(problem)}. Below is the last net that was possible.")
     return spec
 
 
-def _form(usual: ModelSpec) -> None:
-    """The widgets, two rows of six; `_fill` has set them."""
-    top, low = (st.columns([1, 1.6, 1.1, 1.4, 1, 1], vertical_alignment="bottom") for _ in range(2))
-
-    def choose(cell: Any, name: str, labels: dict[Any, str]) -> None:
-        value = getattr(usual, name)
-        fields.choice(cell, ModelSpec, name, value, BUILD + name, labels, on_change=_read_form)
-
-    def number(cell: Any, name: str) -> None:
-        value = getattr(usual, name)
-        fields.number(cell, ModelSpec, name, value, BUILD + name, on_change=_read_form)
-
-    def text(cell: Any, label: str, key: str) -> None:
-        cell.text_input(label, key=BUILD + key, help=HELP.get(key), max_chars=200, on_change=_read_form)
-
-    text(top[0], "Name", "name")
-    choose(
-        top[1], "block", {k: BLOCK_NAMES.get(k, ", ".join(f"{side}×{side}" for side in k)) for k in BLOCKS}
-    )
-    text(top[2], FIELDS["blocks"].title, "blocks")
-    choose(top[3], "shortcut", SHORTCUTS)
-    number(top[4], "width")
-    choose(top[5], "norm", NORMS)
-    number(low[0], "groups")
-    low[1].multiselect(
-        "Switches", list(SWITCHES), key=f"{BUILD}switches", format_func=SWITCHES.__getitem__,
-        placeholder="none", on_change=_read_form,
-    )  # fmt: skip
-    number(low[2], "width_per_group")
-    choose(low[3], "stem", STEMS)
-    text(low[4], "Dilated stages", "dilated")
-    text(low[5], "Projections", "projections")
+def _widget(cell: Any, name: str, usual: ModelSpec) -> None:
+    """One of the form; `_fill` has set it."""
+    look: dict[str, Any] = {"key": BUILD + name, "on_change": _read_form}
+    if name == "switches":
+        cell.multiselect("Switches", **options_of(SWITCHES), placeholder="none", **look)
+    elif name in TEXTS:
+        label, help_text = TEXTS[name]
+        cell.text_input(label, help=help_text, max_chars=200, **look)
+    else:
+        fields.ask(cell, ModelSpec, name, getattr(usual, name), labels=LABELS.get(name, {}), **look)
 
 
 def _spec_of_form() -> ModelSpec:
@@ -198,15 +184,14 @@ def _spec_of_form() -> ModelSpec:
     Raises:
         ValueError: for something impossible; it names the field.
     """
-    asked = {str(key).removeprefix(BUILD): value for key, value in st.session_state.items()}
+    asked: dict[str, Any] = {str(key).removeprefix(BUILD): value for key, value in st.session_state.items()}
     blocks = tuple(_whole("blocks", part) for part in _parts(asked["blocks"]))
-    values: dict[str, Any] = {name: asked[name] for name in WIDGETS}
     return ModelSpec(
         name=_own_name(asked["name"].strip()),
         blocks=blocks,
         dilation=_dilation(asked["dilated"], len(blocks)),
         extra_projections=_projections(asked["projections"], blocks),
-        **values | {name: name in asked["switches"] for name in SWITCHES},
+        **{name: asked[name] for name in WIDGETS} | {name: name in asked["switches"] for name in SWITCHES},
     )
 
 

@@ -33,7 +33,6 @@ def describe(spec: ModelSpec) -> str:
 
 
 def totals(table: LayerTable) -> None:
-    projections = table.weight_layers - table.named_layers
     facts(
         {
             "Parameters (all trainable)": f"{table.total_params:,}",
@@ -42,7 +41,7 @@ def totals(table: LayerTable) -> None:
             "Weights (float32)": f"{table.weight_bytes / 1e6:,.1f} MB",
             "Activations per image": f"{table.activation_bytes() / 1e6:,.1f} MB",
             "Weighted layers": f"{table.named_layers:,}",
-            "Projection shortcuts": f"{projections:,}",
+            "Projection shortcuts": f"{table.weight_layers - table.named_layers:,}",
         }
     )
 
@@ -63,16 +62,13 @@ def beside_published(spec: ModelSpec) -> None:
     size = default_input_size(spec.name)
     table = layer_table(spec.name, (3, size, size))
     ours = {PARAMS: f"{table.total_params:,}", MACS: f"{table.total_macs:,}"}
-    rows = [
-        {
-            "figure": record.quantity,
-            "published": record.text,
-            "ours": ours.get(record.quantity, "–"),
-            "source": record.source,
-            "note": record.note,
-        }
-        for record in records
-    ]
+    rows = {
+        "figure": [record.quantity for record in records],
+        "published": [record.text for record in records],
+        "ours": [ours.get(record.quantity, "–") for record in records],
+        "source": [record.source for record in records],
+        "note": [record.note for record in records],
+    }
     config: dict[str, Any] = {"published": RIGHT, "ours": RIGHT, "note": st.column_config.Column(width=360)}
     st.dataframe(rows, hide_index=True, column_config=config)
     st.caption(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from resnet_lab.schema import FieldInfo, Record, fields_of
+from resnet_lab.ui.common.widgets import options_of
 
 R = TypeVar("R", bound=Record)
 
@@ -20,20 +21,17 @@ def form(cls: type[R], key: str, links: Mapping[str, str]) -> R:
     Raises:
         SchemaError: it cannot be; in one sentence.
     """
-    asked = {name: field for name, field in fields_of(cls).items() if not field.optional}  # type: ignore[arg-type]
-    return cls(
-        **{
-            name: _ask(field, {"key": links[name], "bind": "query-params"})
-            if name in links
-            else _ask(field, {"key": f"{key}.{name}", "persist_state": "session"})
-            for name, field in asked.items()
-        }
-    )
+    asked = {}
+    for name, field in fields_of(cls).items():  # type: ignore[arg-type]
+        kept = {"bind": "query-params"} if name in links else {"persist_state": "session"}
+        if not field.optional:
+            asked[name] = _offer(field, {**_labelled(field), "key": links.get(name, f"{key}.{name}"), **kept})
+    return cls(**asked)
 
 
-def _ask(field: FieldInfo, kept: dict[str, Any]) -> Any:
+def _offer(field: FieldInfo, look: dict[str, Any]) -> Any:
     """The widget that fits a field: what it may be, and how many of it."""
-    look, default, offered = {**_labelled(field), **kept}, field.default, list(field.examples)
+    default, offered, (low, high) = field.default, list(field.examples), _limits(field)
     if field.kind is bool:
         return st.toggle(value=default, **look)
     if field.choices:
@@ -49,53 +47,34 @@ def _ask(field: FieldInfo, kept: dict[str, Any]) -> Any:
         return tuple(map(_number, typed))
     if offered:
         return st.selectbox(options=offered, index=offered.index(default), width=160, **look)
-    low, high = _limits(field)
     if field.kind is float and low is not None and high is not None:
         return st.slider(min_value=low, max_value=high, value=default, width=220, **look)
     return st.number_input(min_value=low, max_value=high, value=default, width=130, **look)
 
 
-def number(place: Any, cls: type, name: str, value: Any, key: str, **more: Any) -> Any:
-    """A number; an end that the field leaves out itself can be typed, and is then refused in words."""
+def ask(
+    place: Any, cls: type, name: str, value: Any, key: str, labels: Mapping[Any, str] = {}, **more: Any
+) -> Any:
+    """One field, where most people keep its `value`; with `labels`, which has all that it may be, a choice of these.
+
+    Of text, None where nothing is typed. An end that a field leaves out itself can be typed, and so can what is no
+    number in a list of them: both are then refused in words.
+    """
     field = fields_of(cls)[name]
+    look = {**_labelled(field), "key": key, **more}
+    if labels:
+        return place.selectbox(**options_of(labels), index=list(labels).index(value), **look)
+    if field.kind is bool:
+        return place.toggle(value=value, **look)
+    if field.kind is str:
+        return place.text_input(value=value, **look) or None
+    if field.kind is tuple:
+        typed = place.text_input(value=", ".join(map(str, value)), **look)
+        return tuple(_number(part) for part in typed.split(",") if part.strip())
     low, high = _limits(field)
     if field.kind is float:
-        more = {"format": "%.4g", **more}
-    return place.number_input(**_labelled(field), min_value=low, max_value=high, value=value, key=key, **more)
-
-
-def toggle(place: Any, cls: type, name: str, value: bool, key: str) -> bool:
-    return bool(place.toggle(**_labelled(fields_of(cls)[name]), value=value, key=key))
-
-
-def text(place: Any, cls: type, name: str, value: str | None, key: str, **more: Any) -> str | None:
-    """None where nothing is typed."""
-    return place.text_input(**_labelled(fields_of(cls)[name]), value=value, key=key, **more) or None
-
-
-def choice(
-    place: Any, cls: type, name: str, value: Any, key: str, labels: dict[Any, str], **more: Any
-) -> Any:
-    """One of `labels`, which has all that the field may be."""
-    options = list(labels)
-    return place.selectbox(
-        **_labelled(fields_of(cls)[name]),
-        options=options,
-        index=options.index(value),
-        format_func=labels.__getitem__,
-        key=key,
-        **more,
-    )
-
-
-def numbers(
-    place: Any, cls: type, name: str, value: tuple[float, ...], key: str, **more: Any
-) -> tuple[Any, ...]:
-    """Several, with commas between them; what is no number stays text, and is then refused in words."""
-    typed = place.text_input(
-        **_labelled(fields_of(cls)[name]), value=", ".join(map(str, value)), key=key, **more
-    )
-    return tuple(_number(part) for part in typed.split(",") if part.strip())
+        look = {"format": "%.4g", **look}
+    return place.number_input(min_value=low, max_value=high, value=value, **look)
 
 
 def _limits(field: FieldInfo) -> tuple[Any, Any]:
@@ -105,10 +84,8 @@ def _limits(field: FieldInfo) -> tuple[Any, Any]:
 
 
 def _labelled(field: FieldInfo) -> dict[str, Any]:
-    return {
-        "label": f"{field.title} ({field.unit})" if field.unit else field.title,
-        "help": field.help or None,
-    }
+    label = f"{field.title} ({field.unit})" if field.unit else field.title
+    return {"label": label, "help": field.help or None}
 
 
 def _number(text: str) -> float | str:

@@ -15,39 +15,14 @@ import streamlit as st
 from resnet_lab.ui.common.markdown import duration, escape_markdown
 
 UNSEEN = 300.0  # seconds after which work that nobody looks at ends: its reader has gone
-Report = Callable[[Any], None]  # takes the next record
-ShouldStop = Callable[[], bool]
 Check = Callable[[], None]
-Work = Callable[[Report, ShouldStop], None]  # it reports what it finds
+Work = Callable[
+    [Check], Iterable[Any]
+]  # draws records; it calls the check often, which ends it when that is asked
 
 
 class Ended(Exception):
-    """The reader has cancelled the work."""
-
-
-def ender(should_stop: ShouldStop) -> Check:
-    """Something to call often within the work; it ends it once it is cancelled."""
-
-    def check() -> None:
-        if should_stop():
-            raise Ended
-
-    return check
-
-
-def draw(measure: Callable[[Check], Iterable[Any]]) -> Work:
-    """Work that reports the records of `measure` as they come, and draws no more of them once it is cancelled.
-
-    `measure` is given something to call often, by which it ends between two records too.
-    """
-
-    def work(report: Report, should_stop: ShouldStop) -> None:
-        check = ender(should_stop)
-        for record in measure(check):
-            report(record)
-            check()
-
-    return work
+    """The reader has cancelled the work, or is gone."""
 
 
 class Job:
@@ -59,17 +34,13 @@ class Job:
     def __init__(
         self, work: Work, total: int, of: Any, key: str = "job", problems: Sequence[str] = ()
     ) -> None:
+        self.total, self.of, self.key, self.problems = total, of, key, problems
         self.records: list[Any] = []
-        self.problems = problems
-        self.total = total
-        self.of = of
-        self.key = key
         self.error = ""
-        self._began = time.monotonic()
+        self._began = self.seen = time.monotonic()  # seen by a page
         self._ended: float | None = None
         self._is_complete = False
         self._cancelled = threading.Event()
-        self.seen = time.monotonic()  # by a page
         self._thread = threading.Thread(target=self._run, args=(work,), name="analysis", daemon=True)
         _jobs.add(self)
         self._thread.start()
@@ -79,7 +50,9 @@ class Job:
 
         lower_priority()
         try:
-            work(self.records.append, self._should_stop)
+            for record in work(self._check):
+                self.records.append(record)
+                self._check()
             self._is_complete = not self.is_cancelled
         except Ended:
             pass
@@ -90,10 +63,11 @@ class Job:
             self.error = f"{type(error).__name__}: {error}"
         self._ended = time.monotonic()
 
-    def _should_stop(self) -> bool:
+    def _check(self) -> None:
         if time.monotonic() - self.seen > UNSEEN:
-            self._cancelled.set()
-        return self._cancelled.is_set()
+            self.cancel()
+        if self.is_cancelled:
+            raise Ended
 
     @property
     def is_broken(self) -> bool:
@@ -139,34 +113,33 @@ def _end_all() -> None:
         job.wait(timeout=5)
 
 
-def start(key: str, work: Work, total: int, of: Any, problems: Sequence[str] = ()) -> None:
+def start(key: str, work: Work, total: int, of: Any, problems: Sequence[str] = ()) -> Job:
     """Starts a job of this session about `of`; one of the same key that still runs is cancelled.
 
     The key begins with the page's name; the session keeps the job as "page.key.job".
     """
     if (before := st.session_state.get(f"{key}.job")) is not None:
         before.cancel()
-    st.session_state[f"{key}.job"] = Job(work, total, of, key, problems)
+    job = st.session_state[f"{key}.job"] = Job(work, total, of, key, problems)
+    return job
 
 
 def current(key: str, of: Any) -> Job | None:
     """The job of that key, if it is about `of`; one about something else is cancelled, as nobody watches it."""
     job: Job | None = st.session_state.get(f"{key}.job")
-    if job is None or job.of == of:
-        if job is not None:
-            job.seen = time.monotonic()
-        return job
-    job.cancel()
-    return None
+    if job is not None and job.of != of:
+        job.cancel()
+        return None
+    return job
 
 
-def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
+def follow(job: Job, show: Callable[[], None], every: float = 0.5) -> None:
     """Calls `show` now, and again while the job goes on, under a bar with the time left and a Cancel button.
 
     Only this part of the page is drawn again; once the job has ended the whole page is, so that buttons fit.
     """
 
-    def draw(was_active: bool) -> None:
+    def draw() -> None:
         job.seen = time.monotonic()
         if job.is_active != was_active:
             st.rerun()
@@ -177,12 +150,12 @@ def follow(job: Job, show: Callable[[Job], None], every: float = 0.5) -> None:
         elif job.is_cancelled:
             st.caption("Cancelled; what was found until then is shown.")
         if job.records:
-            show(job)
+            show()
 
     for problem in job.problems:
         st.warning(escape_markdown(problem))
-    active = job.is_active
-    st.fragment(draw, run_every=every if active else None)(active)
+    was_active = job.is_active
+    st.fragment(draw, run_every=every if was_active else None)()
 
 
 def _bar(job: Job) -> None:

@@ -11,8 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v1 import declare_component
 
-HTML = '<div class="live-chart"></div>'
-JS = Path(__file__).with_name("live_chart.js")
+SCRIPT = Path(__file__).with_name("live_chart.js")
 
 
 @st.cache_resource(show_spinner=False)
@@ -23,12 +22,16 @@ def _library() -> str:
 
 
 @st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    return st.components.v2.component("live_chart", html=HTML, js=JS.read_text(), isolate_styles=False)
+def component(name: str, script: str, isolate_styles: bool = True) -> Callable[..., Any]:
+    """What runs a JavaScript file in a <div> whose class is that name."""
+    html = f'<div class="{name.replace("_", "-")}"></div>'
+    return st.components.v2.component(
+        name, html=html, js=Path(script).read_text(), isolate_styles=isolate_styles
+    )
 
 
 def live_chart(figure: go.Figure, key: str) -> None:
     """Shows `figure`; with the same `key`, the next figure is drawn into the same chart."""
     height = figure.layout.height or 400
     data = {"figure": figure.to_json(), "height": height, "library": _library()}
-    _component()(data=data, key=key, height=height)
+    component("live_chart", str(SCRIPT), isolate_styles=False)(data=data, key=key, height=height)

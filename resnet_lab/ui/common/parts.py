@@ -49,11 +49,10 @@ def _caption(text: str) -> None:
 
 def _table(rows: Sequence[Mapping[str, Cell]]) -> None:
     """Numbers with thousands separators; text is aligned right behind the first column, which is the name."""
-    names = [name for name in list(rows[0])[1:] if any(isinstance(row[name], str) for row in rows)]
-    right = {name: st.column_config.TextColumn(alignment="right") for name in names}
-    numbers = {
-        name: st.column_config.NumberColumn(format="localized")
+    text = st.column_config.TextColumn(alignment="right")
+    number = st.column_config.NumberColumn(format="localized")
+    look = {
+        name: text if any(isinstance(row[name], str) for row in rows) else number
         for name in list(rows[0])[1:]
-        if name not in names
     }
-    st.dataframe(list(map(dict, rows)), hide_index=True, width="content", column_config=right | numbers)
+    st.dataframe(list(map(dict, rows)), hide_index=True, width="content", column_config=look)

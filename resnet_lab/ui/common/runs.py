@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Curve
+from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.ui.common import navigation
+from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import escape_markdown
+from resnet_lab.ui.common.widgets import problems_said
 
-BADGES = {
+REFRESH = 1.0  # seconds
+Version = tuple[str, int]  # of a run's best net
+BADGES: dict[str, tuple[str, str, Any]] = {
     "queued": ("Waiting", ":material/hourglass:", "gray"),
     "running": ("Training", ":material/play_arrow:", "blue"),
     "paused": ("Paused", ":material/pause:", "yellow"),
@@ -23,46 +30,85 @@ BADGES = {
 }
 
 
-class RunLog:
-    """The events of one run, read from where the last reader stopped; shared by all sessions."""
+@dataclass
+class _Log:
+    """How far the events of a run were read, and what they say; shared by all sessions."""
 
-    def __init__(self) -> None:
-        self._offset = 0
-        self._curve = Curve("")
-        self._lock = threading.Lock()
-
-    def curve(self, run: Run) -> Curve:
-        """The curve up to now. The same object grows; readers only look."""
-        with self._lock:
-            events, self._offset = run.events(self._offset)
-            self._curve.extend(events)
-            self._curve.name = run.name
-            self._curve.plain = run.config.spec.is_plain
-            return self._curve
+    offset: int = 0
+    curve: Curve = field(default_factory=lambda: Curve(""))
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
-def _log(run_id: str) -> RunLog:
-    return RunLog()
+def _log(run_id: str) -> _Log:
+    return _Log()
 
 
 def curve(run: Run) -> Curve:
-    return _log(run.id).curve(run)
+    """The curve up to now. The same object grows; readers only look."""
+    log = _log(run.id)
+    with log.lock:
+        events, log.offset = run.events(log.offset)
+        log.curve.extend(events)
+        log.curve.name = run.name
+        log.curve.plain = run.config.spec.is_plain
+        return log.curve
 
 
-def badge(status: RunStatus) -> None:
+def run_version(run: Run) -> Version:
+    """What changes with the run's best checkpoint, as it is when a cache asks."""
+    with suppress(OSError):  # it may go meanwhile
+        if path := run.best_checkpoint:
+            return run.id, path.stat().st_mtime_ns
+    return run.id, 0
+
+
+BY_VERSION: dict[Any, Any] = {Run: run_version}  # how caches tell runs apart whose nets they keep
+
+
+def curve_charts(
+    runs: Sequence[Run], measures: Sequence[Measure], key: str, axis: Axis = "epoch", smoothing: float = 0.6
+) -> None:
+    """The curves of `runs` in two measures, side by side."""
+    curves = [curve(run) for run in runs]
+    for measure, column in zip(measures, st.columns(2), strict=True):
+        with column:
+            live_chart(curve_figure(curves, measure, axis, smoothing, is_dark()), key=f"{key}.{measure}")
+
+
+def follow(runs: Sequence[Run], show: Callable[[], object]) -> None:
+    """Calls `show` now, and again while one of the runs goes on; then the whole page is drawn, so that buttons fit."""
+
+    def is_active() -> bool:
+        return any(run.status.is_active for run in runs)
+
+    def draw() -> None:
+        if is_active() != was_active:
+            st.rerun()
+        show()
+
+    was_active = is_active()
+    st.fragment(draw, run_every=REFRESH if was_active else None)()
+
+
+def heading(run: Run, status: RunStatus) -> None:
+    """Its name and its state; to be called within a row."""
     label, icon, colour = BADGES[status.state]
-    st.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]
+    st.markdown(f"**{escape_markdown(run.name)}**", width="content")
+    st.badge(label, icon=icon, color=colour)
 
 
 def attempt(action: Callable[[], object]) -> None:
     """Does it and shows the page anew, or says in one sentence why it cannot be done."""
-    try:
+    with problems_said(RunError, ValueError):
         action()
-    except (RunError, ValueError) as error:
-        st.error(escape_markdown(str(error)))
-    else:
         st.rerun()
+
+
+def action(label: str, do: Callable[[], object], icon: str, **look: Any) -> None:
+    """A button that attempts it."""
+    if st.button(label, icon=f":material/{icon}:", **look):
+        attempt(do)
 
 
 def is_dark() -> bool:

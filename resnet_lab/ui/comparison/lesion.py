@@ -7,36 +7,31 @@ import streamlit as st
 from resnet_lab.analysis.lesions import Prepared, path_lengths
 from resnet_lab.experiments.lesion import LESION, RANDOM_LESION, LesionSettings, prepare
 from resnet_lab.figures.lesions import paths_figure
-from resnet_lab.runs import Run, RunError
-from resnet_lab.runs.names import distinct_names
+from resnet_lab.runs import Run
 from resnet_lab.training.execution.device import device_name
 from resnet_lab.ui.common import fields
 from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.common.runs import is_dark
-from resnet_lab.ui.comparison.view import ask_for_runs, experiment_view, pair_first, version
+from resnet_lab.ui.common.runs import BY_VERSION, Version, is_dark, run_version
+from resnet_lab.ui.comparison.view import ask_for_runs, experiment_view, pair_first, prepared_of
 
 
 def lesion_view(runs: list[Run]) -> None:
     """The first residual and the first plain run, or the first two."""
-
     if not runs:
         ask_for_runs()
         return
     settings = fields.form(LesionSettings, "comparison.lesion", {})
     runs = pair_first(runs)[: LESION.most]
-    nets: dict[str, Prepared] = {}
-    for run, name in zip(runs, distinct_names(runs), strict=True):
-        try:
-            nets[run.id] = _prepared(version(run), name, settings.images, run)
-        except (RunError, ValueError, OSError) as error:
-            st.warning(escape_markdown(str(error)))
+    nets, problems = prepared_of(_prepared, runs, settings)
+    for problem in problems:
+        st.warning(escape_markdown(problem))
     runs = [run for run in runs if run.id in nets]
     if not runs:
         return
     for column, run in zip(st.columns(len(runs), gap="large"), runs, strict=True):
         with column:
-            _operate(nets[run.id], (*version(run), settings.images))
+            _operate(nets[run.id], (run_version(run), settings.images))
     device = nets[runs[0].id].labels.device
     st.caption(
         "Without a block, a residual net keeps its shortcut; a plain net passes the block's input on, subsampled and "
@@ -48,12 +43,10 @@ def lesion_view(runs: list[Run]) -> None:
     _paths(list(nets.values()))
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading the net …")
-def _prepared(version: tuple[str, int], name: str, images: int, _run: Run) -> Prepared:
-    return prepare(_run, name, LesionSettings(images))
+_prepared = st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_VERSION)(prepare)
 
 
-def _operate(net: Prepared, asked: tuple[str, int, int]) -> None:
+def _operate(net: Prepared, asked: tuple[Version, int]) -> None:
     """The net's blocks to click on, and above them what is left without them; `asked` says of what net and images."""
     st.markdown(f"**{escape_markdown(net.name)}**")
     above = st.container()
@@ -66,7 +59,11 @@ def _operate(net: Prepared, asked: tuple[str, int, int]) -> None:
             format_func=lambda name: name.removeprefix("layer"),
             key=f"comparison.out.{net.name}.{stage}",
         )
-    swapped = _swapped(net)
+    with st.popover("Swap two blocks", icon=":material/swap_horiz:"):
+        names = [place.name for place in net.places if not place.changes_shape]
+        first = st.selectbox("This block", names, index=None, key=f"comparison.swap1.{net.name}")
+        second = st.selectbox("with this one", names, index=None, key=f"comparison.swap2.{net.name}")
+    swapped = ((first, second),) if first and second and first != second else ()
     with above:
         try:
             left = 100 * _accuracy(asked, tuple(removed), swapped, net)
@@ -80,20 +77,9 @@ def _operate(net: Prepared, asked: tuple[str, int, int]) -> None:
         )
 
 
-def _swapped(net: Prepared) -> tuple[tuple[str, str], ...]:
-    with st.popover("Swap two blocks", icon=":material/swap_horiz:"):
-        names = [place.name for place in net.places if not place.changes_shape]
-        first = st.selectbox("This block", names, index=None, key=f"comparison.swap1.{net.name}")
-        second = st.selectbox("with this one", names, index=None, key=f"comparison.swap2.{net.name}")
-    return ((first, second),) if first and second and first != second else ()
-
-
 @st.cache_data(max_entries=500, show_spinner="Asking the net …")
 def _accuracy(
-    asked: tuple[str, int, int],
-    removed: tuple[str, ...],
-    swapped: tuple[tuple[str, str], ...],
-    _net: Prepared,
+    asked: tuple[Version, int], removed: tuple[str, ...], swapped: tuple[tuple[str, str], ...], _net: Prepared
 ) -> float:
     return _net.accuracy(removed, swapped)
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from resnet_lab.runs import Run
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.shared import runs_to_compare
+from resnet_lab.ui.common.shared import shared
 from resnet_lab.ui.common.widgets import forget_unless
 
 MOST_RUNS = 12
@@ -17,8 +17,9 @@ def choose_runs() -> list[Run]:
     runs = {run.id: run for run in navigation.store().list()}
     if not runs:
         return []
-    if compared := runs_to_compare():
+    if compared := shared().compared:
         st.session_state["runs"] = list(compared[:MOST_RUNS])
+        shared().compared = ()
     forget_unless("runs", runs)  # some may have been deleted since
     picked = st.multiselect(
         "Runs",
@@ -33,11 +34,10 @@ def choose_runs() -> list[Run]:
 
 
 def _newest_pair(runs: dict[str, Run]) -> list[str]:
-    plain_run = next((run for run in runs.values() if run.config.spec.is_plain), None)
-    if plain_run is None:
+    plain = next((run for run in runs.values() if run.config.spec.is_plain), None)
+    if plain is None:
         return list(runs)[:2]
-    wanted = plain_run.config
     for run in runs.values():
-        if not run.config.spec.is_plain and run.config.replace(variant=wanted.variant) == wanted:
-            return [run.id, plain_run.id]
-    return [plain_run.id]
+        if not run.config.spec.is_plain and run.config.replace(variant=plain.config.variant) == plain.config:
+            return [run.id, plain.id]
+    return [plain.id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -17,13 +18,12 @@ from resnet_lab.schema import Record
 from resnet_lab.training import TrainConfig
 from resnet_lab.training.execution.device import device_name, pick_page_device
 from resnet_lab.ui.common import fields, jobs, navigation
-from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import duration, escape_markdown
 from resnet_lab.ui.common.parts import show_parts
-from resnet_lab.ui.common.runs import curve, is_dark
-from resnet_lab.ui.common.shared import compare_runs
+from resnet_lab.ui.common.runs import attempt, curve, follow, is_dark, run_version
+from resnet_lab.ui.common.shared import shared
+from resnet_lab.ui.common.widgets import download
 
-REFRESH = 1.0  # seconds
 Prepare = Callable[[Run, str, Any], Any]
 Then = Callable[[Sequence[Any], Any], None]  # takes all records and the settings
 
@@ -57,10 +57,35 @@ def experiment_view(
     settings, pressed = ask(experiment, settings)
     if settings is None:
         return
+
+    def show(records: Sequence[Any]) -> None:
+        show_parts(experiment.report(records, settings, is_dark()), _key(experiment))
+
+    def read() -> list[Any]:
+        traces = [Trace(run, run.status, curve(run)) for run in runs]
+        return list(experiment.measure(traces, settings))
+
+    job = None
     if experiment.prepare is read_trace:
-        _live(experiment, runs, settings)
+        follow(runs, lambda: show(read()))
     else:
-        _measured(experiment, runs, settings, pressed, prepare or experiment.prepare, then)
+        job = _job(experiment, runs, settings, pressed, prepare or experiment.prepare)
+        if job is None:
+            return
+        jobs.follow(job, lambda: show(list(job.records)), every=0.3)
+        if job.is_active or job.is_broken or not job.records:
+            return
+        if then is not None:
+            then(job.records, settings)
+        device = escape_markdown(device_name(pick_page_device()))
+        st.caption(f"Measured in {duration(job.seconds)} on {device}.")
+    download(
+        f"{experiment.title} as one HTML file",
+        lambda: html_page(TITLE, experiment.report(job.records if job else read(), settings, False)),
+        f"{experiment.name}.html",
+        "text/html",
+        key=f"{_key(experiment)}.download",
+    )
 
 
 def ask_for_runs() -> None:
@@ -83,11 +108,11 @@ def ask(experiment: Experiment[Any, Any], settings: Record | None = None) -> tup
     Where the experiment trains its own runs, the button starts them, and the page compares them from then on.
     """
     groups: list[list[TrainConfig]] = []
+    problem = ""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         try:
             settings = settings or fields.form(experiment.settings, _key(experiment), experiment.links)
             groups = experiment.trains(settings) if experiment.trains else []
-            problem = ""
         except ValueError as error:
             problem, settings = str(error), None
         nets = sum(map(len, groups))
@@ -99,100 +124,46 @@ def ask(experiment: Experiment[Any, Any], settings: Record | None = None) -> tup
     if experiment.note:
         st.caption(escape_markdown(experiment.note))
     if pressed and experiment.trains:
-        _train(groups)
+        attempt(partial(_train, groups))
     return settings, pressed
 
 
 def _train(groups: list[list[TrainConfig]]) -> None:
-    started: list[str] = []
-    try:
-        for group in groups:
-            started += navigation.manager().race(group)
-    except RunError as error:
-        st.error(escape_markdown(str(error)))
-        compare_runs(started)
-    else:
-        compare_runs(started)
-        st.rerun()
+    shared().compared = ()
+    for group in groups:
+        shared().compared += tuple(navigation.manager().race(group))
 
 
-def _live(experiment: Experiment[Any, Any], runs: list[Run], settings: Record) -> None:
-    """Drawn again as long as one of the runs goes on."""
-    active = any(run.status.is_active for run in runs)
-
-    def records() -> list[Any]:
-        traces = [Trace(run, run.status, curve(run)) for run in runs]
-        return list(experiment.measure(traces, settings))
-
-    def draw() -> None:
-        if any(run.status.is_active for run in runs) != active:
-            st.rerun()
-        show_parts(experiment.report(records(), settings, is_dark()), _key(experiment))
-
-    st.fragment(draw, run_every=REFRESH if active else None)()
-    _download(experiment, records, settings)
-
-
-def _measured(
+def _job(
     experiment: Experiment[Any, Any],
     runs: list[Run],
     settings: Record,
     pressed: bool,
     prepare: Prepare | None,
-    then: Then | None,
-) -> None:
-    """What a job about these runs and settings has found."""
+) -> jobs.Job | None:
+    """What measures these runs with these settings; begun now where that was asked for, or needs no button."""
     key = _key(experiment)
     asked = {name: value for name, value in settings.to_dict().items() if name not in experiment.looks}
-    about = [version(run) for run in runs], asked
-    if pressed or (not experiment.button and jobs.current(key, about) is None):
-        prepared, problems = _prepare(prepare, runs, settings) if prepare else ([], [])
-        work = jobs.draw(lambda _: experiment.measure(prepared, settings))
-        jobs.start(key, work, experiment.total(prepared, settings), about, problems)
+    about = [run_version(run) for run in runs], asked
     job = jobs.current(key, about)
-    if job is None:
-        return
-
-    def draw(job: jobs.Job) -> None:
-        show_parts(experiment.report(list(job.records), settings, is_dark()), key)
-
-    jobs.follow(job, draw, every=0.3)
-    if job.is_active or job.is_broken or not job.records:
-        return
-    if then is not None:
-        then(job.records, settings)
-    st.caption(f"Measured in {duration(job.seconds)} on {escape_markdown(device_name(pick_page_device()))}.")
-    _download(experiment, lambda: job.records, settings)
+    if not pressed and (experiment.button or job):
+        return job
+    of_runs, problems = prepared_of(prepare, runs, settings) if prepare else ({}, [])
+    prepared = list(of_runs.values())
+    total = experiment.total(prepared, settings)
+    return jobs.start(key, lambda _: experiment.measure(prepared, settings), total, about, problems)
 
 
-def _prepare(prepare: Prepare, runs: list[Run], settings: Record) -> tuple[list[Any], list[str]]:
-    """What is measured of the runs of which it can be had, and what is wrong with the others."""
-    prepared, problems = [], []
+def prepared_of(prepare: Prepare, runs: list[Run], settings: Any) -> tuple[dict[str, Any], list[str]]:
+    """What is measured of the runs of which it can be had, by their ids, and what is wrong with the others."""
+    prepared, problems = {}, []
     with st.spinner("Reading the nets …"):
         for run, name in zip(runs, distinct_names(runs), strict=True):
             try:
-                prepared.append(prepare(run, name, settings))
+                prepared[run.id] = prepare(run, name, settings)
             except (RunError, ValueError, OSError) as error:
                 problems.append(str(error))
     return prepared, problems
-
-
-def version(run: Run) -> tuple[str, int]:
-    """What changes with the run's best checkpoint."""
-    path = run.best_checkpoint
-    return run.id, path.stat().st_mtime_ns if path else 0
-
-
-def _download(
-    experiment: Experiment[Any, Any], records: Callable[[], Sequence[Any]], settings: Record
-) -> None:
-    download(
-        f"{experiment.title} as one HTML file",
-        lambda: html_page(TITLE, experiment.report(records(), settings, False)),
-        f"{experiment.name}.html",
-        "text/html",
-        key=f"{_key(experiment)}.download",
-    )
 
 
 def _key(experiment: Experiment[Any, Any]) -> str:

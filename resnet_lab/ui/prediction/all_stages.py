@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 import torch
@@ -10,9 +12,10 @@ from numpy.typing import NDArray
 from resnet_lab.attribution import METHODS, class_maps, stage_names
 from resnet_lab.attribution.records import stage_title
 from resnet_lab.ui.common.markdown import escape_markdown, percent
-from resnet_lab.ui.prediction.images import InputImage
+from resnet_lab.ui.prediction.images import BY_KEY, InputImage
+from resnet_lab.ui.prediction.maps import probabilities
 from resnet_lab.ui.prediction.net import Net
-from resnet_lab.ui.prediction.prediction import ask_style, drawn, likeliest, predicted, scope
+from resnet_lab.ui.prediction.prediction import ask_style, drawn, likeliest, scope
 
 SIDE = 84  # pixels of a map, so that five rows fit a small screen
 CAMS = [name for name, method in METHODS.items() if method.combine]
@@ -20,15 +23,13 @@ CAMS = [name for name, method in METHODS.items() if method.combine]
 
 def all_stages_view(net: Net, image: InputImage) -> None:
     """Rows are classes, columns the stages from the input to the output."""
-    found = predicted(net, image)
-    if found is None:
-        return
+    found = probabilities(net, image)
     top, stages = likeliest(found), stage_names(net.model)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Method", CAMS, key="grid_method", bind="query-params", width=220)
         with st.popover("Display", icon=":material/palette:"):
             style = ask_style()
-    method, maps = METHODS[name], _maps(net.key, image.key, tuple(top), name, net, image)
+    method, maps = METHODS[name], _maps(net, image, top, name)
     for row, target in enumerate(top):
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width=SIDE):
@@ -44,10 +45,8 @@ def all_stages_view(net: Net, image: InputImage) -> None:
     )
 
 
-@st.cache_data(max_entries=50, scope="session", show_spinner="Computing the maps …")
-def _maps(
-    net_key: str, image_key: str, classes: tuple[int, ...], method: str, _net: Net, _image: InputImage
-) -> NDArray[np.float32]:
+@st.cache_data(max_entries=50, scope="session", show_spinner="Computing the maps …", hash_funcs=BY_KEY)
+def _maps(net: Net, image: InputImage, classes: Sequence[int], method: str) -> NDArray[np.float32]:
     """(classes, stages, H, W)"""
-    inputs = _net.inputs(_image.pixels[None])
-    return class_maps(_net.model, inputs, torch.tensor(classes), stage_names(_net.model), method)[0].numpy()
+    inputs = net.inputs(image.pixels[None])
+    return class_maps(net.model, inputs, torch.tensor(classes), stage_names(net.model), method)[0].numpy()

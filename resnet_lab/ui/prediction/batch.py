@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import streamlit as st
 import torch
 from PIL import Image
@@ -16,10 +19,11 @@ from torch import Tensor
 from resnet_lab.attribution import preserve_state
 from resnet_lab.data import ImageError
 from resnet_lab.ui.common import jobs
-from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import escape_markdown, percent
+from resnet_lab.ui.common.widgets import download
 from resnet_lab.ui.prediction.images import ImageSet, TestImages, show_problems
 from resnet_lab.ui.prediction.net import Net
+from resnet_lab.ui.prediction.prediction import png
 
 MOST = 1000  # images at once
 BATCH = 50
@@ -40,70 +44,52 @@ class Row:
 
 
 def batch_view(net: Net, images: ImageSet) -> None:
-    """A button, a bar, then the table."""
     count = min(MOST, len(images))
     about = (net.key, images.key)
     job = jobs.current("prediction.batch", about)
     if job is None or job.is_broken:
         if job is not None:
-            what = (
-                escape_markdown(job.error)
-                if job.error
-                else f"Cancelled after {len(job.records):,} of {count:,} images."
-            )
-            st.warning(what)
+            cancelled = f"Cancelled after {len(job.records):,} of {count:,} images."
+            st.warning(escape_markdown(job.error) or cancelled)
         if len(images) > MOST:
             st.caption(
                 f"The first {MOST:,} of {len(images):,}. The Training page shows a run's errors on all of them."
             )
         if not st.button(f"Predict {count:,} images", icon=":material/table_view:", type="primary"):
             return
-        jobs.start("prediction.batch", _work(net.apart(), images, count), count, about)
-        job = jobs.current("prediction.batch", about)
-        assert job is not None
+        work = partial(_predictions, net.apart(), images, count)
+        job = jobs.start("prediction.batch", work, count, about)
     if job.is_active:
-        jobs.follow(job, lambda _: None)
+        jobs.follow(job, lambda: None)
         return
-    problems = [record for record in job.records if isinstance(record, str)]
-    show_problems(problems)
+    show_problems([record for record in job.records if isinstance(record, str)])
     rows = [record for record in job.records if isinstance(record, Row)]
     if rows:
         _table(net, images, rows)
 
 
-def _work(net: Net, images: ImageSet, count: int) -> jobs.Work:
-    """Reports a Row for each image, or a sentence for one that cannot be read."""
-
-    def work(report: jobs.Report, should_stop: jobs.ShouldStop) -> None:
-        for start in range(0, count, BATCH):
-            read: list[tuple[int, Tensor]] = []
-            for index in range(start, min(start + BATCH, count)):
-                if should_stop():
-                    return
-                try:
-                    read.append((index, images.pixels(index, net)))
-                except ImageError as error:
-                    report(str(error))
-            if not read:
-                continue
-            with preserve_state(net.model):
-                batch = torch.stack([pixels for _, pixels in read])
-                top = net.predict(batch).topk(min(TOP, len(net.classes)))
-            for place, (index, pixels) in enumerate(read):
-                classes = tuple(net.classes[i] for i in top.indices[place].tolist())
-                name, truth = images.name(index), images.truth(index) or ""
-                report(Row(index, name, truth, _icon(pixels), classes, tuple(top.values[place].tolist())))
-
-    return work
-
-
-def _icon(pixels: Tensor) -> str:
-    """A small image as a data URL."""
-    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-    image.thumbnail((SIDE, SIDE))
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+def _predictions(net: Net, images: ImageSet, count: int, check: jobs.Check) -> Iterator[Row | str]:
+    """A Row for each image, or a sentence for one that cannot be read."""
+    for start in range(0, count, BATCH):
+        read: dict[int, Tensor] = {}
+        for index in range(start, min(start + BATCH, count)):
+            check()
+            try:
+                read[index] = images.pixels(index, net)
+            except ImageError as error:
+                yield str(error)
+        if not read:
+            continue
+        with preserve_state(net.model):
+            top = net.predict(torch.stack([*read.values()])).topk(min(TOP, len(net.classes)))
+        for (index, pixels), chances, best in zip(
+            read.items(), *(part.tolist() for part in top), strict=True
+        ):
+            image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+            image.thumbnail((SIDE, SIDE))
+            icon = f"data:image/png;base64,{base64.b64encode(png(np.asarray(image))).decode()}"
+            classes = tuple(net.classes[i] for i in best)
+            yield Row(index, images.name(index), images.truth(index) or "", icon, classes, tuple(chances))
 
 
 def _table(net: Net, images: ImageSet, rows: list[Row]) -> None:
@@ -111,17 +97,13 @@ def _table(net: Net, images: ImageSet, rows: list[Row]) -> None:
     if known:
         right = sum(row.truth == row.classes[0] for row in rows)
         st.markdown(f"**{right:,} of {len(rows):,} correct** ({percent(right / len(rows))})")
-    columns: dict[str, list[Any]] = {
-        "image": [row.icon for row in rows],
-        "name": [row.name for row in rows],
-    }
+    columns: dict[str, list[Any]] = {"image": [row.icon for row in rows], "name": [row.name for row in rows]}
+    look: dict[str, Any] = {"image": st.column_config.ImageColumn("", width=48)}
     if known:
         columns["truth"] = [row.truth for row in rows]
     for i in range(min(SHOWN, len(rows[0].classes))):
         columns[f"{i + 1}."] = [row.classes[i] for row in rows]
         columns[f"{i + 1}. (%)"] = [100 * row.probabilities[i] for row in rows]
-    look: dict[str, Any] = {"image": st.column_config.ImageColumn("", width=48)}
-    for i in range(SHOWN):
         look[f"{i + 1}. (%)"] = st.column_config.NumberColumn("%", format="%.1f", width=60)
     st.dataframe(
         columns,
@@ -142,9 +124,8 @@ def _open(images: ImageSet, rows: list[Row]) -> None:
     """Shows the image of the chosen row."""
     chosen = st.session_state["prediction.rows"]["selection"]["rows"]
     if chosen:
-        st.session_state["index" if isinstance(images, TestImages) else "prediction.shown"] = rows[
-            chosen[0]
-        ].index
+        key = "index" if isinstance(images, TestImages) else "prediction.shown"
+        st.session_state[key] = rows[chosen[0]].index
         st.session_state["view"] = "Prediction"
 
 

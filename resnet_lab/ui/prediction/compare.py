@@ -8,8 +8,9 @@ import streamlit as st
 
 from resnet_lab.attribution import METHODS, stage_names
 from resnet_lab.ui.common.markdown import escape_markdown
+from resnet_lab.ui.common.widgets import problems_said
 from resnet_lab.ui.prediction.images import InputImage, input_image
-from resnet_lab.ui.prediction.maps import MapRequest, map_of
+from resnet_lab.ui.prediction.maps import DivergedError, MapRequest, map_of, probabilities
 from resnet_lab.ui.prediction.net import Net, other_net
 from resnet_lab.ui.prediction.prediction import (
     MapStyle,
@@ -17,7 +18,6 @@ from resnet_lab.ui.prediction.prediction import (
     ask_style,
     drawn,
     likeliest,
-    predicted,
     show_top,
     verdict,
 )
@@ -26,40 +26,28 @@ SIDE = 230  # pixels; both nets' maps and tables fit a small screen
 
 
 def compare_view(net: Net, image: InputImage) -> None:
-    """Each net's classes, and its map of one class."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         other = other_net(net)
         if other is None:
             return
-        found = predicted(net, image)
-        if found is None:
-            return
-        top = likeliest(found)
-        shared = [i for i in top if net.classes[i] in other.classes] or top[:1]
-        target = st.selectbox("Explain class", shared, format_func=net.classes.__getitem__)
-        request = ask_map(net, target)
+        top = likeliest(probabilities(net, image))
+        request = ask_map(net, [i for i in top if net.classes[i] in other.classes] or top[:1])
         with st.popover("Display", icon=":material/palette:"):
             style = ask_style()
     pair = sorted((net, other), key=lambda one: one.model.spec.is_plain)
     for column, one in zip(st.columns(2, gap="large"), pair, strict=True):
-        with column:
+        with column, problems_said(DivergedError):
             st.markdown(f"**{escape_markdown(one.title)}**")
             seen = image if one is net else input_image(one, image.images, image.index, image.mask)
-            _show(one, seen, net.classes[target], request, style)
+            found = probabilities(one, seen)
+            st.markdown(verdict(one, seen, found))
+            _map(one, seen, net.classes[request.target], request, style)
+            show_top(one, found, narrow=True)
     method = METHODS[request.method]
     st.caption(
         f"{method.title} ({method.source}) of the same class in both nets, each map from none to its own strongest "
         "place."
     )
-
-
-def _show(net: Net, image: InputImage, name: str, request: MapRequest, style: MapStyle) -> None:
-    found = predicted(net, image)
-    if found is None:
-        return
-    st.markdown(verdict(net, image, found))
-    _map(net, image, name, request, style)
-    show_top(net, found, likeliest(found), narrow=True)
 
 
 def _map(net: Net, image: InputImage, name: str, request: MapRequest, style: MapStyle) -> None:

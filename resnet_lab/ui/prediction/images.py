@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from random import randrange
+from typing import Any
 
 import streamlit as st
 from PIL import Image
@@ -22,7 +25,7 @@ from resnet_lab.data import (
 from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, collect
 from resnet_lab.figures.overlay import Box, Mask
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.common.widgets import forget_unless, one_of
+from resnet_lab.ui.common.widgets import forget_unless, one_of, problems_said
 from resnet_lab.ui.prediction.net import Net
 
 SOURCES = ("Upload", "Folder", "Test", "Camera")
@@ -31,6 +34,7 @@ MOST_PROBLEMS = 5  # that are said one by one
 TRIED = 20  # uploaded images that are decoded before one is chosen
 KEPT = 2  # decoded ones, as one may take 150 MB
 FILES = [suffix.removeprefix(".") for suffix in SUFFIXES]
+BROKEN = ":material/broken_image:"
 
 
 class UploadedImages:
@@ -41,7 +45,7 @@ class UploadedImages:
 
     def __init__(self, key: str, files: dict[str, bytes], problems: list[str]) -> None:
         self.key, self.files, self.problems = key, files, problems
-        self._decoded: dict[str, Image.Image] = {}  # the last ones of `whole`
+        self._decoded = lru_cache(KEPT)(lambda name: read_image(self.files[name], name))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -54,20 +58,11 @@ class UploadedImages:
 
     def whole(self, index: int) -> Image.Image:
         """All of an image, RGB. Raises ImageError."""
-        image = self._decode(index)
-        self._decoded.pop(self.name(index), None)
-        self._decoded[self.name(index)] = image
-        if len(self._decoded) > KEPT:
-            del self._decoded[next(iter(self._decoded))]
-        return image
+        return self._decoded(self.name(index))
 
     def pixels(self, index: int, net: Net) -> Tensor:
         """uint8 (3, side, side), as `net` sees it. Raises ImageError."""
-        return net.prepare(self._decode(index))
-
-    def _decode(self, index: int) -> Image.Image:
-        name = self.name(index)
-        return self._decoded.get(name) or read_image(self.files[name], name)
+        return net.prepare(self.whole(index))
 
 
 @dataclass(frozen=True)
@@ -137,14 +132,17 @@ def input_image(net: Net, images: ImageSet, index: int, mask: Mask | None = None
         ImageError: it cannot be read.
     """
     whole = images.whole(index)
-    pixels = _pixels(net.key, f"{images.key} {index}", net, images, index)
-    return InputImage(images, index, whole, pixels, net.box(whole), mask)
+    return InputImage(images, index, whole, _pixels(net, images, index), net.box(whole), mask)
 
 
-@st.cache_resource(max_entries=50, scope="session", show_spinner=False)
-def _pixels(net_key: str, key: str, _net: Net, _images: ImageSet, index: int) -> Tensor:
+# How caches tell these apart.
+BY_KEY: dict[Any, Any] = dict.fromkeys((Net, UploadedImages, TestImages, InputImage), attrgetter("key"))
+
+
+@st.cache_resource(max_entries=50, scope="session", show_spinner=False, hash_funcs=BY_KEY)
+def _pixels(net: Net, images: ImageSet, index: int) -> Tensor:
     """Scaling a large image takes a while."""
-    return _images.pixels(index, _net)
+    return images.pixels(index, net)
 
 
 def choose_images(net: Net) -> ImageSet | None:
@@ -155,33 +153,18 @@ def choose_images(net: Net) -> ImageSet | None:
         return _test_images(net)
     if source == "Camera":
         shot = st.camera_input("Camera", label_visibility="collapsed")
-        return _uploaded(shot.file_id, [("The camera's image", shot.getvalue())]) if shot else None
-    if source == "Folder":
-        files = st.file_uploader(
-            "Folder",
-            FILES,
-            accept_multiple_files="directory",
-            key="prediction.folder",
-            label_visibility="collapsed",
-            max_upload_size=MOST_MEGABYTES,
-        )
+        files, names = [shot] if shot else [], ["The camera's image"]
     else:
-        files = st.file_uploader(
-            "Images",
-            [*FILES, "zip"],
-            accept_multiple_files=True,
-            label_visibility="collapsed",
-            max_upload_size=MOST_MEGABYTES,
-        )
+        look: dict[str, Any] = {"label": "Images", "type": [*FILES, "zip"], "accept_multiple_files": True}
+        if source == "Folder":
+            look = {"label": "Folder", "type": FILES, "accept_multiple_files": "directory"}
+            look["key"] = "prediction.folder"
+        files = st.file_uploader(**look, label_visibility="collapsed", max_upload_size=MOST_MEGABYTES)
+        names = [file.name for file in files]
     if not files:
         return None
-    return _uploaded(
-        " ".join(file.file_id for file in files), ((file.name, file.getvalue()) for file in files)
-    )
-
-
-def _uploaded(key: str, files: Iterable[tuple[str, bytes]]) -> UploadedImages | None:
-    images = _read(key, files)
+    key = " ".join(file.file_id for file in files)
+    images = _read(key, ((name, file.getvalue()) for name, file in zip(names, files, strict=True)))
     show_problems(images.problems)
     return images if len(images) else None
 
@@ -204,7 +187,7 @@ def _read(key: str, _files: Iterable[tuple[str, bytes]]) -> UploadedImages:
 def show_problems(problems: Sequence[str]) -> None:
     """The first of them, each in a box."""
     for problem in problems[:MOST_PROBLEMS]:
-        st.error(escape_markdown(problem), icon=":material/broken_image:")
+        st.error(escape_markdown(problem), icon=BROKEN)
     if len(problems) > MOST_PROBLEMS:
         st.error(f"And {len(problems) - MOST_PROBLEMS:,} more.")
 
@@ -218,26 +201,23 @@ def choose_image(images: ImageSet, net: Net) -> InputImage | None:
         options = range(len(images))
         forget_unless("prediction.shown", options)  # the files before these may have been more
         index = st.selectbox("Show", options, format_func=images.name, key="prediction.shown")
-    try:
-        with st.spinner("Reading the image …"):
-            return input_image(net, images, index)
-    except ImageError as error:
-        st.error(escape_markdown(str(error)), icon=":material/broken_image:")
-        return None
+    with problems_said(ImageError, icon=BROKEN), st.spinner("Reading the image …"):
+        return input_image(net, images, index)
+    return None
 
 
 def _test_images(net: Net) -> TestImages | None:
-    try:
+    info = DATASETS.get(net.dataset)
+    label = f"Download {info.title} ({info.download_mb} MB)" if info else "Look for its folder again"
+    with problems_said(DatasetError, icon=BROKEN):
         here = is_downloaded(net.dataset)
-        if not here and not st.button(_download_label(net.dataset), icon=":material/download:"):
+        if not here and not st.button(label, icon=":material/download:"):
             return None
         data = test_split(net.dataset, net.image_size)
         if not here:
             st.rerun()  # without the button
-    except DatasetError as error:
-        st.error(escape_markdown(str(error)), icon=":material/broken_image:")
-        return None
-    return TestImages(data)
+        return TestImages(data)
+    return None
 
 
 def _choose_test_image(images: TestImages, net: Net) -> InputImage:
@@ -247,20 +227,14 @@ def _choose_test_image(images: TestImages, net: Net) -> InputImage:
         index = st.number_input(
             f"Number (0 to {count - 1:,})", 0, count - 1, 0, key="index", bind="query-params"
         )
-        st.button("Another", icon=":material/shuffle:", on_click=_pick_any, args=(count,))
+        st.button(
+            "Another",
+            icon=":material/shuffle:",
+            on_click=lambda: st.session_state.update(index=randrange(count)),
+        )
     outlined = masks is not None and st.toggle("Outline the object", key="outline", bind="query-params")
     mask = masks[index].numpy() if outlined and masks is not None else None
     return input_image(net, images, index, mask)
-
-
-def _download_label(dataset: str) -> str:
-    if dataset not in DATASETS:
-        return "Look for its folder again"
-    return f"Download {DATASETS[dataset].title} ({DATASETS[dataset].download_mb} MB)"
-
-
-def _pick_any(count: int) -> None:
-    st.session_state["index"] = randrange(count)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the test images …")

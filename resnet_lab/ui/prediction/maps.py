@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,19 @@ from numpy.typing import NDArray
 from resnet_lab.attribution import METHODS, attribute, preserve_state, signed_attribute
 from resnet_lab.figures.overlay import Heat
 from resnet_lab.ui.common.markdown import duration
-from resnet_lab.ui.prediction.images import InputImage
+from resnet_lab.ui.prediction.images import BY_KEY, InputImage
 from resnet_lab.ui.prediction.net import Net
 
 SOME = 10  # passes of the net; a method that takes more shows how far it is
 PATIENCE = 3.0  # seconds; what takes longer waits for a button
 MOST_MAPS = 100  # kept for a session
+
+
+class DivergedError(ValueError):
+    """The net's probabilities are no numbers."""
+
+    def __init__(self) -> None:
+        super().__init__("The model outputs NaN: its training diverged. Choose another.")
 
 
 @dataclass(frozen=True)
@@ -32,15 +40,17 @@ class MapRequest:
     signed: bool = False
 
 
+@st.cache_data(max_entries=200, scope="session", show_spinner=False, hash_funcs=BY_KEY)
 def probabilities(net: Net, image: InputImage) -> NDArray[np.float32]:
-    """(classes,)"""
-    return _probabilities(net.key, image.key, net, image)
+    """(classes,). Raises DivergedError."""
+    with preserve_state(net.model):  # other sessions share the model
+        return checked(net.predict(image.pixels[None])[0].numpy())
 
 
-@st.cache_data(max_entries=200, scope="session", show_spinner=False)
-def _probabilities(net_key: str, image_key: str, _net: Net, _image: InputImage) -> NDArray[np.float32]:
-    with preserve_state(_net.model):  # other sessions share the model
-        return _net.predict(_image.pixels[None])[0].numpy()
+def checked(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(found).all():
+        raise DivergedError
+    return found
 
 
 def map_of(net: Net, image: InputImage, request: MapRequest) -> Heat | None:
@@ -50,59 +60,44 @@ def map_of(net: Net, image: InputImage, request: MapRequest) -> Heat | None:
     """
     kept: dict[Any, Heat] = st.session_state.setdefault("prediction.maps", {})
     key = (net.key, image.key, request)
-    if key not in kept:
-        method = METHODS[request.method]
-        seconds = _estimate(net, request.method) if method.passes > SOME else 0.0
+    if key in kept:
+        return kept[key]
+    method, passes, bar = METHODS[request.method], count(1), None
+    if method.passes > SOME:
+        seconds = method.passes * _seconds_a_pass(net, method.has_gradient)
         if seconds > PATIENCE and not st.button(
             f"Compute, about {duration(seconds)}", icon=":material/hourglass:", key=f"prediction.ask.{key}"
         ):
             return None
-        if len(kept) >= MOST_MAPS:
-            kept.pop(next(iter(kept)))
-        kept[key] = _computed(net, image, request)
-    return kept[key]
-
-
-def _computed(net: Net, image: InputImage, request: MapRequest) -> Heat:
-    method, done = METHODS[request.method], 0
-    bar = (
-        st.progress(0.0, f"{method.title}: {method.passes} passes of the net")
-        if method.passes > SOME
-        else None
-    )
+        bar = st.progress(0.0, f"{method.title}: {method.passes} passes of the net")
 
     def told() -> None:
-        nonlocal done
-        done += 1
         if bar is not None:  # Streamlit ends the script here when it is to run anew
-            bar.progress(min(done / method.passes, 1.0))
+            bar.progress(min(next(passes) / method.passes, 1.0))
 
     asked = (request.target, request.method, request.layer)
     compute = signed_attribute if request.signed else attribute
     heat: Heat = compute(net.model, net.inputs(image.pixels[None]), *asked, on_pass=told)[0].numpy()
     if bar is not None:
         bar.empty()
+    if len(kept) >= MOST_MAPS:
+        kept.pop(next(iter(kept)))
+    kept[key] = heat
     return heat
 
 
-def _estimate(net: Net, method: str) -> float:
-    """Seconds that a method takes for one image."""
-    about = METHODS[method]
-    return about.passes * _seconds_a_pass(net.key, net, about.has_gradient)
-
-
-@st.cache_data(max_entries=50, show_spinner=False)
-def _seconds_a_pass(key: str, _net: Net, has_gradient: bool) -> float:
+@st.cache_data(max_entries=50, show_spinner=False, hash_funcs=BY_KEY)
+def _seconds_a_pass(net: Net, has_gradient: bool) -> float:
     """The second of two passes of a grey image."""
-    image = torch.zeros(1, 3, _net.side, _net.side)
+    image = torch.zeros(1, 3, net.side, net.side)
     seconds = 0.0
-    with preserve_state(_net.model):  # so that waiting for the model does not count
+    with preserve_state(net.model):  # so that waiting for the model does not count
         for _ in range(2):
             began = time.perf_counter()
             if has_gradient:
-                attribute(_net.model, image, 0, "saliency")
+                attribute(net.model, image, 0, "saliency")
             else:
                 with torch.no_grad():
-                    _net.model(image)
+                    net.model(image)
             seconds = time.perf_counter() - began
     return seconds

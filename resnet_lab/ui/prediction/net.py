@@ -27,8 +27,9 @@ from resnet_lab.runs.outside import load_outside
 from resnet_lab.schema import record
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.common.shared import choose_run, chosen_run
-from resnet_lab.ui.common.widgets import forget_unless
+from resnet_lab.ui.common.runs import BY_VERSION, run_version
+from resnet_lab.ui.common.shared import choose_run, shared
+from resnet_lab.ui.common.widgets import forget_unless, problems_said
 
 FILE = "file"  # a net that the reader uploads
 MOST_MEGABYTES = 600  # of its weights; wide_resnet101_2 has 507
@@ -60,21 +61,24 @@ def choose_net() -> Net | None:
     """Asks which net; None while there is none, or when it cannot be read (which is said)."""
     runs = {run.id: run for run in navigation.store().list() if run.best_checkpoint}
     options = [*runs, *IMAGENET_WEIGHTS, FILE]
+    linked = st.query_params.get("run")
+    if linked and linked not in options:
+        st.warning(
+            escape_markdown(f"There is no run {linked!r} with a checkpoint; it may have been deleted.")
+        )
+    wanted = [options.index(each) for each in (linked, shared().run) if each in options]
+    start = wanted[0] if wanted else 0 if runs else None  # the newest run
     titles = _titles(options, runs)
-    chosen = st.selectbox(
-        "Net", options, _wanted(options, runs), titles.__getitem__, key="net", placeholder="Choose a net"
-    )
+    chosen = st.selectbox("Net", options, start, titles.__getitem__, key="net", placeholder="Choose a net")
     if chosen is None:
         return None
-    try:
+    with problems_said(RunError, WeightsError, OSError):
         if chosen in runs:
             choose_run(chosen)
             return run_net(runs[chosen])
         st.query_params["run"] = chosen
         return _uploaded() if chosen == FILE else _choose_imagenet(chosen)
-    except (RunError, WeightsError, OSError) as error:
-        st.error(escape_markdown(str(error)))
-        return None
+    return None
 
 
 def other_net(net: Net) -> Net | None:
@@ -83,77 +87,43 @@ def other_net(net: Net) -> Net | None:
     if not runs:
         st.info("There is no second trained net yet; train one, or race two on the Comparison page.")
         return None
-    options = partners(net, runs)
+    own = net.model.spec
+
+    def strange(run_id: str) -> tuple[bool, bool, bool]:
+        """Little, where it shares much with `net`: classes of the same data, depth, and is of the other kind."""
+        config = runs[run_id].config
+        spec = config.spec
+        return config.dataset != net.dataset, spec.blocks != own.blocks, spec.is_plain == own.is_plain
+
+    options = sorted(runs, key=strange)
     chosen = st.selectbox(
         "Compare with", options, format_func=_titles(options, runs).__getitem__, key="prediction.other"
     )
-    try:
+    with problems_said(RunError, OSError):
         return run_net(runs[chosen])
-    except (RunError, OSError) as error:
-        st.error(escape_markdown(str(error)))
-        return None
-
-
-def partners(net: Net, runs: Mapping[str, Run]) -> list[str]:
-    """The runs, those first that share most with `net`: classes of the same data, depth, and the other kind."""
-    spec = net.model.spec
-
-    def strange(run_id: str) -> tuple[bool, bool, bool]:
-        config = runs[run_id].config
-        return (
-            config.dataset != net.dataset,
-            config.spec.blocks != spec.blocks,
-            config.spec.is_plain == spec.is_plain,
-        )
-
-    return sorted(runs, key=strange)
-
-
-def _wanted(options: list[str], runs: Mapping[str, Run]) -> int | None:
-    """Where the net of the link or of the session stands, else the newest run; None where nothing was trained."""
-    linked = st.query_params.get("run")
-    if linked and linked not in options:
-        st.warning(
-            escape_markdown(f"There is no run {linked!r} with a checkpoint; it may have been deleted.")
-        )
-    for wanted in (linked, chosen_run()):
-        if wanted in options:
-            return options.index(wanted)
-    return 0 if runs else None
+    return None
 
 
 def _titles(options: list[str], runs: Mapping[str, Run]) -> dict[str, str]:
     """What the box shows, all different: it knows its options by these words alone."""
-    titles = {option: _title(option, runs) for option in options}
+    titles = {option: f"{option}, ImageNet" for option in options} | {FILE: "A weights file …"}
+    for run_id, run in runs.items():
+        created = datetime.fromtimestamp(run.status.created)
+        is_today = created.date() == datetime.now().date()
+        # The box is narrow.
+        titles[run_id] = f"{run.name} · {created.strftime('%H:%M' if is_today else '%d %b')}"
     times = Counter(titles.values())
-    return {
-        option: f"{title} ({option[-4:]})" if times[title] > 1 else title for option, title in titles.items()
-    }
+    return {key: f"{title} ({key[-4:]})" if times[title] > 1 else title for key, title in titles.items()}
 
 
-def _title(option: str, runs: Mapping[str, Run]) -> str:
-    if option == FILE:
-        return "A weights file …"
-    if option not in runs:
-        return f"{option}, ImageNet"
-    created = datetime.fromtimestamp(runs[option].status.created)
-    is_today = created.date() == datetime.now().date()
-    return f"{runs[option].name} · {created.strftime('%H:%M' if is_today else '%d %b')}"  # the box is narrow
-
-
+@st.cache_resource(max_entries=4, show_spinner="Reading the net …", hash_funcs=BY_VERSION)
 def run_net(run: Run) -> Net:
     """The best net of a run.
 
     Raises:
         RunError: as `load_run_model`.
     """
-    path = run.best_checkpoint
-    return _trained(run.id, path.stat().st_mtime_ns if path else 0)
-
-
-@st.cache_resource(max_entries=4, show_spinner="Reading the net …")
-def _trained(run_id: str, changed: int) -> Net:
-    run = navigation.store().get(run_id)
+    run_id, changed = run_version(run)
     return Net.of(load_run_model(run), f"{run_id} {changed}", run.name)
 
 

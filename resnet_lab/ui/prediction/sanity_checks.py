@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 import torch
 
 from resnet_lab.attribution import METHODS
 from resnet_lab.data import ImageError
 from resnet_lab.experiments import deletion_insertion, sanity_checks
+from resnet_lab.figures.page import Row
 from resnet_lab.ui.common import jobs
-from resnet_lab.ui.common.live_chart import live_chart
-from resnet_lab.ui.common.markdown import escape_markdown
+from resnet_lab.ui.common.parts import show_parts
 from resnet_lab.ui.common.runs import is_dark
+from resnet_lab.ui.common.widgets import problems_said
 from resnet_lab.ui.prediction.images import ImageSet, InputImage
-from resnet_lab.ui.prediction.maps import MapRequest, map_of
+from resnet_lab.ui.prediction.maps import MapRequest, map_of, probabilities
 from resnet_lab.ui.prediction.net import Net
-from resnet_lab.ui.prediction.prediction import ask_map, likeliest, predicted
+from resnet_lab.ui.prediction.prediction import ask_map, ask_methods, likeliest
 
 IMAGES = 20  # for the check with random weights
 QUICK = ["grad_cam", "guided_grad_cam", "saliency"]
@@ -24,12 +27,9 @@ QUICK = ["grad_cam", "guided_grad_cam", "saliency"]
 def sanity_checks_view(net: Net, image: InputImage) -> None:
     """Deletion and insertion of this image's map; then the check with random weights over several images."""
     st.markdown("**Does the score follow the map?**")
-    found = predicted(net, image)
-    if found is None:
-        return
+    top = likeliest(probabilities(net, image))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        target = st.selectbox("Explain class", likeliest(found), format_func=net.classes.__getitem__)
-        request = ask_map(net, target, may_sign=False)
+        request = ask_map(net, top, may_sign=False)
     _deletion_insertion(net, image, request)
     st.markdown("**Does the map depend on what the net has learned?**")
     _random_weights(net, image.images)
@@ -43,46 +43,28 @@ def _deletion_insertion(net: Net, image: InputImage, request: MapRequest) -> Non
     job = jobs.current("prediction.deletion_insertion", about)
     if job is None or (job.is_broken and st.button("Try again", icon=":material/refresh:")):
         apart, order, title = net.apart(), torch.from_numpy(heat), METHODS[request.method].title
+        work = partial(deletion_insertion.measure, apart, image.pixels, order, request.target, title)
+        job = jobs.start("prediction.deletion_insertion", work, deletion_insertion.CURVES, about)
 
-        work = jobs.draw(
-            lambda check: deletion_insertion.measure(apart, image.pixels, order, request.target, title, check)
-        )
-        jobs.start("prediction.deletion_insertion", work, deletion_insertion.CURVES, about)
-        job = jobs.current("prediction.deletion_insertion", about)
-        assert job is not None
-
-    def draw(job: jobs.Job) -> None:
-        columns = st.columns(2, gap="medium")
-        for column, kind in zip(columns, deletion_insertion.KINDS, strict=True):
-            if (chart := deletion_insertion.chart(list(job.records), kind, is_dark())) is not None:
-                with column:
-                    live_chart(chart.figure, key=f"prediction.{kind}")
-                    st.caption(chart.caption)
-        st.caption(deletion_insertion.CAPTION)
+    def draw() -> None:
+        curves, kinds = list(job.records), deletion_insertion.KINDS
+        charts = [deletion_insertion.chart(curves, kind, is_dark()) for kind in kinds]
+        row = Row([chart for chart in charts if chart], deletion_insertion.CAPTION)
+        show_parts([row], key="prediction.deletion_insertion")
 
     jobs.follow(job, draw)
 
 
 def _random_weights(net: Net, images: ImageSet) -> None:
-    methods = st.multiselect(
-        "Methods",
-        list(METHODS),
-        QUICK,
-        format_func=lambda name: METHODS[name].title,
-        key="prediction.checked",
-    )
+    methods = ask_methods(QUICK, key="prediction.checked")
     about = (net.key, images.key, tuple(methods))
     parts = sanity_checks.parts_of(net.model)
-    if st.button("Check with random weights", icon=":material/shuffle:", disabled=not methods):
-        try:
+    pressed = st.button("Check with random weights", icon=":material/shuffle:", disabled=not methods)
+    with problems_said(ImageError):
+        if pressed:
             some = torch.stack([images.pixels(i, net) for i in range(min(IMAGES, len(images)))])
-        except ImageError as error:
-            st.error(escape_markdown(str(error)))
-            return
-        apart = net.apart()
-
-        work = jobs.draw(lambda check: sanity_checks.measure(apart, some, methods, check))
-        jobs.start("prediction.sanity_checks", work, len(methods) * len(parts), about)
+            work = partial(sanity_checks.measure, net.apart(), some, methods)
+            jobs.start("prediction.sanity_checks", work, len(methods) * len(parts), about)
     job = jobs.current("prediction.sanity_checks", about)
     if job is None:
         st.caption(
@@ -90,12 +72,10 @@ def _random_weights(net: Net, images: ImageSet) -> None:
         )
         return
 
-    def draw(job: jobs.Job) -> None:
+    def draw() -> None:
         found = list(job.records)
-        chart = sanity_checks.chart(found, parts, is_dark())
-        live_chart(chart.figure, key="prediction.sanity_checks")
+        show_parts([sanity_checks.chart(found, parts, is_dark())], key="prediction.sanity_checks")
         if warning := sanity_checks.warning(found):
             st.warning(warning, icon=":material/gpp_maybe:")
-        st.caption(chart.caption)
 
     jobs.follow(job, draw)

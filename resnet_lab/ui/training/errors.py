@@ -16,7 +16,8 @@ from resnet_lab.figures.overlay import enlarge
 from resnet_lab.runs import Run, RunError
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown, percent
-from resnet_lab.ui.common.runs import is_dark
+from resnet_lab.ui.common.runs import BY_VERSION, is_dark, run_version
+from resnet_lab.ui.common.widgets import problems_said
 
 SHOWN = 24  # images
 SIDE = 96  # pixels on the page; they are sent twice as large, for dense screens
@@ -25,27 +26,21 @@ SIDE = 96  # pixels on the page; they are sent twice as large, for dense screens
 @st.fragment
 def errors_view(run: Run) -> None:
     """The test images by true and predicted class, once asked for; a click on a cell shows what is in it."""
-    with st.expander("Errors (confusion matrix, worst mistakes)"):
-        path = run.best_checkpoint
-        if path is None:
+    label = "Errors (confusion matrix, worst mistakes)"
+    with st.expander(label), problems_said(RunError, DatasetError, OSError):
+        if not run.best_checkpoint:
             return
-        try:
-            changed = path.stat().st_mtime_ns
-            shelf = _shelf(run.id, changed)
-            place = st.empty()
-            if not shelf:
-                with place.container():
-                    _ask(run, shelf)
-        except (RunError, DatasetError, OSError) as error:
-            st.error(escape_markdown(str(error)))
-            return
+        shelf, place = _shelf(run), st.empty()
+        if not shelf:
+            with place.container():
+                _ask(run, shelf)
         if shelf:
             place.empty()  # the button has done its work
-            _show(shelf[0], run.id, changed)
+            _show(shelf[0], run)
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
-def _shelf(run_id: str, changed: int) -> list[Predictions]:
+@st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=BY_VERSION)
+def _shelf(run: Run) -> list[Predictions]:
     """Where the predictions of a net are put once they are there.
 
     Computed in here they could show no progress, and a reader who goes away could not cancel them.
@@ -76,7 +71,7 @@ def _ask(run: Run, shelf: list[Predictions]) -> None:
     shelf.append(errors.measure(run, show))
 
 
-def _show(found: Predictions, run_id: str, changed: int) -> None:
+def _show(found: Predictions, run: Run) -> None:
     if not np.isfinite(found.confidences).all():
         st.error("The model outputs NaN: its training diverged.")
         return
@@ -85,32 +80,33 @@ def _show(found: Predictions, run_id: str, changed: int) -> None:
     is_wide = len(found.classes) > NARROW
     matrix, images = (st.container(), st.container()) if is_wide else st.columns([1.7, 1], gap="small")
     chart = errors.chart(found, is_dark())
+    run_id, changed = run_version(run)
+    key = f"training.confusion.{run_id}.{changed}"
     with matrix:
         event: Any = st.plotly_chart(
             chart.figure,
-            key=f"training.confusion.{run_id}.{changed}",
+            key=key,
             on_select="rerun",
             selection_mode="points",
             config={"displayModeBar": False},
         )
+    height = None if is_wide else chart.figure.layout.height
     with images:
-        _images(found, run_id, _chosen(event), None if is_wide else chart.figure.layout.height)
+        _images(found, run_id, event["selection"]["points"], height)
     st.caption(f"{chart.caption} Click a cell for its images, double-click for the worst again.")
 
 
-def _chosen(event: Any) -> tuple[int, int] | None:
-    """True and predicted class of the cell that was clicked."""
-    points = event["selection"]["points"]
-    return (int(points[-1]["y"]), int(points[-1]["x"])) if points else None
+def _images(found: Predictions, run_id: str, points: list[dict[str, Any]], height: int | None) -> None:
+    """The images of the cell that was clicked, else the worst mistakes, most confident first.
 
-
-def _images(found: Predictions, run_id: str, chosen: tuple[int, int] | None, height: int | None) -> None:
-    """The images of a cell, else the worst mistakes, most confident first; they scroll beyond `height`."""
-    if chosen:
-        indices, total = errors.cell(found, *chosen, SHOWN), int(found.confusion[chosen])
-        title = " taken for ".join(escape_markdown(found.classes[i]) for i in chosen)
-        if chosen[0] == chosen[1]:
-            title = f"{escape_markdown(found.classes[chosen[0]])}, correct"
+    They scroll beyond `height`.
+    """
+    if points:
+        truth, predicted = (int(points[-1][axis]) for axis in "yx")
+        indices = errors.cell(found, truth, predicted, SHOWN)
+        total = int(found.confusion[truth, predicted])
+        title, other = (escape_markdown(found.classes[i]) for i in (truth, predicted))
+        title += ", correct" if truth == predicted else f" taken for {other}"
     else:
         indices, total = errors.worst(found, SHOWN), len(found) - found.right
         title = "The worst mistakes" if total else "No mistakes"
@@ -119,19 +115,13 @@ def _images(found: Predictions, run_id: str, chosen: tuple[int, int] | None, hei
     with st.container(
         horizontal=True, gap="small", height=height - 40 if height else "content", border=False
     ):
-        for i in indices:
-            _image(found, run_id, int(i))
-
-
-def _image(found: Predictions, run_id: str, index: int) -> None:
-    """With a link to where the net looked in it."""
-    truth, predicted = (found.classes[k] for k in (found.labels[index], found.predicted[index]))
-    names, sure = f"{truth} → {predicted}", percent(float(found.confidences[index]))
-    image = enlarge(found.images[index].transpose(1, 2, 0), 2 * SIDE)
-    with st.container(width=SIDE, gap=None):
-        caption = f"{escape_markdown(names)} {sure}"
-        st.image(image, caption, width=SIDE, output_format="PNG", alt=f"{names} {sure}")
-        there = {"run": run_id, "source": "Test", "index": str(index)}
-        st.page_link(
-            navigation.page_path("prediction"), label="Explain", icon=":material/search:", query_params=there
-        )
+        for i in map(int, indices):
+            names = " → ".join(found.classes[k] for k in (found.labels[i], found.predicted[i]))
+            sure = percent(float(found.confidences[i]))
+            image = enlarge(found.images[i].transpose(1, 2, 0), 2 * SIDE)
+            there = {"run": run_id, "source": "Test", "index": str(i)}
+            with st.container(width=SIDE, gap=None):
+                caption = f"{escape_markdown(names)} {sure}"
+                st.image(image, caption, width=SIDE, output_format="PNG", alt=f"{names} {sure}")
+                page = navigation.page_path("prediction")
+                st.page_link(page, label="Explain", icon=":material/search:", query_params=there)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from resnet_lab.data import DatasetError
 from resnet_lab.figures.range_test import rate_figure
 from resnet_lab.runs import RunError
 from resnet_lab.training import TrainConfig, TrainingError
 from resnet_lab.training.range_test import RangeTest, range_test
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.runs import is_dark
+from resnet_lab.ui.common.widgets import problems_said
 
 
 def lr_finder(config: TrainConfig) -> None:
@@ -24,19 +23,15 @@ def lr_finder(config: TrainConfig) -> None:
         if st.button("Test", icon=":material/ssid_chart:"):
             _test(config)
         tested, result = st.session_state.get("training.rate_test", (None, None))
-        if result is None or tested != config.replace(lr=tested.lr):
-            return
-        _show(result)
+        if result is not None and tested == config.replace(lr=tested.lr):
+            _show(result)
 
 
 def _test(config: TrainConfig) -> None:
     bar = st.progress(0.0, "Loading the data")
-    try:
+    with problems_said(RunError, TrainingError, ValueError):
         navigation.manager().admit(config)
         result = range_test(config, lambda done: bar.progress(done, f"Step {round(100 * done)} of up to 100"))
-    except (RunError, TrainingError, DatasetError, ValueError) as error:
-        st.error(escape_markdown(str(error)))
-    else:
         st.session_state["training.rate_test"] = (config, result)
     bar.empty()
 
@@ -50,8 +45,4 @@ def _show(result: RangeTest) -> None:
     st.caption(
         "Training wants a rate below where the loss begins to rise again; a tenth of its best is safe."
     )
-    st.button(f"Use {result.proposal:g}", on_click=_use, args=(result.proposal,))
-
-
-def _use(rate: float) -> None:
-    st.session_state["lr"] = rate
+    st.button(f"Use {result.proposal:g}", on_click=st.session_state.__setitem__, args=("lr", result.proposal))

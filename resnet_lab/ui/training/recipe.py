@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -14,9 +15,9 @@ from resnet_lab.schema import SchemaError, read_json
 from resnet_lab.training import RECIPES, TrainConfig
 from resnet_lab.training.recipes import ABOUT, nearest_recipe
 from resnet_lab.ui.common import fields
-from resnet_lab.ui.common.download import download
 from resnet_lab.ui.common.markdown import escape_markdown
-from resnet_lab.ui.common.shared import choose_spec, chosen_spec
+from resnet_lab.ui.common.shared import shared
+from resnet_lab.ui.common.widgets import download, from_link, keep_in_link
 from resnet_lab.ui.training.recipe_fields import MORE, more_fields
 
 FOLDER = "folder"
@@ -28,22 +29,22 @@ FILL, OPENED = "training.fill", "training.opened"
 def recipe_form() -> TrainConfig | str:
     """Draws the form; returns what it asks for, or one sentence that says what is wrong with it."""
     linked = _take_over()
-    st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params", on_change=_apply_recipe)
-    recipe = st.session_state["recipe"]
+    recipes = list(RECIPES)
+    recipe = st.selectbox("Recipe", recipes, key="recipe", bind="query-params", on_change=_apply_recipe)
     base = linked or RECIPES[recipe]
     st.caption(ABOUT[recipe])
     left, right = st.columns(2)
     asked: dict[str, Any] = {"variant": _net(left, base), "dataset": _dataset(right, base)}
     left, right = st.columns(2)
-    asked["epochs"] = fields.number(left, TrainConfig, "epochs", base.epochs, "epochs", bind="query-params")
-    asked["lr"] = fields.number(right, TrainConfig, "lr", base.lr, "lr", step=0.01, bind="query-params")
+    asked["epochs"] = fields.ask(left, TrainConfig, "epochs", base.epochs, "epochs", bind="query-params")
+    asked["lr"] = fields.ask(right, TrainConfig, "lr", base.lr, "lr", step=0.01, bind="query-params")
     with st.expander("More settings"):
         asked |= more_fields(base)
     try:
         config = base.replace(**asked)
     except SchemaError as error:
         return f"{error}."
-    _link(config, recipe)
+    keep_in_link("changes", _changes(config, recipe))
     return config
 
 
@@ -77,8 +78,14 @@ def _take_over() -> TrainConfig | None:
     None where there is no such config.
     """
     filled: TrainConfig | None = st.session_state.pop(FILL, None)
-    recipe = nearest_recipe(filled) if filled else _linked_recipe()
-    config = filled or _of_link(recipe)
+    if filled:
+        recipe = nearest_recipe(filled)
+    else:  # what the address names, before its box has read it
+        recipe = st.query_params.get("recipe") or st.session_state.get("recipe", "")
+        recipe = recipe if recipe in RECIPES else next(iter(RECIPES))
+    config = filled
+    if not config and st.query_params.get("changes"):
+        config = from_link("changes", partial(_changed, recipe), "The changes in this link")
     if config is None:
         return None
     usual = {name: getattr(RECIPES[recipe], name) for name in IN_LINK}
@@ -88,43 +95,30 @@ def _take_over() -> TrainConfig | None:
 
 
 def _fill(config: TrainConfig, recipe: str) -> None:
+    """Sets every widget to the values of `config`."""
     spec = _own(config.spec)
     if spec.name not in VARIANTS:
-        choose_spec(spec)
+        shared().spec = spec
         st.query_params.pop("spec", None)
     dataset, _, path = config.dataset.partition(":")
     values = {"recipe": recipe, "model": spec.name, "dataset": dataset, "epochs": config.epochs}
     st.session_state.update(values | {"lr": config.lr} | ({"folder": path} if path else {}))
-    _forget_more()
-    st.query_params["changes"] = _changes(config, recipe)
+    for key in [key for key in st.session_state if str(key).startswith(MORE)]:
+        del st.session_state[key]  # they begin with what the form begins with
+    keep_in_link("changes", _changes(config, recipe))
 
 
-def _linked_recipe() -> str:
-    """The recipe that the address names before its box has read it."""
-    asked = st.query_params.get("recipe") or st.session_state.get("recipe")
-    return asked if asked in RECIPES else next(iter(RECIPES))
-
-
-def _of_link(recipe: str) -> TrainConfig | None:
-    """The recipe with the changes that the page's address names; None where there are none, or none that can be."""
-    query = st.query_params
-    if not query.get("changes"):
-        return None
-    try:
-        changes = read_json(query["changes"], "what changes in a recipe")
-        return TrainConfig.from_dict(RECIPES[recipe].to_dict() | changes)
-    except SchemaError as error:
-        st.error(f"The changes in this link cannot be read: {escape_markdown(str(error))}.")
-        query.pop("changes", None)
-        return None
+def _changed(recipe: str, changes: str) -> TrainConfig:
+    """What `_changes` told apart. Raises SchemaError."""
+    return TrainConfig.from_dict(RECIPES[recipe].to_dict() | read_json(changes, "what changes in a recipe"))
 
 
 def _net(place: Any, base: TrainConfig) -> str | ModelSpec:
     """A variant, the net that was built on the architecture page, or the one that a recipe brings."""
-    own = [
-        spec for spec in (_own(base.spec), _linked_net()) if spec is not None and spec.name not in VARIANTS
-    ]
-    nets: dict[str, str | ModelSpec] = {name: name for name in VARIANTS} | {spec.name: spec for spec in own}
+    nets: dict[str, str | ModelSpec] = {name: name for name in VARIANTS}
+    for spec in (_own(base.spec), _linked_net()):
+        if spec is not None and spec.name not in VARIANTS:
+            nets[spec.name] = spec
     usual = list(nets).index(_own(base.spec).name)
     return nets[place.selectbox("Net", list(nets), usual, key="model", bind="query-params")]
 
@@ -136,17 +130,11 @@ def _own(spec: ModelSpec) -> ModelSpec:
 
 def _linked_net() -> ModelSpec | None:
     """The net that was built on the architecture page: the link's, or this session's."""
-    query = st.query_params
-    if "spec" not in query:
-        built = chosen_spec()
-        return None if built is None else _own(built)
-    try:
-        spec = _own(spec_from_link(query["spec"]))
-    except ValueError as error:
-        st.error(f"The net in this link cannot be read: {escape_markdown(str(error))}.")
-        query.pop("spec", None)
-        return None
-    if "model" not in query:  # the link came for this net
+    if "spec" not in st.query_params:
+        built = shared().spec
+        return built and _own(built)
+    spec = from_link("spec", lambda text: _own(spec_from_link(text)), "The net in this link")
+    if spec and "model" not in st.query_params:  # the link came for this net
         st.session_state["model"] = spec.name
     return spec
 
@@ -156,43 +144,20 @@ def _dataset(place: Any, base: TrainConfig) -> str:
     sets = [*DATASETS, FOLDER]
     dataset: str = place.selectbox("Data", sets, sets.index(kind), key="dataset", bind="query-params")
     if dataset != FOLDER:
-        st.caption(_about_data(dataset))
+        info = DATASETS[dataset]
+        cost = "" if is_downloaded(dataset) else f" {info.download_mb:,} MB are downloaded first."
+        st.caption(info.note + cost)
         return dataset
     help_text = "Holds train/<class>/* and test/<class>/*, or class folders alone."
     return f"folder:{st.text_input('Folder', path or USUAL_FOLDER, key='folder', bind='query-params', help=help_text)}"
 
 
-def _link(config: TrainConfig, recipe: str) -> None:
-    """Keeps the page's address such that it restores the form."""
-    changes = _changes(config, recipe)
-    if changes != "{}":
-        if st.query_params.get("changes") != changes:
-            st.query_params["changes"] = changes
-    else:
-        st.query_params.pop("changes", None)
-
-
 def _changes(config: TrainConfig, recipe: str) -> str:
-    changed = config.changes_from(RECIPES[recipe])
-    return json.dumps({k: v for k, v in changed.items() if k not in IN_LINK}, separators=(",", ":"))
-
-
-def _about_data(name: str) -> str:
-    """One line on the data set, and what it costs to get it."""
-    info = DATASETS[name]
-    return info.note + ("" if is_downloaded(name) else f" {info.download_mb:,} MB are downloaded first.")
+    """What the address says of them; "" where nothing else than it names itself is changed."""
+    changed = {k: v for k, v in config.changes_from(RECIPES[recipe]).items() if k not in IN_LINK}
+    return json.dumps(changed, separators=(",", ":")) if changed else ""
 
 
 def _apply_recipe() -> None:
-    """A new recipe sets every widget to its values."""
-    recipe = RECIPES[st.session_state["recipe"]]
-    st.session_state["model"] = recipe.spec.name
-    for name in ("dataset", "epochs", "lr"):
-        st.session_state[name] = getattr(recipe, name)
-    st.query_params.pop("changes", None)
-    _forget_more()
-
-
-def _forget_more() -> None:
-    for key in [key for key in st.session_state if str(key).startswith(MORE)]:
-        del st.session_state[key]
+    recipe = st.session_state["recipe"]
+    _fill(RECIPES[recipe], recipe)

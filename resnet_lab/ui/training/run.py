@@ -2,118 +2,81 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
+from resnet_lab.figures.curves import Axis, Curve, Measure
 from resnet_lab.runs import Run, RunStatus
-from resnet_lab.training.events import StepEvent
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import duration, escape_markdown, facts, percent
-from resnet_lab.ui.common.runs import attempt, badge, curve, is_dark
+from resnet_lab.ui.common.runs import action, curve, curve_charts, follow, heading
 from resnet_lab.ui.common.shared import choose_run
+from resnet_lab.ui.common.widgets import options_of
 from resnet_lab.ui.training.errors import errors_view
 from resnet_lab.ui.training.recipe import fill_form
 
-REFRESH = 1.0  # seconds
-PAIRS: dict[str, tuple[Measure, Measure]] = {
-    "Loss, accuracy": ("loss", "accuracy"),
-    "Learning rate, gradient norm": ("lr", "grad_norm"),
+PAIRS: dict[str, tuple[tuple[Measure, Measure], str]] = {  # two measures, and what is seen in them
+    "Loss, accuracy": (
+        ("loss", "accuracy"),
+        "Thin: training batches, augmented. Thick: the validation images, once an epoch. Drag to zoom.",
+    ),
+    "Learning rate, gradient norm": (
+        ("lr", "grad_norm"),
+        "The learning rate of each step, and the norm of all gradients together before clipping. Drag to zoom.",
+    ),
 }
+USUAL = "Loss, accuracy"
 AXES: dict[Axis, str] = {"epoch": "Epoch", "step": "Step", "seconds": "Time"}
 
 
 def run_view(run: Run) -> None:
     """Shows `run`, and keeps showing it while it goes on."""
-    active = run.status.is_active
     body = st.container()
-    look = curve_controls()
-    with body:
-        st.fragment(_live, run_every=REFRESH if active else None)(run, look, active)
-    if not active and run.best_checkpoint:
-        errors_view(run)
-
-
-@dataclass(frozen=True)
-class Look:
-    """Which two measures are drawn, over what, and how smooth."""
-
-    pair: tuple[Measure, Measure]
-    axis: Axis
-    smoothing: float
-
-
-def curve_controls() -> Look:
-    """Asks how curves are to be drawn, and which of the pairs."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pair = st.segmented_control(
-            "Show", list(PAIRS), default=next(iter(PAIRS)), key="training.pair", persist_state="session"
+            "Show", list(PAIRS), default=USUAL, key="training.pair", persist_state="session"
         )
         axis = st.segmented_control(
-            "x-axis",
-            list(AXES),
-            default="epoch",
-            format_func=AXES.__getitem__,
-            key="training.axis",
-            persist_state="session",
+            "x-axis", **options_of(AXES), default="epoch", key="training.axis", persist_state="session"
         )
         smoothing = st.slider(
             "Smoothing", 0.0, 0.98, 0.6, key="training.smoothing", width=220, persist_state="session"
         )
-    return Look(PAIRS[pair or next(iter(PAIRS))], axis or "epoch", smoothing)
+    measures, caption = PAIRS[pair or USUAL]
 
+    def show() -> None:
+        status, records = run.status, curve(run)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            heading(run, status)
+            st.space("stretch")
+            _buttons(run, status)
+        if status.is_active:
+            _progress(status, records)
+        if status.state in ("failed", "interrupted"):
+            st.error(escape_markdown(status.message), icon=":material/error:")
+        _numbers(status, records)
+        curve_charts([run], measures, f"training.{run.id}", axis or "epoch", smoothing)
+        st.caption(caption)
+        _conditions(records)
 
-def curve_charts(curves: list[Curve], look: Look, key: str) -> None:
-    """The two charts, side by side."""
-    for measure, column in zip(look.pair, st.columns(2), strict=True):
-        with column:
-            figure = curve_figure(curves, measure, look.axis, look.smoothing, is_dark())
-            live_chart(figure, key=f"{key}.{measure}")
-
-
-def _live(run: Run, look: Look, was_active: bool) -> None:
-    status, records = run.status, curve(run)
-    if status.is_active != was_active:
-        st.rerun()  # begin or end the refreshing, and show the buttons that fit
-    _heading(run, status)
-    _progress(status, records)
-    if status.state in ("failed", "interrupted"):
-        st.error(escape_markdown(status.message), icon=":material/error:")
-    _numbers(status, records)
-    curve_charts([records], look, f"training.{run.id}")
-    st.caption(
-        "Thin: training batches, augmented. Thick: the validation images, once an epoch. Drag to zoom."
-        if look.pair == PAIRS["Loss, accuracy"]
-        else "The learning rate of each step, and the norm of all gradients together before clipping. Drag to zoom."
-    )
-    _conditions(records)
-
-
-def _heading(run: Run, status: RunStatus) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{escape_markdown(run.name)}**", width="content")
-        badge(status)
-        st.space("stretch")
-        _buttons(run, status)
+    with body:
+        follow([run], show)
+    if not run.status.is_active and run.best_checkpoint:
+        errors_view(run)
 
 
 def _buttons(run: Run, status: RunStatus) -> None:
     manager = navigation.manager()
     if status.is_active:
         asked = run.stop_file.exists()
-        if st.button("Pause", icon=":material/pause:", disabled=asked):
-            attempt(partial(manager.stop, run.id, pause=True))
-        if st.button("Stop", icon=":material/stop:", disabled=asked):
-            attempt(partial(manager.stop, run.id))
+        action("Pause", partial(manager.stop, run.id, pause=True), "pause", disabled=asked)
+        action("Stop", partial(manager.stop, run.id), "stop", disabled=asked)
         return
     if status.state != "completed":
-        if st.button("Resume", icon=":material/play_arrow:"):
-            attempt(partial(manager.resume, run.id))
-        if st.button("One step", icon=":material/skip_next:", help="Takes one step and pauses again."):
-            attempt(partial(manager.resume, run.id, steps=1))
+        action("Resume", partial(manager.resume, run.id), "play_arrow")
+        help_text = "Takes one step and pauses again."
+        action("One step", partial(manager.resume, run.id, steps=1), "skip_next", help=help_text)
     with st.popover("More", icon=":material/more_horiz:"):
         _more(run)
     if run.best_checkpoint and st.button("Try it on an image", icon=":material/image_search:"):
@@ -127,23 +90,18 @@ def _more(run: Run) -> None:
         epochs = st.number_input(
             "More epochs", 1, None, 5, help="The schedule becomes that of the longer run."
         )
-        if st.button("Extend", icon=":material/add:", width="stretch"):
-            attempt(partial(manager.extend, run.id, int(epochs)))
-    if st.button(
-        "Start again", icon=":material/restart_alt:", width="stretch",
-        help="A new run from the same initial weights and batches; this one stays.",
-    ):  # fmt: skip
-        attempt(lambda: choose_run(manager.submit(run.config)))
-    if st.button(
-        "Use its recipe", icon=":material/edit_note:", width="stretch", help="Sets the form, to change it and train."
-    ):  # fmt: skip
-        fill_form(run.config)
-        st.rerun()
+        action("Extend", partial(manager.extend, run.id, int(epochs)), "add", width="stretch")
+
+    def again() -> None:
+        choose_run(manager.submit(run.config))
+
+    help_text = "A new run from the same initial weights and batches; this one stays."
+    action("Start again", again, "restart_alt", width="stretch", help=help_text)
+    help_text = "Sets the form, to change it and train."
+    action("Use its recipe", partial(fill_form, run.config), "edit_note", width="stretch", help=help_text)
 
 
 def _progress(status: RunStatus, records: Curve) -> None:
-    if not status.is_active:
-        return
     if not status.total_steps:
         st.progress(0.0, escape_markdown(status.message or "Waiting for its turn"))
         return
@@ -156,26 +114,19 @@ def _progress(status: RunStatus, records: Curve) -> None:
 def _numbers(status: RunStatus, records: Curve) -> None:
     """The newest of everything, on one line."""
     last = records.points[-1] if records.points else None
-    best = max((e.accuracy for e in records.epochs), default=None)
+    use = f" · {last.device_use:.0%}" if last and last.device_use is not None else ""  # of its time
     facts(
         {
             "Loss": f"{last.loss:.3f}" if last else "–",
             "Training": percent(last.accuracy if last else None),
-            "Best validation": percent(best),
+            "Best validation": percent(max((e.accuracy for e in records.epochs), default=None)),
             "Test": percent(status.test_accuracy),
             "Images / s": f"{last.images_per_second:,.0f}" if last else "–",
             "Learning rate": f"{last.lr:.2g}" if last else "–",
             "Gradient norm": f"{last.grad_norm:.2g}" if last and last.grad_norm is not None else "–",
-            "Device": _device(last),
+            "Device": f"{last.memory_mb:,.0f} MB{use}" if last else "–",
         }
     )
-
-
-def _device(last: StepEvent | None) -> str:
-    """Memory held, and the part of its time that it works."""
-    if last is None:
-        return "–"
-    return f"{last.memory_mb:,.0f} MB" + (f" · {last.device_use:.0%}" if last.device_use is not None else "")
 
 
 def _conditions(records: Curve) -> None:
