@@ -7,6 +7,7 @@ import pickle
 import tomllib
 import zipfile
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from resnet_lab.inspection.export.formats import EXPORTS
 from resnet_lab.models import VARIANTS, create_model, init_model
 from resnet_lab.runs import load_run_model
 from resnet_lab.ui.common.markdown import percent
+from resnet_lab.ui.prediction import batch
 from resnet_lab.ui.prediction import images as images_module
 from resnet_lab.ui.prediction import net as nets_module
 from resnet_lab.ui.prediction.batch import Row, to_csv
@@ -227,13 +229,21 @@ def test_cells_that_begin_like_a_formula_are_made_text_in_all_columns():
 
 
 def test_a_cancelled_batch_says_so_and_can_be_asked_again(open_page, run, monkeypatch):
+    def stopped(net, images, count, check):
+        """As when the reader presses Cancel behind the third image."""
+        yield from islice(predictions(net, images, count, check), 3)
+        job(at, "batch").cancel()
+        check()
+
+    predictions = batch._predictions
     at = open_page("prediction", source="Test", view="Batch")
-    press(at, f"Predict {COUNT} images")
-    job(at, "batch").wait()
-    job(at, "batch").cancel()
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "_predictions", stopped)
+        press(at, f"Predict {COUNT} images")
+        job(at, "batch").wait()
     at.run()
     assert not at.exception
-    assert f"Cancelled after {COUNT} of {COUNT} images" in words(at.warning)
+    assert f"Cancelled after 3 of {COUNT} images" in words(at.warning)
     press(at, f"Predict {COUNT} images")
     job(at, "batch").wait()
     assert at.run().dataframe
