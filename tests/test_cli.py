@@ -207,7 +207,7 @@ def test_bad_input_is_one_sentence(command, sentence, capsys):
 
 def test_every_field_of_a_recipe_has_a_flag(monkeypatch):
     asked = []
-    monkeypatch.setattr(train, "train_in_console", lambda find: asked.append(find()) or 0)
+    monkeypatch.setattr(train, "train_in_console", lambda find, device: asked.append(find()) or 0)
     config = RECIPES["guide"].replace(
         schedule="multistep", milestones=(1.0, 2.5), test_scales=(224, 256), precision="bf16", seed=3, lr=0.1 + 0.2,
         compile=False, channels_last=True, deterministic=True, micro_batch=8, warmup_accuracy=0.25, device="cpu",
