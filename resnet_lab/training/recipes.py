@@ -19,7 +19,7 @@ _PAPER = TrainConfig(
 
 RECIPES: dict[str, TrainConfig] = {
     "quick": TrainConfig(
-        "resnet20", epochs=4, batch_size=64, lr=0.15, weight_decay=5e-4, augmentation=_AS_DRAWN
+        "resnet20", epochs=4, batch_size=32, lr=0.1, weight_decay=5e-4, augmentation=_AS_DRAWN
     ),
     "race-32": TrainConfig("resnet32", epochs=4, lr=0.05, augmentation=_AS_DRAWN, precision="float32"),
     "race-56": TrainConfig("resnet56", epochs=6, lr=0.03, augmentation=_AS_DRAWN, precision="float32"),

@@ -25,7 +25,7 @@ from resnet_lab.training.execution.mode import ExecutionMode
 
 TRIES = 3  # steps for each candidate; the first, which allocates and plans, is not counted
 WORTH = 10  # a trial may take this part, 1/10, of a run at most
-HOPELESS = 1.5  # a first step so many times the best counted one ends a candidate's trial
+HOPELESS = 1.5  # a step so many times that of the best, first beside first, ends a candidate's trial
 SOUND = 0.9  # cosine between the gradients of half precision and of float32, at least
 COMPILED_ON = {"cuda"}  # on the CPU channels last alone was faster (docs/decisions/auto.md)
 CAPTURED_ON = {"cuda"}
@@ -83,12 +83,14 @@ class Trial:
 
     def record(self, seconds: float) -> None:
         """The current candidate's step took so long."""
-        mode = self.current
-        best = min(self.timed.values(), default=float("inf"))
+        mode, is_hopeless = self.current, False
+        count = len(self.times[mode])
+        prepares = count < (2 if mode.graph else int(mode.compile))
+        if self.timed and not prepares:
+            first, *counted = self.times[self.best]
+            is_hopeless = seconds > HOPELESS * (min(counted) if count else first)
         self.times[mode].append(seconds)
-        prepares = len(self.times[mode]) <= (2 if mode.graph else int(mode.compile))
-        hopeless = seconds > HOPELESS * best and not prepares
-        if hopeless or len(self.times[mode]) >= TRIES:
+        if is_hopeless or len(self.times[mode]) >= TRIES:
             self.left.pop(0)
 
 
