@@ -39,8 +39,8 @@ def cards() -> None:
         st.image(str(navigation.LOGO), width=64)
         st.title("ResNet Lab", anchor=False)
     st.markdown(
-        "See why residual networks work. Each of these experiments asks what you expect, measures it here, "
-        "on nets that you train yourself, and then says why."
+        "See why residual networks work. Each of these experiments asks what you expect, shows what came out, "
+        "in runs that came with the lab or in your own, and then says why."
     )
     places = [column for _ in range(2) for column in st.columns(3)]
     for place, (key, (title, text)) in zip(places, CARDS.items(), strict=True):

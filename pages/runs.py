@@ -47,13 +47,18 @@ def ask_and_delete(runs: Sequence[Run], key: str) -> None:
 
 
 store = navigation.store()
-runs = store.list()
+hidden = st.toggle(
+    "Hide the runs that came with the lab", shared().hides_recorded, key="runs.hide", persist_state="session"
+)
+shared().hides_recorded = hidden
+runs = navigation.runs()
+own = [run for run in runs if not run.is_recorded]
 if not runs:
     st.info("There are no runs yet.", icon=":material/info:")
     st.page_link(navigation.page_path("training"), label="Train a first net", icon=":material/show_chart:")
 else:
     picked = run_table(runs)
-    one, some = len(picked) == 1, bool(picked)
+    one, some, recorded = len(picked) == 1, bool(picked), any(run.is_recorded for run in picked)
     with st.container(horizontal=True):
         if st.button("Open", icon=":material/show_chart:", disabled=not one):
             choose_run(picked[0].id)
@@ -61,13 +66,14 @@ else:
         if st.button("Compare", icon=":material/compare_arrows:", disabled=len(picked) < 2):
             shared().compared = tuple(run.id for run in picked)
             st.switch_page(navigation.page_path("comparison"))
-        if st.button("Rename", icon=":material/edit:", disabled=not one):
+        if st.button("Rename", icon=":material/edit:", disabled=not one or recorded):
             rename(picked[0])
-        if st.button("Delete", icon=":material/delete:", disabled=not some):
+        if st.button("Delete", icon=":material/delete:", disabled=not some or recorded):
             delete(picked)
     st.caption(
-        f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'} in {escape_markdown(str(store.root))}. "
-        "Select rows to open, compare, rename or delete them."
+        f"{len(own):,} {'run' if len(own) == 1 else 'runs'} in {escape_markdown(str(store.root))}"
+        f"{f', and {len(runs) - len(own)} that came with the lab' if len(runs) > len(own) else ''}. "
+        "Select rows to open, compare, rename or delete them; what came with the lab stays as it is."
     )
 
 for run, problem in store.damaged():

@@ -11,7 +11,8 @@ if os.environ.get("RESNET_LAB_TEST_GPU") != "1":  # or oracles of the CPU would 
 import torch
 
 from resnet_lab.data import DATASETS
-from resnet_lab.runs import RunStore, execute
+from resnet_lab.runs import RunStore, execute, gallery
+from resnet_lab.runs.gallery import FOLDER
 from resnet_lab.training import TrainConfig
 
 SLOW = Path(__file__).with_name("slow.txt")  # tests that took half a second or more, by --durations=0
@@ -28,8 +29,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path, monkeypatch, shapes_cache):
-    """No test sees or touches the developer's data and runs; the shapes are drawn once for all."""
+    """No test sees or touches the developer's data and runs, nor those that come with the lab unless it asks for them;
+    the shapes are drawn once for all.
+    """
     monkeypatch.setenv("RESNET_LAB_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("RESNET_LAB_GALLERY", str(tmp_path / "gallery"))
     monkeypatch.setenv("RESNET_LAB_DATA", str(shapes_cache))
 
 
@@ -91,6 +95,13 @@ def tiny():
         channels_last=False,
         device="cpu",
     )
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """The runs that come with the lab."""
+    monkeypatch.setenv("RESNET_LAB_GALLERY", str(FOLDER))
+    return gallery()
 
 
 @pytest.fixture

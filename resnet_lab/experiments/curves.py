@@ -20,14 +20,14 @@ from resnet_lab.training.races import differences
 
 PAIRS: dict[str, tuple[Measure, Measure]] = {
     "error and loss": ("error", "loss"),
-    "rate and gradient": ("lr", "grad_norm"),
+    "learning rate and gradient norm": ("lr", "grad_norm"),
 }
 
 
 @record
 class CurveSettings(Record):
     what: ClassVar[str] = "a chart of curves"
-    show: Annotated[Literal["error and loss", "rate and gradient"], about()] = "error and loss"
+    show: Annotated[Literal["error and loss", "learning rate and gradient norm"], about()] = "error and loss"
     axis: Annotated[Literal["epoch", "step", "seconds"], about(title="x-axis")] = "epoch"
     smoothing: Annotated[float, about("Of training curves: the weight of the past.", ge=0, le=0.98)] = 0.6
     paper: Annotated[bool, about("Errors in He et al. 2015, dashed.")] = True

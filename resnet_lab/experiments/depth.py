@@ -27,18 +27,25 @@ def measure(traces: Sequence[Trace], _: object = None) -> Iterator[Ending]:
         net, accuracy = family(trace.run.config.spec), trace.status.test_accuracy
         if net is not None and accuracy is not None and trace.curve.epochs:
             training = 100 - 100 * trace.curve.epochs[-1].train_accuracy
-            yield Ending(net[1], net[0], 100 - 100 * accuracy, training)
+            yield Ending(net[1], net[0], 100 - 100 * accuracy, training, trace.run.is_recorded)
 
 
 def report(endings: Sequence[Ending], settings: DepthSettings, dark: bool) -> list[Part]:
     paper = _published() if settings.paper else []
     caption = (
-        f"{len(endings)} finished runs; test error of the best weights by validation. A mark is a run, a line the "
-        "mean over seeds. Degradation: a deeper plain net has the higher training error, so that it is no overfitting "
-        "(He et al. 2015, Fig. 1 and 6)."
+        f"{len(endings)} finished runs{_of_which(endings)}; test error of the best weights by validation. A mark is "
+        "a run, a line the mean over seeds. Degradation: a deeper plain net has the higher training error, so that "
+        "it is no overfitting (He et al. 2015, Fig. 1 and 6)."
         + (" Dashed: the paper's ends on CIFAR-10, those of plain nets read off its Fig. 6." if paper else "")
     )
     return [Chart(depth_figure(endings, paper, dark, settings.error == "training"), caption)]
+
+
+def _of_which(endings: Sequence[Ending]) -> str:
+    recorded = sum(ending.is_recorded for ending in endings)
+    if recorded in (0, len(endings)):
+        return " that came with the lab" if recorded else ""
+    return f", {recorded} of which came with the lab"
 
 
 def _published() -> list[Ending]:

@@ -18,6 +18,7 @@ class Ending:
     depth: int
     error: float
     training_error: float | None = None
+    is_recorded: bool = False  # one that came with the lab
 
 
 def depth_figure(

@@ -1,6 +1,7 @@
 """Run directories: written by whoever trains, read by whoever looks."""
 
 from resnet_lab.runs.files import RunError
+from resnet_lab.runs.gallery import gallery
 from resnet_lab.runs.manager import RunManager, execute
 from resnet_lab.runs.model import load_run_model
 from resnet_lab.runs.run import Run
@@ -14,5 +15,6 @@ __all__ = [
     "RunStatus",
     "RunStore",
     "execute",
+    "gallery",
     "load_run_model",
 ]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from resnet_lab.models import WeightsError
 from resnet_lab.models.classifier import Classifier, dataset_title
+from resnet_lab.models.files.weights_file import read_metadata
 from resnet_lab.models.weights import read_weights
 from resnet_lab.runs.files import RunError
 from resnet_lab.runs.run import Run
@@ -47,6 +48,8 @@ def load_run_model(run: Run, weights: Literal["best", "last"] = "best") -> Class
         RunError: it has no checkpoint yet, or one that cannot be read.
     """
     paths = run.checkpoints(weights)
+    if run.is_recorded:
+        return _load_recorded(run, paths)
     state, damage = read_first(paths)
     if state is None:
         raise RunError(
@@ -65,6 +68,14 @@ def load_run_model(run: Run, weights: Literal["best", "last"] = "best") -> Class
         raise RunError(str(error)) from None
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"The checkpoint of {run.name} is damaged ({type(error).__name__}).") from None
+
+
+def _load_recorded(run: Run, paths: Sequence[Path]) -> Classifier:
+    """Of the gallery, whose files say themselves how their nets are fed."""
+    if not paths:
+        raise RunError(f"{run.name} came with its curves alone; train its recipe for a net of your own.")
+    said = Classifier.read_metadata(read_metadata(paths[0])) | {"dataset": run.config.dataset}
+    return Classifier.load(read_weights(paths[0]), said, f"The weights of {run.name}")
 
 
 def said_by(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

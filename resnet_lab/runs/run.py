@@ -33,6 +33,8 @@ class Run:
     `claim` makes an object the one trainer of its run; other objects, in this process too, are refused then.
     """
 
+    is_recorded = False  # one of the lab's own, in runs/gallery.py
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock = RunLock(path / "lock")
@@ -40,6 +42,11 @@ class Run:
     @property
     def id(self) -> str:
         return self.path.name
+
+    @property
+    def mark(self) -> str:
+        """What tells it from runs of the same name."""
+        return self.id[-4:]
 
     @cached_property
     def _record(self) -> tuple[TrainConfig, dict[str, str]]:

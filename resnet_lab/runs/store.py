@@ -14,6 +14,7 @@ from pathlib import Path
 
 from resnet_lab import __version__
 from resnet_lab.runs.files import RunError, reason
+from resnet_lab.runs.gallery import gallery
 from resnet_lab.runs.run import Run, config_file
 from resnet_lab.runs.status import writer_identity
 from resnet_lab.training.config import TrainConfig
@@ -63,19 +64,23 @@ class RunStore:
         return Run(self.root / run_id)
 
     def get(self, run_id: str) -> Run:
-        """
+        """The run of that id, of this folder or the lab's gallery.
+
         Raises:
             RunError: there is no such run, or its config cannot be read.
         """
         path = self.root / run_id
         if not run_id or run_id != path.name or run_id.startswith(".") or not os.path.isdir(path):
+            for recorded in gallery():
+                if recorded.id == run_id:
+                    return recorded
             raise RunError(f"There is no run {run_id[:100]!r}; it may have been deleted.")
         run = Run(path)
         _ = run.config
         return run
 
     def list(self) -> Sequence[Run]:
-        """Every readable run, newest first."""
+        """Every readable run of this folder, newest first."""
         return [run for run in self._directories() if _problem(run) is None]
 
     def damaged(self) -> Sequence[tuple[Run, str]]:
@@ -88,6 +93,8 @@ class RunStore:
         Raises:
             RunError: it is no run, it is going on, or a file cannot be removed.
         """
+        if run.is_recorded:
+            raise RunError(f"{run.name} came with the lab and cannot be deleted; it can be hidden.")
         if not is_run(run):
             raise RunError(f"{run.title} is no run of this lab, which leaves it alone; remove it by hand.")
         if run.lock.is_held or (

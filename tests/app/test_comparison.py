@@ -182,7 +182,7 @@ def test_a_new_experiment_has_its_view(open_page, new_experiment):
 
 def test_curves_are_drawn_as_asked(open_page, pair):
     at = open_page("comparison")
-    at.get_by_key("comparison.curves.show").set_value("rate and gradient").run()
+    at.get_by_key("comparison.curves.show").set_value("learning rate and gradient norm").run()
     at.get_by_key("comparison.curves.axis").set_value("seconds").run()
     assert not at.exception
     assert len(at.get("bidi_component")) == 2

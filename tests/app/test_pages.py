@@ -119,7 +119,10 @@ def test_a_recipe_sets_the_form(open_page):
     assert at.number_input(key="lr").value == 0.001
     assert at.selectbox(key="training.more.optimizer").value == "adam"
     at.selectbox(key="recipe").set_value("quick").run()
-    assert (at.selectbox(key="model").value, at.number_input(key="lr").value) == ("resnet20", RECIPES["quick"].lr)
+    assert (at.selectbox(key="model").value, at.number_input(key="lr").value) == (
+        "resnet20",
+        RECIPES["quick"].lr,
+    )
 
 
 def test_a_link_sets_the_form(open_page):

@@ -316,12 +316,12 @@ def test_every_method_can_be_asked_and_signed_maps_tell_against_from_for(open_pa
         "resnet_lab.ui.prediction.maps.PATIENCE", 1e9
     )  # a busy machine would ask before it waits
     at = open_page("prediction", run=lab.id, source="Test")
-    for method, about in METHODS.items():
-        at.selectbox(key="method").set_value(method).run()
+    for about in METHODS.values():
+        at.selectbox(key="method").set_value(about.title).run()
         assert not at.exception
         said = " ".join(element.value for element in at.caption)
         assert about.title in said or "its map is zero" in said
-    at.selectbox(key="method").set_value("integrated_gradients").run()
+    at.selectbox(key="method").set_value("Integrated Gradients").run()
     at.toggle(key="signed").set_value(True).run()
     assert not at.exception
     assert any("speaks against" in element.value for element in at.caption)

@@ -25,7 +25,7 @@ def export_view(spec: ModelSpec, table: LayerTable) -> None:
     size = (channels, height, width)
     runs = {  # trained ones of this very net
         f"{run.name} ({run.id})": run
-        for run in navigation.store().list()
+        for run in navigation.runs()
         if run.best_checkpoint and run.config.spec.replace(num_classes=spec.num_classes) == spec
     }
     run = runs.get(st.selectbox("Weights", [FRESH, *runs], width=420)) if runs else None

@@ -13,9 +13,10 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from resnet_lab.data.datasets import FORMER_NAMES
+from resnet_lab.ui.common.shared import shared
 
 if TYPE_CHECKING:
-    from resnet_lab.runs import RunManager, RunStore
+    from resnet_lab.runs import Run, RunManager, RunStore
 
 STYLE = Path(__file__).with_name("style.css")
 ROOT = Path(__file__).resolve().parents[3]
@@ -163,6 +164,13 @@ def warm_up() -> threading.Thread:
 def store() -> RunStore:
     """The run store of this process."""
     return manager().store
+
+
+def runs() -> list[Run]:
+    """What this session sees: every run of the store, newest first, then those that came with the lab."""
+    from resnet_lab.runs import gallery
+
+    return [*store().list(), *([] if shared().hides_recorded else gallery())]
 
 
 @st.cache_resource(show_spinner=False)

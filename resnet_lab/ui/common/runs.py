@@ -28,6 +28,7 @@ BADGES: dict[str, tuple[str, str, Any]] = {
     "failed": ("Failed", ":material/error:", "red"),
     "interrupted": ("Interrupted", ":material/power_off:", "orange"),
 }
+RECORDED: tuple[str, str, Any] = ("Recorded", ":material/inventory_2:", "violet")  # one of the lab's own
 
 
 @dataclass
@@ -93,7 +94,7 @@ def follow(runs: Sequence[Run], show: Callable[[], object]) -> None:
 
 def heading(run: Run, status: RunStatus) -> None:
     """Its name and its state; to be called within a row."""
-    label, icon, colour = BADGES[status.state]
+    label, icon, colour = RECORDED if run.is_recorded else BADGES[status.state]
     st.markdown(f"**{escape_markdown(run.name)}**", width="content")
     st.badge(label, icon=icon, color=colour)
 
@@ -117,11 +118,10 @@ def is_dark() -> bool:
 
 def pick_run(run_id: str | None) -> Run | None:
     """The run that a link or the session names, else the one in progress, else the newest; None if there is none."""
-    store = navigation.store()
     if run_id:
         try:
-            return store.get(run_id)
+            return navigation.store().get(run_id)
         except RunError as error:
             st.warning(escape_markdown(str(error)))  # it repeats what the link says
-    runs = store.list()
+    runs = navigation.runs()
     return next((run for run in runs if run.status.state == "running"), runs[0] if runs else None)

@@ -16,11 +16,13 @@ from resnet_lab.ui.comparison.view import experiment_view
 
 def depth_view(_: list[Run]) -> None:
     """All finished runs count, not only those that are chosen: the figure grows from run to run."""
-    recipes: dict[TrainConfig, list[Run]] = {}  # of the CIFAR family, the net and the seed left out
-    for run in navigation.store().list():
+    # Of the CIFAR family, the net and the seed left out; what came with the lab is not mixed with what ran here.
+    recipes: dict[tuple[TrainConfig, bool], list[Run]] = {}
+    for run in navigation.runs():
         config = run.config
         if run.status.test_accuracy is not None and family(config.spec) is not None:
-            recipes.setdefault(config.replace(variant="resnet20", seed=0), []).append(run)
+            kind = config.replace(variant="resnet20", seed=0), run.is_recorded
+            recipes.setdefault(kind, []).append(run)
     if not recipes:
         st.info(
             "No race has been finished yet. Press **Race** with two depths, such as 20 and 56, and this figure grows "
@@ -28,15 +30,18 @@ def depth_view(_: list[Run]) -> None:
             icon=":material/arrow_upward:",
         )
         return
-    labelled: dict[str, list[Run]] = {}  # most runs first; in words what tells each recipe from the first one
-    ordered = sorted(recipes, key=lambda recipe: -len(recipes[recipe]))
-    for recipe in ordered:
-        count = len(recipes[recipe])
+    labelled: dict[
+        str, list[Run]
+    ] = {}  # the reader's own and most runs first; in words what tells each recipe from the first one
+    ordered = sorted(recipes, key=lambda kind: (kind[1], -len(recipes[kind])))
+    for recipe, is_recorded in ordered:
+        runs = recipes[recipe, is_recorded]
         label = (
-            f"{recipe.dataset}, {recipe.epochs} epochs, lr {recipe.lr:g}, {recipe.precision}: {count} runs"
+            f"{recipe.dataset}, {recipe.epochs} epochs, lr {recipe.lr:g}, {recipe.precision}: "
+            f"{len(runs)} {'recorded ' if is_recorded else ''}runs"
         )
         if label in labelled:
-            label += f" · {json.dumps(recipe.changes_from(ordered[0]))[:80]}"
-        labelled[label] = recipes[recipe]
+            label += f" · {json.dumps(recipe.changes_from(ordered[0][0]))[:80]}"
+        labelled[label] = runs
     label = st.selectbox("Recipe", list(labelled), key="comparison.recipe", width=520)
     experiment_view(DEPTH, labelled[label])

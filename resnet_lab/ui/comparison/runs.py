@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from resnet_lab.runs import Run
@@ -14,7 +16,7 @@ MOST_RUNS = 12
 
 def choose_runs() -> list[Run]:
     """The runs picked by the reader or the link; at first, the newest pair of a residual and a plain net."""
-    runs = {run.id: run for run in navigation.store().list()}
+    runs = {run.id: run for run in navigation.runs()}
     if not runs:
         return []
     if compared := shared().compared:
@@ -24,8 +26,8 @@ def choose_runs() -> list[Run]:
     picked = st.multiselect(
         "Runs",
         list(runs),
-        default=None if "runs" in st.session_state else _newest_pair(runs),
-        format_func=lambda run_id: f"{runs[run_id].name} · {run_id[:15]} · {run_id[-4:]}",
+        default=None if "runs" in st.session_state else _newest_pair(runs.values()),
+        format_func=lambda run_id: _label(runs[run_id]),
         key="runs",
         bind="query-params",
         max_selections=MOST_RUNS,
@@ -33,11 +35,19 @@ def choose_runs() -> list[Run]:
     return [runs[run_id] for run_id in picked]
 
 
-def _newest_pair(runs: dict[str, Run]) -> list[str]:
-    plain = next((run for run in runs.values() if run.config.spec.is_plain), None)
+def _label(run: Run) -> str:
+    """All different: the box knows its options by these words alone."""
+    return run.name if run.is_recorded else f"{run.name} · {run.id[:15]} · {run.mark}"
+
+
+def _newest_pair(runs: Iterable[Run]) -> list[str]:
+    """Of the reader's own runs, if there are any."""
+    runs = list(runs)
+    runs = [run for run in runs if not run.is_recorded] or runs
+    plain = next((run for run in runs if run.config.spec.is_plain), None)
     if plain is None:
-        return list(runs)[:2]
-    for run in runs.values():
+        return [run.id for run in runs[:2]]
+    for run in runs:
         if not run.config.spec.is_plain and run.config.replace(variant=plain.config.variant) == plain.config:
             return [run.id, plain.id]
     return [plain.id]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 import streamlit as st
 
 from resnet_lab.figures.curves import Measure
 from resnet_lab.figures.page import Heading, Part, html_page
-from resnet_lab.runs import Run, RunError
+from resnet_lab.runs import Run, RunError, gallery
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown
@@ -54,23 +55,31 @@ def lesson_view(key: str, lesson: Lesson) -> None:
         key=f"home.expected.{key}",
         persist_state="session",
     )
-    newest: dict[TrainConfig, Run] = {}  # of each config, and not given up
-    for run in navigation.store().list():
-        if run.status.state != "failed":
-            newest.setdefault(run.config, run)
-    runs = [newest[config] for config in lesson.configs if config in newest]
-    missing = [config for config in lesson.configs if config not in newest]
+    own = [run for run in navigation.store().list() if run.status.state != "failed"]
+    runs, missing = _found(lesson.configs, own)
+    recorded, without = _found(lesson.configs, gallery())
     if expected is None:
         st.caption("Choose an answer; then the experiment can begin.")
-    elif missing:
-        action(
-            "Run the experiment", partial(navigation.manager().race, missing), "play_arrow", type="primary"
-        )
-        st.caption(f"It takes {lesson.takes}; you can leave the page meanwhile.")
-    elif not all(run.status.state == "completed" for run in runs):
+    elif not missing and all(run.status.state == "completed" for run in runs):
+        _reveal(key, lesson, expected, runs)
+    elif not missing:
         follow(runs, partial(_watch, lesson, runs))
     else:
-        _reveal(key, lesson, expected, runs)
+        label = "Run the experiment" if without else "Run it here"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            action(label, partial(navigation.manager().race, missing), "play_arrow", type="primary")
+            st.caption(f"It takes {lesson.takes}; you can leave the page meanwhile.")
+        if not without:
+            _reveal(key, lesson, expected, recorded)
+
+
+def _found(configs: Sequence[TrainConfig], runs: Sequence[Run]) -> tuple[list[Run], list[TrainConfig]]:
+    """The newest run of each config, and the configs of which there is none."""
+    newest = {run.config: run for run in reversed(runs)}
+    return (
+        [newest[config] for config in configs if config in newest],
+        [config for config in configs if config not in newest],
+    )
 
 
 def _watch(lesson: Lesson, runs: Sequence[Run]) -> None:
@@ -98,7 +107,7 @@ def _reveal(key: str, lesson: Lesson, expected: str, runs: Sequence[Run]) -> Non
     if finding is None:
         return
     measured = lesson.choices[finding.choice]
-    told = f"You expected: **{escape_markdown(expected)}**. Measured: **{escape_markdown(measured)}**."
+    told = f"You expected: **{escape_markdown(expected)}**. {_when(runs)}: **{escape_markdown(measured)}**."
     right = measured == expected
     (st.success if right else st.info)(told, icon=":material/check:" if right else ":material/lightbulb:")
     st.markdown(escape_markdown(finding.sentence))
@@ -108,19 +117,27 @@ def _reveal(key: str, lesson: Lesson, expected: str, runs: Sequence[Run]) -> Non
         st.markdown(escape_markdown(paragraph))
     download(
         "This lesson as one HTML file",
-        lambda: export(lesson, expected, finding),
+        lambda: export(lesson, expected, finding, _when(runs)),
         f"resnet-lab-{key}.html",
         "text/html",
     )
 
 
-def export(lesson: Lesson, expected: str, finding: Finding) -> str:
+def _when(runs: Sequence[Run]) -> str:
+    """Measured on the reader's own runs, or on those that came with the lab."""
+    if not any(run.is_recorded for run in runs):
+        return "Measured"
+    when = datetime.fromtimestamp(runs[0].status.created)
+    return f"On runs recorded on {when.day} {when:%B %Y} ({runs[0].status.device})"
+
+
+def export(lesson: Lesson, expected: str, finding: Finding, when: str = "Measured") -> str:
     """The lesson with what was predicted and found, as a page that opens offline."""
     parts: list[Part] = [
         lesson.setting,
         Heading("Prediction"),
         lesson.question,
-        f"Expected: {expected}. Measured: {lesson.choices[finding.choice]}.",
+        f"Expected: {expected}. {when}: {lesson.choices[finding.choice]}.",
         Heading("What was found"),
         finding.sentence,
         *finding.parts,

@@ -39,7 +39,8 @@ def _test(run: Run) -> float:
 def _net(run: Run) -> dict[str, str]:
     """The first cells of its row."""
     started = curve(run).started
-    return {"net": run.config.spec.name, "parameters": f"{started.params if started else 0:,}"}
+    name = run.config.spec.name + (" (recorded)" if run.is_recorded else "")
+    return {"net": name, "parameters": f"{started.params if started else 0:,}"}
 
 
 def _curves(runs: Sequence[Run], measure: Measure, caption: str) -> Chart:

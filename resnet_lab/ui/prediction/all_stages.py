@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from resnet_lab.attribution import METHODS, class_maps, stage_names
 from resnet_lab.attribution.records import stage_title
 from resnet_lab.ui.common.markdown import escape_markdown, percent
+from resnet_lab.ui.common.widgets import one_titled
 from resnet_lab.ui.prediction.images import BY_KEY, InputImage
 from resnet_lab.ui.prediction.maps import probabilities
 from resnet_lab.ui.prediction.net import Net
 from resnet_lab.ui.prediction.prediction import ask_style, drawn, likeliest, scope
 
 SIDE = 84  # pixels of a map, so that five rows fit a small screen
-CAMS = [name for name, method in METHODS.items() if method.combine]
+CAMS = {name: method.title for name, method in METHODS.items() if method.combine}
 
 
 def all_stages_view(net: Net, image: InputImage) -> None:
@@ -26,7 +27,7 @@ def all_stages_view(net: Net, image: InputImage) -> None:
     found = probabilities(net, image)
     top, stages = likeliest(found), stage_names(net.model)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Method", CAMS, key="grid_method", bind="query-params", width=220)
+        name = one_titled("Method", CAMS, key="grid_method", width=220)
         with st.popover("Display", icon=":material/palette:"):
             style = ask_style()
     method, maps = METHODS[name], _maps(net, image, top, name)

@@ -24,10 +24,12 @@ from resnet_lab.data import (
 )
 from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, collect
 from resnet_lab.figures.overlay import Box, Mask
+from resnet_lab.runs.gallery import FOLDER
 from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.widgets import forget_unless, one_of, problems_said
-from resnet_lab.ui.prediction.net import Net
+from resnet_lab.ui.prediction.net import Net, is_of_photographs
 
+SAMPLES = FOLDER / "images"
 SOURCES = ("Upload", "Folder", "Test", "Camera")
 MOST_MEGABYTES = Limits().bytes_all // MEGABYTE  # of a file
 MOST_PROBLEMS = 5  # that are said one by one
@@ -162,11 +164,18 @@ def choose_images(net: Net) -> ImageSet | None:
         files = st.file_uploader(**look, label_visibility="collapsed", max_upload_size=MOST_MEGABYTES)
         names = [file.name for file in files]
     if not files:
-        return None
+        return _samples() if source == "Upload" and is_of_photographs(net.dataset) else None
     key = " ".join(file.file_id for file in files)
     images = _read(key, ((name, file.getvalue()) for name, file in zip(names, files, strict=True)))
     show_problems(images.problems)
     return images if len(images) else None
+
+
+@st.cache_resource(show_spinner=False)
+def _samples() -> UploadedImages:
+    """What there is to look at before anything is uploaded; SOURCES.md beside them says whose they are."""
+    files = {path.stem.capitalize(): path.read_bytes() for path in sorted(SAMPLES.glob("*.jpg"))}
+    return UploadedImages("samples", files, [])
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the files …")

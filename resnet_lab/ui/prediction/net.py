@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Net(Classifier):
 
 def choose_net() -> Net | None:
     """Asks which net; None while there is none, or when it cannot be read (which is said)."""
-    runs = {run.id: run for run in navigation.store().list() if run.best_checkpoint}
+    runs = {run.id: run for run in navigation.runs() if run.best_checkpoint}
     options = [*runs, *IMAGENET_WEIGHTS, FILE]
     linked = st.query_params.get("run")
     if linked and linked not in options:
@@ -67,7 +67,7 @@ def choose_net() -> Net | None:
             escape_markdown(f"There is no run {linked!r} with a checkpoint; it may have been deleted.")
         )
     wanted = [options.index(each) for each in (linked, shared().run) if each in options]
-    start = wanted[0] if wanted else 0 if runs else None  # the newest run
+    start = wanted[0] if wanted else _first(list(runs.values()))
     titles = _titles(options, runs)
     chosen = st.selectbox("Net", options, start, titles.__getitem__, key="net", placeholder="Choose a net")
     if chosen is None:
@@ -81,9 +81,20 @@ def choose_net() -> Net | None:
     return None
 
 
+def _first(runs: Sequence[Run]) -> int | None:
+    """The newest of the reader's own; else what came with the lab for photographs, as its samples are."""
+    if runs and runs[0].is_recorded:
+        return next((i for i, run in enumerate(runs) if is_of_photographs(run.config.dataset)), 0)
+    return 0 if runs else None
+
+
+def is_of_photographs(dataset: str) -> bool:
+    return not dataset.startswith("shapes")
+
+
 def other_net(net: Net) -> Net | None:
     """Asks for a second net of a run; the first offered is the residual or plain partner of `net`, if there is one."""
-    runs = {run.id: run for run in navigation.store().list() if run.best_checkpoint and run.id not in net.key}
+    runs = {run.id: run for run in navigation.runs() if run.best_checkpoint and run.id not in net.key}
     if not runs:
         st.info("There is no second trained net yet; train one, or race two on the Comparison page.")
         return None
@@ -108,6 +119,9 @@ def _titles(options: list[str], runs: Mapping[str, Run]) -> dict[str, str]:
     """What the box shows, all different: it knows its options by these words alone."""
     titles = {option: f"{option}, ImageNet" for option in options} | {FILE: "A weights file …"}
     for run_id, run in runs.items():
+        titles[run_id] = run.name
+        if run.is_recorded:
+            continue
         created = datetime.fromtimestamp(run.status.created)
         is_today = created.date() == datetime.now().date()
         # The box is narrow.

@@ -29,13 +29,14 @@ from resnet_lab.figures.overlay import (
     overlay_within,
 )
 from resnet_lab.ui.common.markdown import escape_markdown, percent
-from resnet_lab.ui.common.widgets import download, forget_unless, one_of, options_of
+from resnet_lab.ui.common.widgets import download, forget_unless, one_of, one_titled, options_of
 from resnet_lab.ui.prediction.images import InputImage
 from resnet_lab.ui.prediction.maps import MapRequest, map_of, probabilities
 from resnet_lab.ui.prediction.net import Net
 
 SHOWN_SIDE = 448  # pixels; small images are enlarged to this, twice what a column of the page is wide
 TOP = 5
+TITLES = {name: method.title for name, method in METHODS.items()}
 
 
 @dataclass(frozen=True)
@@ -118,15 +119,14 @@ def scope(net: Net, image: InputImage) -> str:
 
 
 def ask_methods(usual: Sequence[str], key: str) -> list[str]:
-    titles = {name: method.title for name, method in METHODS.items()}
-    return st.multiselect("Methods", **options_of(titles), default=usual, key=key)
+    return st.multiselect("Methods", **options_of(TITLES), default=usual, key=key)
 
 
 def ask_map(net: Net, classes: Sequence[int], may_sign: bool = True) -> MapRequest:
     """One of `classes`, the method, the stage that it reads, and whether against is shown."""
     # No key: when other classes come out on top, the likeliest is chosen again.
     target = st.selectbox("Explain class", classes, format_func=net.classes.__getitem__)
-    method = st.selectbox("Method", list(METHODS), key="method", bind="query-params")
+    method = one_titled("Method", TITLES, key="method")
     stages = stage_names(net.model)
     stage = stages[-1]
     if METHODS[method].has_layer:

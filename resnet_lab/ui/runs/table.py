@@ -8,7 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from resnet_lab.runs import Run
-from resnet_lab.ui.common.runs import BADGES
+from resnet_lab.ui.common.runs import BADGES, RECORDED
 
 
 def run_table(runs: Sequence[Run]) -> list[Run]:
@@ -19,7 +19,7 @@ def run_table(runs: Sequence[Run]) -> list[Run]:
         rows.append(
             {
                 "name": run.name,
-                "state": BADGES[status.state][0],
+                "state": (RECORDED if run.is_recorded else BADGES[status.state])[0],
                 "net": config.spec.name,
                 "data": config.dataset,
                 "started": datetime.fromtimestamp(status.created) if status.created else None,

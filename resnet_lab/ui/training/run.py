@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 import streamlit as st
 
 from resnet_lab.figures.curves import Axis, Curve, Measure
 from resnet_lab.runs import Run, RunStatus
+from resnet_lab.runs.gallery import RecordedRun
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown, facts, percent
 from resnet_lab.ui.common.runs import action, curve, curve_charts, follow, heading
@@ -59,11 +61,22 @@ def run_view(run: Run) -> None:
         curve_charts([run], measures, f"training.{run.id}", axis or "epoch", smoothing)
         st.caption(caption)
         _conditions(records)
+        if isinstance(run, RecordedRun):
+            _card(run)
 
     with body:
         follow([run], show)
     if not run.status.is_active and run.best_checkpoint:
         errors_view(run)
+
+
+def _card(run: RecordedRun) -> None:
+    when = datetime.fromtimestamp(run.status.created)
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    st.caption(f"Came with the lab; recorded on {when.day} {when:%B %Y} with {escape_markdown(versions)}.")
+    if run.card.note:
+        st.caption(escape_markdown(run.card.note))
+    st.caption(f"Made anew by `{run.card.command}`")
 
 
 def _buttons(run: Run, status: RunStatus) -> None:
