@@ -161,7 +161,7 @@ def test_nothing_is_asked_of_another_host(server, visit, page):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ending_the_app_keeps_the_run(server, visit, page, tmp_path, number):
-    visit(f"{server}/training?model=resnet56")
+    visit(f"{server}/training?model=resnet20")
     page.get_by_role("button", name="Train", exact=True).click()
     page.wait_for_function("(document.querySelector('.live-chart')?.data?.[0]?.x?.length ?? 0) > 2")
     (run,) = RunStore(tmp_path / "runs").list()

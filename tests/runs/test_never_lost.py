@@ -48,7 +48,7 @@ def wait_for_random_moment(run, child, chance, at_start):
     if at_start:
         time.sleep(chance.uniform(0.0, 0.6))
         return
-    goal = run.status.step + chance.randrange(1, 40)
+    goal = run.status.step + chance.randrange(1, 20)
     while run.status.step < goal:
         assert child.is_alive(), run.status.message
         time.sleep(chance.uniform(0.0, 0.02))
@@ -56,7 +56,7 @@ def wait_for_random_moment(run, child, chance, at_start):
 
 def test_twenty_kills_leave_the_curve_of_an_undisturbed_run(store, tiny):
     config = tiny.replace(
-        variant=SMALL, deterministic=True, epochs=250, train_limit=60, checkpoint_minutes=0.05
+        variant=SMALL, deterministic=True, epochs=120, train_limit=60, checkpoint_minutes=0.05
     )
     undisturbed, killed = store.create(config), store.create(config)
     first = train(undisturbed)
