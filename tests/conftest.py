@@ -15,7 +15,9 @@ from resnet_lab.runs import RunStore, execute, gallery
 from resnet_lab.runs.gallery import FOLDER
 from resnet_lab.training import TrainConfig
 
-SLOW = Path(__file__).with_name("slow.txt")  # tests that took 0.4 s or more, or 1.5 s in all their cases, by --durations=0
+SLOW = Path(__file__).with_name(
+    "slow.txt"
+)  # tests that took 0.4 s or more, or 1.5 s in all their cases, by --durations=0
 
 
 def pytest_collection_modifyitems(items):

@@ -254,12 +254,11 @@ class RunManager:
 
     def _work(self) -> None:
         lower_priority()
-        while not self._closing.is_set():
+        while True:
             with self._wake:
-                while not self._queue:
-                    self._wake.wait()
-                    if self._closing.is_set():
-                        return
+                self._wake.wait_for(lambda: self._queue or self._closing.is_set())
+                if self._closing.is_set():
+                    return
                 runs, steps = self._queue.popleft()
             try:
                 round_robin(step_by_step(run, self._closing.is_set, steps=steps) for run in runs)

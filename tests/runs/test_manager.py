@@ -1,6 +1,7 @@
 """Background runs: queue, stop, pause, resume, and runs of other processes."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -113,6 +114,18 @@ def test_close_stops_the_run_and_keeps_it(store, tiny):
     manager.close(timeout=20)
     assert run.status.state == "stopped"
     assert run.last_checkpoint is not None
+
+
+@pytest.mark.timeout(60)
+def test_close_at_whatever_moment_ends_the_worker(store, tiny):
+    """A worker that had just seen that it is to go on would wait for a word that had been said."""
+    chance = random.Random(0)
+    for _ in range(100):
+        manager = RunManager(store)
+        manager.submit(tiny.replace(dataset="folder:nowhere"))
+        time.sleep(chance.uniform(0, 0.002))
+        manager.close(timeout=5)
+        assert not manager._thread.is_alive()
 
 
 def test_a_large_net_stops_inside_its_first_step(manager, tiny):
