@@ -27,6 +27,7 @@ from resnet_lab.data import load_dataset
 from resnet_lab.models import VARIANTS, create_model
 from resnet_lab.models.cifar import cifar_net
 from resnet_lab.runs import RunStore
+from resnet_lab.runs.gallery import FOLDER
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.architecture import memory
 from resnet_lab.ui.common import jobs
@@ -42,6 +43,7 @@ JUNK = [
     "<b>", "../..", "/", "\0", "ümläut 猫", "layer2.0.conv1", "a.b.c", "%00", "1-1-1", "-".join("9" * 50),
 ]  # fmt: skip
 NUMBERS = [0, 1, -1, 2, 3, 7, 8, 32, 33, 224, 0.5, 1e-9, 1e9, 2.0**53 - 1, 1e308]
+RECORDED = ("shapes-resnet20", "race-resnet32-4-0")  # one with weights, one without
 CHOICES = some.integers(0, 2**32).map(random.Random)
 LINKS = {  # names in the links of each page, of before too, and some of what they may be
     "home": {"lesson": [*lessons.LESSONS]},
@@ -181,6 +183,8 @@ def world(saved, tmp_path, monkeypatch, one_thread):
     monkeypatch.setattr(lessons, "PICTURES", 20)
     for name, count in (("PATCHES", 3), ("NOISY", 3), ("STEPS", 3)):
         monkeypatch.setattr(f"resnet_lab.attribution.methods.{name}", count)
+    for name in RECORDED:
+        shutil.copytree(FOLDER / name, Path(os.environ["RESNET_LAB_GALLERY"]) / name)
     return World(saved, tmp_path)
 
 
@@ -221,7 +225,7 @@ class Walk(RuleBasedStateMachine):
         query = {}
         for name in choose.sample([*LINKS[page]], min(len(LINKS[page]), choose.randint(0, 4))):
             value = choose.choice(LINKS[page][name] if choose.random() < 0.6 else JUNK)
-            runs = [path.name for path in self.world.runs.iterdir()] or ["gone"]
+            runs = [*(path.name for path in self.world.runs.iterdir()), *RECORDED]
             query[name] = choose.choice(runs) if value == "RUN" else value
         return query
 
