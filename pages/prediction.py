@@ -37,7 +37,7 @@ with results:
     view = one_of("View", [*OF_ONE, *OF_ALL], key="view", default="Prediction", label_visibility="collapsed")
     if net is None and not st.session_state.get("net"):
         st.info(
-            "No net has been trained here yet. Train one first, it takes about two minutes on a laptop; "
+            "No net has been trained here yet. Train one first, it takes about a minute on a laptop; "
             "or choose one of the ImageNet nets on the left.",
             icon=":material/arrow_back:",
         )

@@ -36,7 +36,7 @@ with view:
     run = pick_run(st.query_params.get("run") or shared().run)
     if run is None:
         st.info(
-            "Nothing has been trained yet. Press **Train**: the quick recipe takes about two minutes on a laptop.",
+            "Nothing has been trained yet. Press **Train**: the quick recipe takes about a minute on a laptop.",
             icon=":material/arrow_back:",
         )
     else:

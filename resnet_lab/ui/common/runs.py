@@ -12,6 +12,7 @@ import streamlit as st
 
 from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
+from resnet_lab.runs.gallery import RecordedRun
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import escape_markdown
@@ -64,7 +65,9 @@ def run_version(run: Run) -> Version:
     return run.id, 0
 
 
-BY_VERSION: dict[Any, Any] = {Run: run_version}  # how caches tell runs apart whose nets they keep
+BY_VERSION: dict[Any, Any] = dict.fromkeys(
+    (Run, RecordedRun), run_version
+)  # how caches tell runs apart whose nets they keep
 
 
 def curve_charts(

@@ -59,7 +59,9 @@ def lesson_view(key: str, lesson: Lesson) -> None:
     runs, missing = _found(lesson.configs, own)
     recorded, without = _found(lesson.configs, gallery())
     if expected is None:
-        st.caption("Choose an answer; then the experiment can begin.")
+        st.caption(
+            f"Choose an answer; then {'the experiment can begin' if without else 'you see what came out'}."
+        )
     elif not missing and all(run.status.state == "completed" for run in runs):
         _reveal(key, lesson, expected, runs)
     elif not missing:
