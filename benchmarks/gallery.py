@@ -2,8 +2,8 @@
 
     python -m benchmarks.gallery [only …]
 
-Each run is one of `RECORDINGS`; `only` names some of them. Runs are trained in the run folder, where one with the same
-config is taken as it is. What lies in resnet_lab/gallery under the same name is replaced.
+Without names, those of `recordings` that the gallery lacks, or has with another config. Runs are trained in the run
+folder, where one with the same config is taken as it is. What lies in resnet_lab/gallery under a name is replaced.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from safetensors.torch import save
 
 from resnet_lab.data import load_dataset
 from resnet_lab.runs import Run, RunStore, execute, load_run_model
-from resnet_lab.runs.gallery import CARD, FOLDER, WEIGHTS, Card
+from resnet_lab.runs.gallery import CARD, FOLDER, WEIGHTS, Card, gallery
 from resnet_lab.runs.run import config_file
 from resnet_lab.training import RECIPES, TrainConfig, evaluate
 from resnet_lab.training.events import Event, Gradients, Started, StepEvent
@@ -46,6 +46,11 @@ class Recording:
     weights: bool = True
     dataset: str = ""
     note: str = ""
+
+    @property
+    def shown(self) -> TrainConfig:
+        """The config in the gallery."""
+        return self.config.replace(dataset=self.dataset or self.config.dataset)
 
 
 def recordings() -> list[Recording]:
@@ -77,9 +82,10 @@ def recordings() -> list[Recording]:
 
 
 def main(only: Sequence[str]) -> None:
-    store = RunStore()
+    store, there = RunStore(), {run.id: run.config for run in gallery()}
     for place, recording in enumerate(recordings()):
-        if not only or recording.name in only:
+        is_there = there.get(recording.name) == recording.shown
+        if recording.name in only or not (only or is_there):
             run = _trained(store, recording.config)
             size = record(run, recording, place)
             print(f"{recording.name}: {run.status.test_accuracy:.2%}, {size:,} bytes", flush=True)
@@ -100,8 +106,7 @@ def record(run: Run, recording: Recording, place: int) -> int:
     path = FOLDER / recording.name
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
-    config = run.config.replace(dataset=recording.dataset or run.config.dataset)
-    (path / "config.json").write_bytes(config_file(config, run.versions))
+    (path / "config.json").write_bytes(config_file(recording.shown, run.versions))
     status = run.status.replace(pid=0, host="", device=_device(run))
     (path / "status.json").write_text(status.to_json())
     (path / "name.txt").write_text(recording.title)

@@ -33,7 +33,7 @@ def test_it_is_small_and_complete(recorded):
 
 def test_each_is_a_config_of_its_script(recorded):
     for run, recording in zip(recorded, recordings(), strict=True):
-        assert run.config == recording.config.replace(dataset=recording.dataset or recording.config.dataset)
+        assert run.config == recording.shown
         assert bool(run.best_checkpoint) == recording.weights
 
 

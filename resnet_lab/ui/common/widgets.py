@@ -64,7 +64,7 @@ def one_of(label: str, options: Sequence[str], key: str, default: str, **look: A
 
 def one_titled(label: str, titles: Mapping[str, str], key: str, **look: Any) -> str:
     """A box of titles, one of which is chosen; returns its name. The link has the title, and may have the name."""
-    if (said := st.query_params.get(key)) in titles:
+    if (said := st.query_params.get(key, "")) in titles:
         navigation.rewrite_link({key: [titles[said]]})
     names = {title: name for name, title in titles.items()}
     return names[st.selectbox(label, list(names), key=key, bind="query-params", **look)]
