@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly
 import plotly.graph_objects as go
@@ -30,8 +30,19 @@ def component(name: str, script: str, isolate_styles: bool = True) -> Callable[.
     )
 
 
-def live_chart(figure: go.Figure, key: str) -> None:
+class Drawn(NamedTuple):
+    """A figure as it goes to the browser."""
+
+    json: str
+    height: int  # pixels
+
+    @classmethod
+    def of(cls, figure: go.Figure) -> Drawn:
+        return cls(figure.to_json(), figure.layout.height or 400)
+
+
+def live_chart(figure: go.Figure | Drawn, key: str) -> None:
     """Shows `figure`; with the same `key`, the next figure is drawn into the same chart."""
-    height = figure.layout.height or 400
-    data = {"figure": figure.to_json(), "height": height, "library": _library()}
+    text, height = figure if isinstance(figure, Drawn) else Drawn.of(figure)
+    data = {"figure": text, "height": height, "library": _library()}
     component("live_chart", str(SCRIPT), isolate_styles=False)(data=data, key=key, height=height)

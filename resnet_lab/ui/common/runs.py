@@ -14,7 +14,7 @@ from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.runs.gallery import RecordedRun
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.live_chart import live_chart
+from resnet_lab.ui.common.live_chart import Drawn, live_chart
 from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.widgets import problems_said
 
@@ -70,14 +70,33 @@ BY_VERSION: dict[Any, Any] = dict.fromkeys(
 )  # how caches tell runs apart whose nets they keep
 
 
+def said_by(run: Run) -> tuple[str, int, str]:
+    """What changes with its `curve`, which is read now: how caches tell apart what they made of it."""
+    curve(run)
+    return run.id, _log(run.id).offset, run.name
+
+
 def curve_charts(
     runs: Sequence[Run], measures: Sequence[Measure], key: str, axis: Axis = "epoch", smoothing: float = 0.6
 ) -> None:
     """The curves of `runs` in two measures, side by side."""
-    curves = [curve(run) for run in runs]
+    said = [said_by(run) for run in runs]
     for measure, column in zip(measures, st.columns(2), strict=True):
         with column:
-            live_chart(curve_figure(curves, measure, axis, smoothing, is_dark()), key=f"{key}.{measure}")
+            live_chart(_drawn(said, measure, axis, smoothing, is_dark(), runs), key=f"{key}.{measure}")
+
+
+@st.cache_resource(show_spinner=False, max_entries=100)
+def _drawn(
+    said: list[tuple[str, int, str]],
+    measure: Measure,
+    axis: Axis,
+    smoothing: float,
+    dark: bool,
+    _runs: Sequence[Run],
+) -> Drawn:
+    """The figure of curves that have `said` so much: drawn once for all who look at it."""
+    return Drawn.of(curve_figure([curve(run) for run in _runs], measure, axis, smoothing, dark))
 
 
 def follow(runs: Sequence[Run], show: Callable[[], object]) -> None:

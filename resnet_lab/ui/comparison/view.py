@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import streamlit as st
 from resnet_lab.experiments import experiments
 from resnet_lab.experiments.experiment import TITLE, Experiment
 from resnet_lab.experiments.subjects import Trace, read_trace
-from resnet_lab.figures.page import html_page
+from resnet_lab.figures.page import Part, html_page
 from resnet_lab.runs import Run, RunError
 from resnet_lab.runs.names import distinct_names
 from resnet_lab.schema import Record
@@ -20,7 +21,7 @@ from resnet_lab.training.execution.device import device_name, pick_page_device
 from resnet_lab.ui.common import fields, jobs, navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown
 from resnet_lab.ui.common.parts import show_parts
-from resnet_lab.ui.common.runs import attempt, curve, follow, is_dark, run_version
+from resnet_lab.ui.common.runs import attempt, curve, follow, is_dark, run_version, said_by
 from resnet_lab.ui.common.shared import shared
 from resnet_lab.ui.common.widgets import download
 
@@ -58,8 +59,8 @@ def experiment_view(
     if settings is None:
         return
 
-    def show(records: Sequence[Any]) -> None:
-        show_parts(experiment.report(records, settings, is_dark()), _key(experiment))
+    def report(records: Sequence[Any]) -> list[Part]:
+        return experiment.report(records, settings, is_dark())
 
     def read() -> list[Any]:
         traces = [Trace(run, run.status, curve(run)) for run in runs]
@@ -67,12 +68,18 @@ def experiment_view(
 
     job = None
     if experiment.prepare is read_trace:
-        follow(runs, lambda: show(read()))
+
+        def show() -> None:
+            said = [(said_by(run), run.status.to_json()) for run in runs]
+            asked = experiment.name, json.dumps(settings.to_dict()), is_dark()
+            show_parts(_shared(said, asked, lambda: report(read())), _key(experiment))
+
+        follow(runs, show)
     else:
         job = _job(experiment, runs, settings, pressed, prepare or experiment.prepare)
         if job is None:
             return
-        jobs.follow(job, lambda: show(list(job.records)), every=0.3)
+        jobs.follow(job, lambda: show_parts(report(list(job.records)), _key(experiment)), every=0.3)
         if job.is_active or job.is_broken or not job.records:
             return
         if then is not None:
@@ -86,6 +93,12 @@ def experiment_view(
         "text/html",
         key=f"{_key(experiment)}.download",
     )
+
+
+@st.cache_resource(max_entries=50, show_spinner=False)
+def _shared(said: Any, asked: Any, _report: Callable[[], list[Part]]) -> list[Part]:
+    """A report on what runs have said, made once for all who look at it."""
+    return _report()
 
 
 def ask_for_runs() -> None:
