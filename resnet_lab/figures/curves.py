@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -102,7 +103,7 @@ def curve_figure(
         values = [value_of(p, measure) for p in known]
         points = thin(smooth(values, 0.0 if measure == "lr" else smoothing))
         figure.add_scatter(
-            x=[getattr(known[at], axis) for at, _ in points],
+            x=[round(getattr(known[at], axis), 4) for at, _ in points],
             y=[rounded(value) for _, value in points],
             name="training" if alone else f"{curve.name}, training" if validated else curve.name,
             legendgroup="training" if alone else f"run {i}",
@@ -164,11 +165,23 @@ def smooth(values: Sequence[float], weight: float) -> list[float]:
 
 
 def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, float]]:
-    """(index, value) of at most `most` values, evenly spaced, the first and last among them."""
-    if len(values) <= most:
+    """(index, value) of at most `most` values: the first, the last, and of each bucket the lowest and the highest, so
+    that no spike is lost.
+
+    A bucket holds a power of two of values, so that what is drawn of the past stays while a run goes on.
+    """
+    size, buckets = 1, len(values)
+    if buckets > most:
+        while 2 * buckets + 2 > most:
+            size *= 2
+            buckets = math.ceil(len(values) / size)
+    if size == 1:
         return list(enumerate(values))
-    chosen = [round(i * (len(values) - 1) / (most - 1)) for i in range(most)]
-    return [(i, values[i]) for i in chosen]
+    chosen = {0, len(values) - 1}
+    for i in range(buckets):
+        bucket = range(len(values))[i * size : (i + 1) * size]
+        chosen |= {min(bucket, key=values.__getitem__), max(bucket, key=values.__getitem__)}
+    return [(i, values[i]) for i in sorted(chosen)]
 
 
 def value_of(record: Any, measure: Measure, edge: str = "") -> Any:

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -68,11 +69,24 @@ def test_long_runs_stay_small_on_the_wire():
     curve = Curve("run")
     curve.extend([step(n) for n in range(1, 20_001)])
     figure = curve_figure([curve], "loss", "step")
-    assert len(figure.data[0].x) == MOST_POINTS
+    assert MOST_POINTS / 4 < len(figure.data[0].x) <= MOST_POINTS
     assert (figure.data[0].x[0], figure.data[0].x[-1]) == (1, 20_000)
     assert len(figure.to_json()) < 40_000
     assert json.loads(figure.to_json())["layout"]["uirevision"]
     assert thin([1.0, 2.0]) == [(0, 1.0), (1, 2.0)]
+
+
+def test_a_thinned_line_keeps_its_spikes_and_its_past():
+    values = [math.sin(i / 50) for i in range(3_000)]
+    values[1_234] = 40.0
+    thinned = thin(values)
+    assert (1_234, 40.0) in thinned
+    assert thinned == sorted(thinned)
+    assert all(values[i] == value for i, value in thinned)
+    longer = thin([*values, *(0.0 for _ in range(100))])
+    assert longer[: len(thinned) - 3] == thinned[:-3]  # but for the last bucket
+    for count in range(490, 1_100):
+        assert len(thin(values[:count])) <= MOST_POINTS
 
 
 def test_the_rate_is_drawn_as_it_was_and_the_gradient_norm_on_a_log_axis_without_the_infinite_ones():
