@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import streamlit as st
 
@@ -15,7 +14,6 @@ from resnet_lab.ui.common.live_chart import component
 from resnet_lab.ui.common.runs import is_dark
 from resnet_lab.ui.common.widgets import keep_in_link
 
-SCRIPT = Path(__file__).with_name("diagram.js")
 PAGE = {"light": "#FFFFFF", "dark": "#12161B"}  # backgroundColor in .streamlit/config.toml
 KEY = "architecture.diagram"
 
@@ -23,13 +21,13 @@ KEY = "architecture.diagram"
 def diagram(spec: ModelSpec, table: LayerTable) -> None:
     """Draws the net; a click on a block or a layer chooses it."""
     data = {"svg": svg(spec, table), "choosable": True}
-    component("net_diagram", str(SCRIPT))(data=data, key=KEY, on_chosen_change=_on_chosen)
+    component("net_diagram")(data=data, key=KEY, on_chosen_change=_on_chosen)
 
 
 def still_diagram(spec: ModelSpec, table: LayerTable, key: str) -> None:
     """Draws the net to be looked at only."""
     data = {"svg": svg(spec, table, Selection()), "choosable": False}
-    component("net_diagram", str(SCRIPT))(data=data, key=key)
+    component("net_diagram")(data=data, key=key)
 
 
 def svg(spec: ModelSpec, table: LayerTable, selection: Selection | None = None) -> str:

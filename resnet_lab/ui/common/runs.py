@@ -14,7 +14,7 @@ from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.runs.gallery import RecordedRun
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.live_chart import Drawn, live_chart
+from resnet_lab.ui.common.live_chart import Drawn, Feed, live_chart
 from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.widgets import problems_said
 
@@ -96,7 +96,15 @@ def _drawn(
     _runs: Sequence[Run],
 ) -> Drawn:
     """The figure of curves that have `said` so much: drawn once for all who look at it."""
-    return Drawn.of(curve_figure([curve(run) for run in _runs], measure, axis, smoothing, dark))
+    figure = curve_figure([curve(run) for run in _runs], measure, axis, smoothing, dark)
+    if not any(run.status.is_active for run in _runs):
+        return Drawn.of(figure)
+    return _feed([run.id for run in _runs], measure, axis, smoothing, dark).next(figure)
+
+
+@st.cache_resource(show_spinner=False, max_entries=100)
+def _feed(*look: Any) -> Feed:
+    return Feed()
 
 
 def follow(runs: Sequence[Run], show: Callable[[], object]) -> None:
