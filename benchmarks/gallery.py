@@ -37,7 +37,7 @@ DIGITS = 5
 class Recording:
     """A run of the gallery: its id, what the screen calls it, and the config that it is trained with.
 
-    The gallery says `dataset` instead of the config's own where that is given.
+    The gallery says `dataset` and `trained_on` instead of what the run says where they are given.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Recording:
     config: TrainConfig
     weights: bool = True
     dataset: str = ""
+    trained_on: str = ""
     note: str = ""
 
     @property
@@ -70,9 +71,8 @@ def recordings() -> list[Recording]:
                 f"{epochs * 352:,} steps in batches of 128; the nets of He et al. 2015 took 64,000."
             )
             config = cifar.replace(variant=net, epochs=epochs)
-            found.append(
-                Recording(f"cifar10-{net}", f"{net} on CIFAR-10 (JPEG)", config, True, "cifar10", note)
-            )
+            of, about = ("cifar10", "CIFAR-10 (JPEG)"), f"{net} on CIFAR-10 (JPEG)"
+            found.append(Recording(f"cifar10-{net}", about, config, True, *of, note))
     for group in race([32], ["A", "plain"]) + race([20, 32, 44, 56], ["A", "plain"], seeds=range(3)):
         for config in group:
             net, epochs, seed = config.spec.name, config.epochs, config.seed
@@ -117,7 +117,7 @@ def record(run: Run, recording: Recording, place: int) -> int:
         for event in thinned(run.events()[0], recording.weights):
             file.write(json.dumps(_short(event.to_dict()), separators=(",", ":")) + "\n")
     if recording.weights:
-        (path / WEIGHTS).write_bytes(weights_file(run))
+        (path / WEIGHTS).write_bytes(weights_file(run, recording.trained_on))
     return sum(file.stat().st_size for file in path.iterdir())
 
 
@@ -152,7 +152,7 @@ def _mean(events: Sequence[StepEvent]) -> StepEvent:
     return events[-1].replace(**of)
 
 
-def weights_file(run: Run) -> bytes:
+def weights_file(run: Run, trained_on: str = "") -> bytes:
     """The best weights in float16 if their test accuracy, in percent with one decimal, stays; else as they are."""
     net = load_run_model(run)
     data = load_dataset(net.dataset, split="test", image_size=net.image_size)
@@ -163,6 +163,7 @@ def weights_file(run: Run) -> bytes:
     half = evaluate(net, data)
     fits = f"{whole.accuracy:.1%}" == f"{half.accuracy:.1%}"
     print(f"float32 {whole.accuracy:.2%}, float16 {half.accuracy:.2%}")
+    net = net.replace(trained_on=trained_on or net.trained_on)
     return save({name: t.contiguous() for name, t in (halved if fits else state).items()}, net.metadata())
 
 

@@ -164,7 +164,10 @@ def choose_images(net: Net) -> ImageSet | None:
         files = st.file_uploader(**look, label_visibility="collapsed", max_upload_size=MOST_MEGABYTES)
         names = [file.name for file in files]
     if not files:
-        return _samples() if source == "Upload" and is_of_photographs(net.dataset) else None
+        if source != "Upload" or not is_of_photographs(net.dataset):
+            return None
+        st.caption("Samples, until you upload images of your own.")
+        return _samples()
     key = " ".join(file.file_id for file in files)
     images = _read(key, ((name, file.getvalue()) for name, file in zip(names, files, strict=True)))
     show_problems(images.problems)
