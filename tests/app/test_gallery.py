@@ -26,13 +26,11 @@ def test_no_page_is_empty(open_page, page):
 def test_prediction_shows_an_image_its_class_and_its_map_without_a_click(open_page):
     at = open_page("prediction")
     assert at.selectbox(key="net").value == "cifar10-resnet20"
-    assert at.image
-    assert "cat" in words(at)
-    assert (
-        not at.button(key="prediction.explain")
-        if [b for b in at.button if b.key == "prediction.explain"]
-        else True
-    )
+    assert "Grad-CAM over the image" in [image.captions[0] for image in at.image]
+    assert "Predicted: **cat**" in words(at)
+    at.selectbox(key="prediction.shown").set_value(1).run()
+    assert not at.exception
+    assert "Coffee" in words(at)
 
 
 def test_a_lesson_opens_with_what_was_recorded_behind_the_prediction(open_page, recorded):
