@@ -22,6 +22,7 @@ from resnet_lab.training.execution.device import device_name, pick_device
 
 TITLES = ("Architecture", "Training", "Comparison", "Prediction", "Runs")
 SERVERS = 5
+MAP = "Grad-CAM over the image"  # under the picture, once it is there
 
 
 def main(switches: int = 60) -> None:
@@ -32,23 +33,29 @@ def main(switches: int = 60) -> None:
         load_dataset("shapes", root=data), load_dataset("shapes", split="test", root=data)
         browser = playwright.chromium.launch(executable_path=find_browser(playwright), args=FLAGS)
         print(f"{device_name(pick_device('cpu'))}; Chromium {browser.version} on the same machine\n")
-        print(f"{'':38}{'n':>4}{'p50':>9}{'p95':>9}{'max':>9}")
+        print(f"{'':42}{'n':>4}{'p50':>9}{'p95':>9}{'max':>9}")
         for path in ("", "training"):
-            times = [_first_paint(browser, Path(folder), data, path) for _ in range(SERVERS)]
+            times = [_first_paint(browser, Path(folder), data, path)[0] for _ in range(SERVERS)]
             _print(f"first paint of a fresh server, /{path}", times)
+        times = [_first_paint(browser, Path(folder), data, "prediction", MAP)[1] for _ in range(SERVERS)]
+        _print("from there to a sample's map, /prediction", times)
         _switches(browser, Path(folder), data, switches)
         browser.close()
 
 
-def _first_paint(browser: Any, folder: Path, data: Path, path: str) -> float:
+def _first_paint(browser: Any, folder: Path, data: Path, path: str, then: str = "") -> tuple[float, float]:
+    """Seconds until the heading stands there, and from there until the words of `then` do."""
     with running_server(folder / "empty", data) as address:
         page = browser.new_page(viewport=VIEWPORT)
         began = time.perf_counter()
         page.goto(f"{address}/{path}")
         page.get_by_role("heading", level=1).wait_for()
-        elapsed = time.perf_counter() - began
+        painted = time.perf_counter()
+        if then:
+            page.get_by_text(then, exact=True).wait_for()
+        shown = time.perf_counter()
         page.close()
-    return elapsed
+    return painted - began, shown - painted
 
 
 def _switches(browser: Any, folder: Path, data: Path, count: int) -> None:
@@ -100,7 +107,7 @@ def _print(label: str, times: list[float]) -> None:
     ordered = sorted(times)
     p95 = ordered[min(round(0.95 * len(ordered)), len(ordered) - 1)]
     cells = "".join(f"{1000 * t:>6,.0f} ms" for t in (statistics.median(ordered), p95, ordered[-1]))
-    print(f"{label:38}{len(times):>4}{cells}", flush=True)
+    print(f"{label:42}{len(times):>4}{cells}", flush=True)
 
 
 if __name__ == "__main__":
