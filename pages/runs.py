@@ -1,7 +1,8 @@
-"""Every run: open, rename, delete."""
+"""Every run: open, compare, rename, delete, and take along to another lab."""
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -10,11 +11,13 @@ from resnet_lab.ui.common import navigation
 navigation.begin("Runs")
 
 from resnet_lab.runs import Run, RunError  # noqa: E402 (torch comes with it; the heading is shown first)
+from resnet_lab.runs.archive import pack, unpack  # noqa: E402
 from resnet_lab.runs.run import LONGEST_NAME  # noqa: E402
 from resnet_lab.runs.store import is_run  # noqa: E402
 from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
 from resnet_lab.ui.common.runs import attempt  # noqa: E402
 from resnet_lab.ui.common.shared import choose_run, shared  # noqa: E402
+from resnet_lab.ui.common.widgets import download  # noqa: E402
 from resnet_lab.ui.runs.table import run_table  # noqa: E402
 
 
@@ -66,6 +69,11 @@ else:
         if st.button("Compare", icon=":material/compare_arrows:", disabled=len(picked) < 2):
             shared().compared = tuple(run.id for run in picked)
             st.switch_page(navigation.page_path("comparison"))
+        ready = one and not recorded and not picked[0].status.is_active
+        download(
+            "Take along", lambda: pack(picked[0]), f"{picked[0].id if ready else 'run'}.zip", "application/zip",
+            disabled=not ready,
+        )  # fmt: skip
         if st.button("Rename", icon=":material/edit:", disabled=not one or recorded):
             rename(picked[0])
         if st.button("Delete", icon=":material/delete:", disabled=not some or recorded):
@@ -75,6 +83,12 @@ else:
         f"{f', and {len(runs) - len(own)} that came with the lab' if len(runs) > len(own) else ''}. "
         "Select rows to open, compare, rename or delete them; what came with the lab stays as it is."
     )
+
+with st.popover("Import", icon=":material/upload:"):
+    file = st.file_uploader("A zip file that another lab made of a run", "zip", key="runs.archive")
+    if st.button("Import this run", type="primary", disabled=file is None) and file is not None:
+        with st.spinner("Unpacking …"):
+            attempt(partial(unpack, store, file.getvalue(), file.name))
 
 for run, problem in store.damaged():
     with st.container(horizontal=True, vertical_alignment="center"):

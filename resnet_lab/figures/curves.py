@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -182,6 +184,20 @@ def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, fl
         bucket = range(len(values))[i * size : (i + 1) * size]
         chosen |= {min(bucket, key=values.__getitem__), max(bucket, key=values.__getitem__)}
     return [(i, values[i]) for i in sorted(chosen)]
+
+
+def as_csv(curve: Curve) -> str:
+    """All points of a run: those of training, means over steps, and one of validation an epoch.
+
+    Loss in nats, accuracy 0 to 1, seconds of training time.
+    """
+    names = ("step", "epoch", "loss", "accuracy", "lr", "grad_norm", "images_per_second", "seconds")
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["of", *names])
+    for of, records in (("training", curve.points), ("validation", curve.epochs)):
+        rows.writerows([of, *(getattr(record, name, None) for name in names)] for record in records)
+    return text.getvalue()
 
 
 def value_of(record: Any, measure: Measure, edge: str = "") -> Any:

@@ -41,9 +41,7 @@ class RunStore:
         Raises:
             RunError: the folder cannot be written.
         """
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        net = re.sub(r"[^A-Za-z0-9_]+", "-", config.spec.name)[:40]  # a spec may have any name
-        run_id = f"{stamp}-{net}-{secrets.token_hex(2)}"
+        run_id = new_id(config.spec.name)
         draft = Run(self.root / f".{run_id}")
         try:
             draft.path.mkdir(parents=True)
@@ -119,6 +117,12 @@ class RunStore:
         except OSError:
             return []
         return [Run(path) for path in sorted(paths, reverse=True)]
+
+
+def new_id(net: str) -> str:
+    """The name of a run's directory: when, which net, and four random characters."""
+    net = re.sub(r"[^A-Za-z0-9_]+", "-", net)[:40]  # a spec may have any name
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{net}-{secrets.token_hex(2)}"
 
 
 def is_run(run: Run) -> bool:

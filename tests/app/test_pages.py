@@ -5,6 +5,7 @@ import json
 import pytest
 
 from resnet_lab.runs import RunStore, execute
+from resnet_lab.runs.archive import pack
 from resnet_lab.training import RECIPES
 from resnet_lab.ui.common import navigation
 
@@ -226,3 +227,22 @@ def test_a_range_test_proposes_a_rate_and_the_form_takes_it(open_page, monkeypat
     use.click().run()
     assert at.number_input(key="lr").value == float(use.label.removeprefix("Use "))
     assert at.get("plotly_chart")  # it stays, although the rate has changed
+
+
+def import_run(at, name, data):
+    at.file_uploader(key="runs.archive").set_value((name, data, "application/zip")).run()
+    return next(button for button in at.button if button.label == "Import this run").click().run()
+
+
+def test_a_run_of_another_lab_is_imported(open_page, finished):
+    at = import_run(open_page("runs"), "run.zip", pack(finished[0]))
+    assert not at.exception
+    assert len(RunStore().list()) == 3
+
+
+def test_a_zip_file_that_is_no_run_is_said(open_page, finished):
+    at = import_run(open_page("runs"), "photos *1*.zip", b"PK")
+    assert [error.value.replace("\\", "") for error in at.error] == [
+        "photos *1*.zip is no run of this lab as a zip file (File is not a zip file)."
+    ]
+    assert len(RunStore().list()) == 2

@@ -1,9 +1,11 @@
+import csv
+import io
 import json
 import math
 
 import pytest
 
-from resnet_lab.figures.curves import MOST_POINTS, Curve, curve_figure, smooth, thin
+from resnet_lab.figures.curves import MOST_POINTS, Curve, as_csv, curve_figure, smooth, thin
 from resnet_lab.figures.palette import PLAIN, RESIDUAL
 from resnet_lab.training.events import EpochEvent, Notice, Started, StepEvent
 
@@ -87,6 +89,16 @@ def test_a_thinned_line_keeps_its_spikes_and_its_past():
     assert longer[: len(thinned) - 3] == thinned[:-3]  # but for the last bucket
     for count in range(490, 1_100):
         assert len(thin(values[:count])) <= MOST_POINTS
+
+
+def test_curves_as_csv_are_the_points():
+    curve = Curve("run")
+    curve.extend([started(0), step(1), step(2, grad_norm=None), epoch(1)])
+    rows = list(csv.DictReader(io.StringIO(as_csv(curve))))
+    assert [row["of"] for row in rows] == ["training", "training", "validation"]
+    assert [float(row["loss"]) for row in rows] == [2.0, 1.0, 1.0]
+    assert [row["grad_norm"] for row in rows] == ["1.0", "", ""]
+    assert [row["step"] for row in rows] == ["1", "2", "10"]
 
 
 def test_the_rate_is_drawn_as_it_was_and_the_gradient_norm_on_a_log_axis_without_the_infinite_ones():

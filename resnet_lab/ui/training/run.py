@@ -7,14 +7,14 @@ from functools import partial
 
 import streamlit as st
 
-from resnet_lab.figures.curves import Axis, Curve, Measure
+from resnet_lab.figures.curves import Axis, Curve, Measure, as_csv
 from resnet_lab.runs import Run, RunStatus
 from resnet_lab.runs.gallery import RecordedRun
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown, facts, percent
 from resnet_lab.ui.common.runs import action, curve, curve_charts, follow, heading
 from resnet_lab.ui.common.shared import choose_run
-from resnet_lab.ui.common.widgets import options_of
+from resnet_lab.ui.common.widgets import download, options_of
 from resnet_lab.ui.training.errors import errors_view
 from resnet_lab.ui.training.recipe import fill_form
 
@@ -111,6 +111,7 @@ def _more(run: Run) -> None:
     help_text = "A new run from the same initial weights and batches; this one stays."
     action("Start again", again, "restart_alt", width="stretch", help=help_text)
     help_text = "Sets the form, to change it and train."
+    download("Curves, CSV", lambda: as_csv(curve(run)), f"{run.id}.csv", "text/csv", width="stretch")
     action("Use its recipe", partial(fill_form, run.config), "edit_note", width="stretch", help=help_text)
 
 
