@@ -68,7 +68,7 @@ def keys_in(path):
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
-        bound = called == "one_of" or any(word.arg == "bind" for word in node.keywords)
+        bound = called in ("one_of", "one_titled") or any(word.arg == "bind" for word in node.keywords)
         if called.split(".")[-1][0].islower() and called not in ("sorted", "max", "min"):
             yield from ((literal(word.value), bound) for word in node.keywords if word.arg == "key")
         if bound and called.split(".")[0] == "fields":

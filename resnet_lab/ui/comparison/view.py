@@ -59,46 +59,48 @@ def experiment_view(
     if settings is None:
         return
 
-    def report(records: Sequence[Any]) -> list[Part]:
-        return experiment.report(records, settings, is_dark())
-
-    def read() -> list[Any]:
-        traces = [Trace(run, run.status, curve(run)) for run in runs]
-        return list(experiment.measure(traces, settings))
-
-    job = None
+    key, report, job = _key(experiment), experiment.report, None
     if experiment.prepare is read_trace:
-
-        def show() -> None:
-            said = [(said_by(run), run.status.to_json()) for run in runs]
-            asked = experiment.name, json.dumps(settings.to_dict()), is_dark()
-            show_parts(_shared(said, asked, lambda: report(read())), _key(experiment))
-
-        follow(runs, show)
+        follow(runs, lambda: show_parts(_told(experiment, runs, settings, is_dark()), key))
     else:
         job = _job(experiment, runs, settings, pressed, prepare or experiment.prepare)
         if job is None:
             return
-        jobs.follow(job, lambda: show_parts(report(list(job.records)), _key(experiment)), every=0.3)
+        jobs.follow(job, lambda: show_parts(report(list(job.records), settings, is_dark()), key), every=0.3)
         if job.is_active or job.is_broken or not job.records:
             return
         if then is not None:
             then(job.records, settings)
         device = escape_markdown(device_name(pick_page_device()))
         st.caption(f"Measured in {duration(job.seconds)} on {device}.")
+
+    def page() -> str:
+        found = report(job.records, settings, False) if job else _told(experiment, runs, settings, False)
+        return html_page(TITLE, found)
+
     download(
         f"{experiment.title} as one HTML file",
-        lambda: html_page(TITLE, experiment.report(job.records if job else read(), settings, False)),
+        page,
         f"{experiment.name}.html",
         "text/html",
-        key=f"{_key(experiment)}.download",
+        key=f"{key}.download",
     )
 
 
+def _told(experiment: Experiment[Any, Any], runs: list[Run], settings: Record, dark: bool) -> list[Part]:
+    """The report on what runs have told by now, made once for all who look at it."""
+
+    def report() -> list[Part]:
+        traces = [Trace(run, run.status, curve(run)) for run in runs]
+        return experiment.report(list(experiment.measure(traces, settings)), settings, dark)
+
+    said = [(said_by(run), run.status.to_json()) for run in runs]
+    return _shared((experiment.name, json.dumps(settings.to_dict()), dark, said), report)
+
+
 @st.cache_resource(max_entries=50, show_spinner=False)
-def _shared(said: Any, asked: Any, _report: Callable[[], list[Part]]) -> list[Part]:
-    """A report on what runs have said, made once for all who look at it."""
-    return _report()
+def _shared(about: Any, _make: Callable[[], list[Part]]) -> list[Part]:
+    return _make()
 
 
 def ask_for_runs() -> None:
