@@ -17,6 +17,21 @@ from resnet_lab.training.checkpoint import BestWeights
 IN_CHECKPOINT = ("spec", "classes", "image_size", "mean", "std")
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The state of a `Checkpoint` event, on the CPU.
+
+    Raises:
+        RunError: the file is cut short, or no checkpoint of this lab.
+    """
+    try:
+        state = read_weights(path)
+    except WeightsError as error:
+        raise RunError(f"{path.parent.name}: {error}") from None
+    if not isinstance(state, dict) or "spec" not in state or "model" not in state:
+        raise RunError(f"{path.parent.name}: {path.name} is no checkpoint of this lab.")
+    return state
+
+
 def read_first(paths: Sequence[Path]) -> tuple[dict[str, Any] | None, str]:
     """The state of the first checkpoint that can be read, on the CPU, and what was wrong with the first of those before
     it ("" for nothing). None where there are no `paths`.
@@ -27,12 +42,9 @@ def read_first(paths: Sequence[Path]) -> tuple[dict[str, Any] | None, str]:
     damage = ""
     for path in paths:
         try:
-            state = read_weights(path)
-            if not isinstance(state, dict) or "spec" not in state or "model" not in state:
-                raise WeightsError(f"{path.name} is no checkpoint of this lab.")
-            return state, damage
-        except WeightsError as error:
-            damage = damage or f"{path.parent.name}: {error}"
+            return read_checkpoint(path), damage
+        except RunError as error:
+            damage = damage or str(error)
     if damage:
         raise RunError(damage)
     return None, ""
