@@ -72,7 +72,7 @@ RECIPES: dict[str, TrainConfig] = {
 }
 
 ABOUT = {
-    "quick": "Past 95 % on the shapes; 20 s on two quick cores.",
+    "quick": "Past 95 % on the shapes, in less than a minute on two cores.",
     "race-32": "The race of the comparison page at 32 layers; try it with plain32.",
     "race-56": "The race of the comparison page at 56 layers; try it with plain56.",
     "paper-cifar": "He et al. 2015, Sec. 4.2: SGD, lr 0.1 divided by 10 at half and three quarters of 64k steps.",
