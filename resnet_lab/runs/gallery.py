@@ -66,7 +66,7 @@ class RecordedRun(Run):
 
 
 def gallery() -> Sequence[RecordedRun]:
-    """All recorded runs, those with weights first; of another folder where $RESNET_LAB_GALLERY names one."""
+    """All recorded runs in the order of their cards; of another folder where $RESNET_LAB_GALLERY names one."""
     return _runs_in(os.environ.get("RESNET_LAB_GALLERY") or str(FOLDER))
 
 

@@ -89,13 +89,21 @@ def test_they_can_be_hidden(open_page):
     assert "There are no runs yet." in words(at)
     at.switch_page("pages/training.py").run()
     assert "Nothing has been trained yet" in words(at)
+    at.switch_page("pages/home.py")
+    at.query_params["lesson"] = "shortcut"
+    at.run()
+    at.radio[0].set_value(at.radio[0].options[0]).run()
+    assert "Run the experiment" in [button.label for button in at.button]
+    assert "You expected" not in words(at)
     at.switch_page("pages/runs.py").run()
     assert at.toggle(key="runs.hide").value
     at.toggle(key="runs.hide").set_value(False).run()
     assert "came with the lab" in words(at)
 
 
-def test_a_recorded_run_answers_a_click_on_a_block(open_page):
+def test_lesion_opens_on_the_recorded_pair(open_page):
     at = open_page("comparison", experiment="Lesion")
     assert not at.exception
     assert not at.error
+    assert "resnet56, seed 0, recorded" in words(at)
+    assert "plain56, seed 0, recorded" in words(at)

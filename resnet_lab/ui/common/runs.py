@@ -65,9 +65,8 @@ def run_version(run: Run) -> Version:
     return run.id, 0
 
 
-BY_VERSION: dict[Any, Any] = dict.fromkeys(
-    (Run, RecordedRun), run_version
-)  # how caches tell runs apart whose nets they keep
+# How caches tell runs apart whose nets they keep.
+BY_VERSION: dict[Any, Any] = dict.fromkeys((Run, RecordedRun), run_version)
 
 
 def said_by(run: Run) -> tuple[str, int, str]:

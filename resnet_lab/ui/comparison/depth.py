@@ -30,9 +30,8 @@ def depth_view(_: list[Run]) -> None:
             icon=":material/arrow_upward:",
         )
         return
-    labelled: dict[
-        str, list[Run]
-    ] = {}  # the reader's own and most runs first; in words what tells each recipe from the first one
+    # The reader's own and most runs first; in words what tells each recipe from the first one.
+    labelled: dict[str, list[Run]] = {}
     ordered = sorted(recipes, key=lambda kind: (kind[1], -len(recipes[kind])))
     for recipe, is_recorded in ordered:
         runs = recipes[recipe, is_recorded]

@@ -11,7 +11,7 @@ import streamlit as st
 
 from resnet_lab.figures.curves import Measure
 from resnet_lab.figures.page import Heading, Part, html_page
-from resnet_lab.runs import Run, RunError, gallery
+from resnet_lab.runs import Run, RunError
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown
@@ -55,9 +55,9 @@ def lesson_view(key: str, lesson: Lesson) -> None:
         key=f"home.expected.{key}",
         persist_state="session",
     )
-    own = [run for run in navigation.store().list() if run.status.state != "failed"]
-    runs, missing = _found(lesson.configs, own)
-    recorded, without = _found(lesson.configs, gallery())
+    seen = [run for run in navigation.runs() if run.status.state != "failed"]
+    runs, missing = _found(lesson.configs, [run for run in seen if not run.is_recorded])
+    recorded, without = _found(lesson.configs, [run for run in seen if run.is_recorded])
     if expected is None:
         st.caption(
             f"Choose an answer; then {'the experiment can begin' if without else 'you see what came out'}."

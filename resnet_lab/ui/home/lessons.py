@@ -267,7 +267,7 @@ LESSONS = {
         question=f"In how many of {PICTURES} test images is the strongest of these places on the object?",
         choices=("In less than half", "In half to four fifths", "In four fifths or more"),
         configs=(RECIPES["quick"],),
-        takes="about half a minute on two CPU cores",
+        takes="about a minute on two CPU cores",
         find=find_pointing,
         explanation="""
         Grad-CAM weighs each feature map by the mean gradient of the class's score and keeps what is positive

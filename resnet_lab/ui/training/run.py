@@ -110,8 +110,8 @@ def _more(run: Run) -> None:
 
     help_text = "A new run from the same initial weights and batches; this one stays."
     action("Start again", again, "restart_alt", width="stretch", help=help_text)
-    help_text = "Sets the form, to change it and train."
     download("Curves, CSV", lambda: as_csv(curve(run)), f"{run.id}.csv", "text/csv", width="stretch")
+    help_text = "Sets the form, to change it and train."
     action("Use its recipe", partial(fill_form, run.config), "edit_note", width="stretch", help=help_text)
 
 
