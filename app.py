@@ -2,4 +2,11 @@
 
 from resnet_lab.ui.common import navigation
 
-navigation.run()
+if __name__ == "__main__":  # run for each visitor
+    navigation.run()
+else:  # imported once by the server
+    import streamlit as st
+
+    from resnet_lab.ui.common.server import door, lifespan
+
+    app = st.App(__file__, middleware=[door()], lifespan=lifespan)

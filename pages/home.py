@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from resnet_lab.classroom.classroom import classroom
 from resnet_lab.ui.common import navigation
 
 navigation.begin("Home")
@@ -51,6 +52,10 @@ def cards() -> None:
             if st.button("Begin", icon=":material/arrow_forward:", key=f"home.begin.{key}"):
                 st.query_params["lesson"] = key
                 st.rerun()
+    if classroom().room.pinned:
+        from resnet_lab.ui.home.pinned import pinned_runs  # torch comes with it
+
+        pinned_runs()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.markdown("Or look around:", width="content")
         for page, label in ELSEWHERE.items():

@@ -11,7 +11,7 @@ from resnet_lab.ui.common import navigation
 navigation.begin("Runs")
 
 from resnet_lab.runs import Run, RunError  # noqa: E402 (torch comes with it; the heading is shown first)
-from resnet_lab.runs.archive import pack, unpack  # noqa: E402
+from resnet_lab.runs.archive import pack  # noqa: E402
 from resnet_lab.runs.run import LONGEST_NAME  # noqa: E402
 from resnet_lab.runs.store import is_run  # noqa: E402
 from resnet_lab.ui.common.markdown import escape_markdown  # noqa: E402
@@ -25,7 +25,7 @@ from resnet_lab.ui.runs.table import run_table  # noqa: E402
 def rename(run: Run) -> None:
     name = st.text_input("Name", run.name, max_chars=LONGEST_NAME)
     if st.button("Save", type="primary"):
-        attempt(lambda: run.rename(name))
+        attempt(lambda: navigation.desk().change(run, lambda own: own.rename(name)))
 
 
 @st.dialog("Delete", on_dismiss="rerun")
@@ -40,7 +40,7 @@ def ask_and_delete(runs: Sequence[Run], key: str) -> None:
     if not st.button("Delete permanently", type="primary", icon=":material/delete:", key=key):
         return
     try:
-        left = [f"{run.title}/{name}" for run in runs for name in store.delete(run)]
+        left = [f"{run.title}/{name}" for run in runs for name in navigation.desk().change(run, store.delete)]
     except RunError as error:
         st.error(escape_markdown(str(error)))
         return
@@ -88,7 +88,7 @@ with st.popover("Import", icon=":material/upload:"):
     file = st.file_uploader("A zip file that another lab made of a run", "zip", key="runs.archive")
     if st.button("Import this run", type="primary", disabled=file is None) and file is not None:
         with st.spinner("Unpacking …"):
-            attempt(partial(unpack, store, file.getvalue(), file.name))
+            attempt(partial(navigation.desk().take_in, file.getvalue(), file.name))
 
 for run, problem in store.damaged():
     with st.container(horizontal=True, vertical_alignment="center"):

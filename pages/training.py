@@ -27,7 +27,7 @@ with form:
     )
     if pressed and not isinstance(config, str):
         try:
-            choose_run(navigation.manager().submit(config))
+            choose_run(navigation.desk().submit(config))
         except RunError as error:
             st.error(escape_markdown(str(error)))
     recipe_file(None if isinstance(config, str) else config)

@@ -11,8 +11,8 @@ if os.environ.get("RESNET_LAB_TEST_GPU") != "1":  # or oracles of the CPU would 
 import torch
 
 from resnet_lab.data import DATASETS
-from resnet_lab.runs import RunStore, execute, gallery
-from resnet_lab.runs.gallery import FOLDER
+from resnet_lab.runs import RunStore, execute
+from resnet_lab.runs.gallery import FOLDER, gallery
 from resnet_lab.training import TrainConfig
 
 SLOW = Path(__file__).with_name(

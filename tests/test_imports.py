@@ -16,9 +16,10 @@ MAY_IMPORT = {
     "analysis": {"models", "data"},
     "training": {"models", "data"},
     "runs": {"models", "data", "training"},
+    "classroom": {"data", "runs", "training"},
     "experiments": BELOW,
     "cli": BELOW - {"attribution"} | {"experiments"},
-    "ui": BELOW | {"experiments"},
+    "ui": BELOW | {"experiments", "classroom"},
 }
 RECORDS = (
     "resnet_lab.training.events",

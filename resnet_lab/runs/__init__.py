@@ -1,12 +1,18 @@
 """Run directories: written by whoever trains, read by whoever looks."""
 
-from resnet_lab.runs.files import RunError
-from resnet_lab.runs.gallery import gallery
-from resnet_lab.runs.manager import RunManager, execute
-from resnet_lab.runs.model import load_run_model
-from resnet_lab.runs.run import Run
-from resnet_lab.runs.status import RunStatus
-from resnet_lab.runs.store import RunStore
+from typing import TYPE_CHECKING
+
+from resnet_lab.lazy import on_demand
+
+if TYPE_CHECKING:
+    from resnet_lab.runs.files import RunError
+    from resnet_lab.runs.manager import RunManager, execute
+    from resnet_lab.runs.model import load_run_model
+    from resnet_lab.runs.run import Run
+    from resnet_lab.runs.status import RunStatus
+    from resnet_lab.runs.store import RunStore
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "Run",
@@ -15,6 +21,5 @@ __all__ = [
     "RunStatus",
     "RunStore",
     "execute",
-    "gallery",
     "load_run_model",
 ]

@@ -1,4 +1,4 @@
-"""Runs in the background of this process: a queue and one worker thread, which outlives every run."""
+"""Runs in the background of this process: a queue and a worker thread a device, which outlive every run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import atexit
 import os
 import sys
 import threading
+import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from resnet_lab.data import DatasetError
 from resnet_lab.data.roots import Roots, require_inside
 from resnet_lab.runs.files import RunError
 from resnet_lab.runs.model import read_first
+from resnet_lab.runs.queue import FairQueue, Turn
 from resnet_lab.runs.run import Run
 from resnet_lab.runs.status import writer_identity
 from resnet_lab.runs.store import RunStore
@@ -117,28 +119,33 @@ def _explain(error: Exception) -> str:
 
 
 class RunManager:
-    """Takes runs and trains them in a daemon thread, one after the other or several in turns.
+    """Takes runs and trains them in daemon threads, `at_once` a device: one after the other, or several in turns.
 
     Stopping goes through the run's directory, so it works alike for runs of other processes.
     """
 
     roots: Roots | None = None  # where new runs may read; None: anywhere. The app sets it, for its visitors
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, at_once: int = 1) -> None:
         self.store = store
-        self._queue: deque[tuple[list[Run], int | None]] = deque()  # with the number of steps, None for all
+        self.longest: Callable[[Run], float | None] = lambda run: None  # seconds that it may train at a time
+        self._devices = max(torch.cuda.device_count(), 1)
+        self.threads = at_once * self._devices  # at most
+        self._queue = FairQueue()
         self._wake = threading.Condition()
         self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._is_paused = False
+        self._threads: list[threading.Thread] = []
+        self._idle = 0  # threads that wait for a turn
         atexit.register(self.close)
 
-    def submit(self, config: TrainConfig, name: str = "") -> str:
-        """Queues a run and returns its id at once.
+    def submit(self, config: TrainConfig, name: str = "", owner: str = "") -> str:
+        """Queues a run of `owner`, and returns its id at once.
 
         Raises:
             RunError: the run folder cannot be written, or as `admit`.
         """
-        return self.race([config], name)[0]
+        return self.race([config], name, owner)[0]
 
     def admit(self, config: TrainConfig) -> None:
         """Asks whether `config` reads within `roots` alone; runs that exist are not asked again.
@@ -152,7 +159,7 @@ class RunManager:
             except DatasetError as error:
                 raise RunError(str(error)) from error
 
-    def race(self, configs: Sequence[TrainConfig], name: str = "") -> list[str]:
+    def race(self, configs: Sequence[TrainConfig], name: str = "", owner: str = "") -> list[str]:
         """Queues runs that take turns, a step each, so that their curves grow together; returns their ids at once.
 
         Raises:
@@ -163,7 +170,7 @@ class RunManager:
         runs: list[Run] = []
         try:
             for config in configs:
-                runs.append(self.store.create(config, name))
+                runs.append(self.store.create(config, name, owner))
                 runs[-1].claim()
         except RunError:
             for run in runs:
@@ -218,22 +225,37 @@ class RunManager:
         self._closing.set()
         with self._wake:
             self._wake.notify_all()
-            for runs, _ in self._queue:
-                for run in runs:
-                    run.release()
-            self._queue.clear()
-        if self._thread is not None:
-            self._thread.join(timeout)
+            for run in self._queue.clear():
+                run.release()
+        for thread in self._threads:
+            thread.join(timeout)
+
+    @property
+    def is_paused(self) -> bool:
+        return self._is_paused
+
+    @is_paused.setter
+    def is_paused(self, value: bool) -> None:
+        """Whether those that wait go on waiting. Those under way are not touched."""
+        with self._wake:
+            self._is_paused = value
+            self._wake.notify_all()
+
+    def waiting(self) -> list[str]:
+        """The ids of the runs that wait here, in the order in which they will begin if nobody else comes."""
+        with self._wake:
+            return [run.id for turn in self._queue.order() for run in turn.runs]
+
+    def place(self, run_id: str) -> int | None:
+        """How many turns come before that of a run that waits; None for one that does not wait here."""
+        with self._wake:
+            order = self._queue.order()
+        return next((i for i, turn in enumerate(order) if run_id in [run.id for run in turn.runs]), None)
 
     def _withdraw(self, run_id: str) -> Run | None:
         """Takes a run out of the queue; None if it is not in there."""
         with self._wake:
-            for runs, _ in self._queue:
-                for run in runs:
-                    if run.id == run_id:
-                        runs.remove(run)
-                        return run
-        return None
+            return self._queue.withdraw(run_id)
 
     def _enqueue_again(self, run: Run, steps: int | None = None) -> None:
         try:
@@ -244,29 +266,59 @@ class RunManager:
         self._enqueue([run], steps)
 
     def _enqueue(self, runs: list[Run], steps: int | None = None) -> None:
-        """Takes over `runs`, which this process has claimed."""
+        """Takes over `runs`, which this process has claimed and which are of one owner."""
+        turn = Turn(runs, steps, runs[0].status.owner if runs else "")
         with self._wake:
-            self._queue.append((runs, steps))
+            self._queue.put(turn)
             self._wake.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="trainer", daemon=True)
-                self._thread.start()
+            if len(self._queue) > self._idle and len(self._threads) < self.threads:
+                place = len(self._threads)
+                thread = threading.Thread(
+                    target=self._work, args=[place], name=f"trainer-{place}", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
 
-    def _work(self) -> None:
+    def _work(self, place: int) -> None:
         lower_priority()
+        if self._devices > 1:
+            torch.cuda.set_device(place % self._devices)  # what "cuda" means in this thread
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._queue or self._closing.is_set())
+                self._idle += 1
+                self._wake.wait_for(
+                    lambda: self._closing.is_set() or (len(self._queue) and not self._is_paused)
+                )
+                self._idle -= 1
                 if self._closing.is_set():
                     return
-                runs, steps = self._queue.popleft()
+                turn = self._queue.take()
             try:
-                round_robin(step_by_step(run, self._closing.is_set, steps=steps) for run in runs)
+                self._train(turn)
             except Exception:  # whatever a run does, the next one has its turn
                 traceback.print_exc(file=sys.stderr)
             finally:
-                for run in runs:
+                for run in turn.runs:
                     run.release()
+
+    def _train(self, turn: Turn) -> None:
+        """The runs of a turn, a step each, until all have ended or taken as long as they may."""
+        began, limits = time.monotonic(), {run.id: self.longest(run) for run in turn.runs}
+        late: set[str] = set()
+
+        def stop(run: Run) -> bool:
+            limit = limits[run.id]
+            if limit is not None and time.monotonic() - began > limit:
+                late.add(run.id)
+            return run.id in late or self._closing.is_set()
+
+        round_robin(step_by_step(run, partial(stop, run), steps=turn.steps) for run in turn.runs)
+        for run in turn.runs:
+            if run.id in late and run.status.state == "stopped":
+                minutes = f"{(limits[run.id] or 0) / 60:g}"
+                run.set_status(
+                    message=f"Stopped after {minutes} minutes, the longest that it may train at a time."
+                )
 
 
 def lower_priority() -> None:

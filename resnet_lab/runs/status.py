@@ -33,6 +33,9 @@ class RunStatus(Record):
     updated: Moment = 0.0
     pid: int = 0
     host: str = ""
+    owner: Annotated[str, about(max_length=100)] = (
+        ""  # the id of the `classroom.people.Person` whose run it is
+    )
 
     @property
     def is_active(self) -> bool:

@@ -33,7 +33,7 @@ class RunStore:
     def __init__(self, root: str | Path | None = None) -> None:
         self.root = Path(root or os.environ.get("RESNET_LAB_RUNS") or "runs")
 
-    def create(self, config: TrainConfig, name: str = "") -> Run:
+    def create(self, config: TrainConfig, name: str = "", owner: str = "") -> Run:
         """A new run directory with the state queued; it appears whole or not at all.
 
         Whoever means to train it claims it; a run that nobody has claimed within a minute counts as interrupted.
@@ -50,7 +50,7 @@ class RunStore:
             }  # without importing torchvision
             versions = {"resnet_lab": __version__, "python": platform.python_version(), **packages}
             (draft.path / "config.json").write_bytes(config_file(config, versions))
-            draft.set_status(state="queued", created=time.time(), **writer_identity())
+            draft.set_status(state="queued", created=time.time(), owner=owner, **writer_identity())
             if name:
                 draft.rename(name)
             draft.path.rename(self.root / run_id)

@@ -30,8 +30,8 @@ def _fresh_process(monkeypatch):
     managers = []
     start = manager_module.RunManager.__init__
 
-    def remember(self, store):
-        start(self, store)
+    def remember(self, *args, **more):
+        start(self, *args, **more)
         managers.append(self)
 
     monkeypatch.setattr(manager_module.RunManager, "__init__", remember)

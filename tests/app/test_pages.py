@@ -62,7 +62,7 @@ def test_train_button_starts_a_run_that_completes(open_page):
     assert (run.config.epochs, run.config.train_limit, run.config.batch_size) == (1, 160, 16)
     manager = navigation.manager()
     while run.status.is_active:
-        manager._thread.join(0.1)
+        manager._threads[0].join(0.1)
     assert run.status.state == "completed"
     manager.close()
 

@@ -10,8 +10,8 @@ from benchmarks.gallery import POINTS, recordings, thinned, weights_file
 from resnet_lab.cli import main
 from resnet_lab.data import load_dataset
 from resnet_lab.experiments.depth import DEPTH, DepthSettings
-from resnet_lab.runs import RunError, RunManager, gallery, load_run_model
-from resnet_lab.runs.gallery import FOLDER
+from resnet_lab.runs import RunError, RunManager, load_run_model
+from resnet_lab.runs.gallery import FOLDER, gallery
 from resnet_lab.training import evaluate
 from resnet_lab.training.evaluation import Evaluation
 from resnet_lab.training.events import StepEvent, TestEvent

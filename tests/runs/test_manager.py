@@ -125,7 +125,7 @@ def test_close_at_whatever_moment_ends_the_worker(store, tiny):
         manager.submit(tiny.replace(dataset="folder:nowhere"))
         time.sleep(chance.uniform(0, 0.002))
         manager.close(timeout=5)
-        assert not manager._thread.is_alive()
+        assert not any(thread.is_alive() for thread in manager._threads)
 
 
 def test_a_large_net_stops_inside_its_first_step(manager, tiny):

@@ -7,15 +7,19 @@ import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from resnet_lab.classroom.classroom import classroom
+from resnet_lab.classroom.people import Person
 from resnet_lab.data.datasets import FORMER_NAMES
+from resnet_lab.ui.common.login import has_login, logged_in
 from resnet_lab.ui.common.shared import shared
 
 if TYPE_CHECKING:
+    from resnet_lab.classroom.desk import Desk
     from resnet_lab.runs import Run, RunManager, RunStore
 
 STYLE = Path(__file__).with_name("style.css")
@@ -70,6 +74,9 @@ def run() -> None:
     page = _navigate()
     st.session_state["_in_shell"] = True
     page.run()
+    from resnet_lab.ui.common.classroom import note_view
+
+    note_view(page.url_path or "home")
 
 
 def begin(title: str) -> None:
@@ -85,7 +92,11 @@ def begin(title: str) -> None:
     rewrite_link(_changes_of_today(title))
     st.set_page_config(page_title=f"{title} · ResNet Lab")
     st.html(STYLE)
-    subtitle = next(line for name, _, line in PAGES.values() if name == title)
+    person()  # before anything is drawn
+    name, subtitle = next((name, line) for name, (known, _, line) in PAGES.items() if known == title)
+    from resnet_lab.ui.common.classroom import class_bar
+
+    class_bar(name)
     if subtitle:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.title(title, anchor=False, width="content")
@@ -161,24 +172,59 @@ def warm_up() -> threading.Thread:
     return thread
 
 
+def open_view(page: str, query: Mapping[str, list[str]]) -> NoReturn:
+    """Leaves this run for a page with that query, from whatever page, also from a part of it."""
+    for name in list(st.query_params):
+        if name not in query:
+            st.session_state.pop(name, None)
+    for name in query:
+        st.session_state.pop(name, None)  # a widget of this name reads the address anew
+    st.switch_page(page_path(page), query_params=dict(query))
+
+
+def person() -> Person:
+    """Who sits at this session; the page ends where the class has let nobody in."""
+    if has_login():
+        return logged_in()
+    known = classroom().person(_cookies())
+    if known is None:
+        st.error("Your pass has run out. Load this page anew, and type the code of the class.")
+        st.stop()
+    return known
+
+
+def _cookies() -> Mapping[str, str]:
+    return st.context.cookies if classroom().is_open else {}
+
+
+def desk() -> Desk:
+    """What this session may do with runs; pages change them through it alone."""
+    from resnet_lab.classroom.desk import Desk
+
+    return Desk(manager(), person(), classroom())
+
+
 def store() -> RunStore:
     """The run store of this process."""
     return manager().store
 
 
 def runs() -> list[Run]:
-    """What this session sees: every run of the store, newest first, then those that came with the lab."""
-    from resnet_lab.runs import gallery
+    """What this session sees: runs of its own or everyone's, newest first, then those that came with the lab."""
+    from resnet_lab.runs.gallery import gallery
 
-    return [*store().list(), *([] if shared().hides_recorded else gallery())]
+    own = desk().runs(of_all=shared().sees_all)
+    return [*own, *([] if shared().hides_recorded else gallery())]
 
 
 @st.cache_resource(show_spinner=False)
 def manager() -> RunManager:
     """The one manager of this process; its worker threads outlive pages and sessions."""
+    from resnet_lab.classroom.desk import time_limit
     from resnet_lab.data.roots import roots_from_environment
     from resnet_lab.runs import RunManager, RunStore
 
-    manager = RunManager(RunStore())
+    manager = RunManager(RunStore(), classroom().at_once)
     manager.roots = roots_from_environment()
+    manager.longest = time_limit
     return manager

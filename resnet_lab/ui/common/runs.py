@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from resnet_lab.classroom.classroom import classroom
 from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.runs.gallery import RecordedRun
@@ -125,6 +126,8 @@ def heading(run: Run, status: RunStatus) -> None:
     """Its name and its state; to be called within a row."""
     label, icon, colour = RECORDED if run.is_recorded else BADGES[status.state]
     st.markdown(f"**{escape_markdown(run.name)}**", width="content")
+    if classroom().is_open and (owner := classroom().room.name(status.owner)):
+        st.caption(f"of {escape_markdown(owner)}", width="content")
     st.badge(label, icon=icon, color=colour)
 
 

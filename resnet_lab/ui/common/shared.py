@@ -24,6 +24,7 @@ class Shared:
     run: str | None = None  # the id of the one looked at last, on whatever page
     spec: ModelSpec | None = None  # the net that was built on Architecture and not given up since
     hides_recorded: bool = False  # the runs that came with the lab
+    sees_all: bool = False  # a student: the runs of everybody, not theirs alone
     compared: tuple[str, ...] = ()  # runs with which Comparison begins when it is opened next
 
 

@@ -146,7 +146,7 @@ def ask(experiment: Experiment[Any, Any], settings: Record | None = None) -> tup
 def _train(groups: list[list[TrainConfig]]) -> None:
     shared().compared = ()
     for group in groups:
-        shared().compared += tuple(navigation.manager().race(group))
+        shared().compared += tuple(navigation.desk().race(group))
 
 
 def _job(

@@ -18,6 +18,7 @@ from resnet_lab.ui.common.markdown import duration, escape_markdown
 from resnet_lab.ui.common.parts import show_parts
 from resnet_lab.ui.common.runs import action, curve, curve_charts, follow, heading, is_dark
 from resnet_lab.ui.common.widgets import download, problems_said
+from resnet_lab.ui.home.votes import count_vote, votes_view
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def lesson_view(key: str, lesson: Lesson) -> None:
         key=f"home.expected.{key}",
         persist_state="session",
     )
+    count_vote(key, lesson.choices, expected)
+    votes_view(key, lesson.choices)
     seen = [run for run in navigation.runs() if run.status.state != "failed"]
     runs, missing = _found(lesson.configs, [run for run in seen if not run.is_recorded])
     recorded, without = _found(lesson.configs, [run for run in seen if run.is_recorded])
@@ -69,7 +72,7 @@ def lesson_view(key: str, lesson: Lesson) -> None:
     else:
         label = "Run the experiment" if without else "Run it here"
         with st.container(horizontal=True, vertical_alignment="center"):
-            action(label, partial(navigation.manager().race, missing), "play_arrow", type="primary")
+            action(label, partial(navigation.desk().race, missing), "play_arrow", type="primary")
             st.caption(f"It takes {lesson.takes}; you can leave the page meanwhile.")
         if not without:
             _reveal(key, lesson, expected, recorded)
@@ -93,7 +96,7 @@ def _watch(lesson: Lesson, runs: Sequence[Run]) -> None:
             if status.is_active and points:
                 st.caption(f"{duration(points[-1].seconds_left)} of its own steps left")
             if not status.is_active and status.state != "completed":
-                resume = partial(navigation.manager().resume, run.id)
+                resume = partial(navigation.desk().resume, run.id)
                 action("Resume", resume, "play_arrow", key=f"home.resume.{run.id}")
     curve_charts(runs, lesson.watch, "home.watch")
 

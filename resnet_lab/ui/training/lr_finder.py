@@ -30,7 +30,7 @@ def lr_finder(config: TrainConfig) -> None:
 def _test(config: TrainConfig) -> None:
     bar = st.progress(0.0, "Loading the data")
     with problems_said(RunError, TrainingError, ValueError):
-        navigation.manager().admit(config)
+        navigation.desk().admit(config)
         result = range_test(config, lambda done: bar.progress(done, f"Step {round(100 * done)} of up to 100"))
         st.session_state["training.rate_test"] = (config, result)
     bar.empty()

@@ -12,6 +12,7 @@ from resnet_lab.runs import Run, RunStatus
 from resnet_lab.runs.gallery import RecordedRun
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import duration, escape_markdown, facts, percent
+from resnet_lab.ui.common.queue import waiting
 from resnet_lab.ui.common.runs import action, curve, curve_charts, follow, heading
 from resnet_lab.ui.common.shared import choose_run
 from resnet_lab.ui.common.widgets import download, options_of
@@ -54,9 +55,11 @@ def run_view(run: Run) -> None:
             st.space("stretch")
             _buttons(run, status)
         if status.is_active:
-            _progress(status, records)
+            _progress(run, status, records)
         if status.state in ("failed", "interrupted"):
             st.error(escape_markdown(status.message), icon=":material/error:")
+        elif status.state == "stopped" and status.message:
+            st.info(escape_markdown(status.message), icon=":material/timer_off:")
         _numbers(status, records)
         curve_charts([run], measures, f"training.{run.id}", axis or "epoch", smoothing)
         st.caption(caption)
@@ -80,16 +83,23 @@ def _card(run: RecordedRun) -> None:
 
 
 def _buttons(run: Run, status: RunStatus) -> None:
-    manager = navigation.manager()
+    desk = navigation.desk()
+    is_own = desk.may_change(run)
     if status.is_active:
-        asked = run.stop_file.exists()
-        action("Pause", partial(manager.stop, run.id, pause=True), "pause", disabled=asked)
-        action("Stop", partial(manager.stop, run.id), "stop", disabled=asked)
+        off = not is_own or run.stop_file.exists()
+        action("Pause", partial(desk.stop, run.id, pause=True), "pause", disabled=off)
+        action("Stop", partial(desk.stop, run.id), "stop", disabled=off)
         return
     if status.state != "completed":
-        action("Resume", partial(manager.resume, run.id), "play_arrow")
+        action("Resume", partial(desk.resume, run.id), "play_arrow", disabled=not is_own)
         help_text = "Takes one step and pauses again."
-        action("One step", partial(manager.resume, run.id, steps=1), "skip_next", help=help_text)
+        action(
+            "One step",
+            partial(desk.resume, run.id, steps=1),
+            "skip_next",
+            help=help_text,
+            disabled=not is_own,
+        )
     with st.popover("More", icon=":material/more_horiz:"):
         _more(run)
     if run.best_checkpoint and st.button("Try it on an image", icon=":material/image_search:"):
@@ -98,15 +108,15 @@ def _buttons(run: Run, status: RunStatus) -> None:
 
 def _more(run: Run) -> None:
     """What can be made of a run that is not going on."""
-    manager = navigation.manager()
-    if run.last_checkpoint:
+    desk = navigation.desk()
+    if run.last_checkpoint and desk.may_change(run):
         epochs = st.number_input(
             "More epochs", 1, None, 5, help="The schedule becomes that of the longer run."
         )
-        action("Extend", partial(manager.extend, run.id, int(epochs)), "add", width="stretch")
+        action("Extend", partial(desk.extend, run.id, int(epochs)), "add", width="stretch")
 
     def again() -> None:
-        choose_run(manager.submit(run.config))
+        choose_run(desk.submit(run.config))
 
     help_text = "A new run from the same initial weights and batches; this one stays."
     action("Start again", again, "restart_alt", width="stretch", help=help_text)
@@ -115,9 +125,9 @@ def _more(run: Run) -> None:
     action("Use its recipe", partial(fill_form, run.config), "edit_note", width="stretch", help=help_text)
 
 
-def _progress(status: RunStatus, records: Curve) -> None:
-    if not status.total_steps:
-        st.progress(0.0, escape_markdown(status.message or "Waiting for its turn"))
+def _progress(run: Run, status: RunStatus, records: Curve) -> None:
+    if not status.total_steps or status.state == "queued":
+        st.progress(0.0, escape_markdown(status.message or waiting(run, curve)))
         return
     text = f"Step {status.step:,} of {status.total_steps:,}"
     if records.points and status.state == "running":
