@@ -15,10 +15,13 @@ def outside(tmp_path, monkeypatch):
 
 def test_a_folder_outside_that_a_link_names_is_neither_trained_on_nor_tried(open_page, outside):
     at = open_page("training", dataset="folder", folder=str(outside))
-    for label in ("Train", "Test"):
-        next(button for button in at.button if button.label == label).click().run()
-        assert not at.exception
-        assert "lies outside the folders that this server reads" in at.error[0].value.replace("\\", "")
+    train, test = (next(b for b in at.button if b.label == label) for label in ("Train", "Test"))
+    assert train.disabled
+    test.click().run()
+    assert not at.exception
+    assert len(at.error) == 2  # of the form, and of the test
+    for error in at.error:
+        assert "lies outside the folders that this server reads" in error.value.replace("\\", "")
     assert RunStore().list() == []
 
 

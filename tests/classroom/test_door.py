@@ -18,7 +18,14 @@ from resnet_lab.classroom.door import Door
 from resnet_lab.classroom.people import TEACHER
 
 STUDENT, TEACHERS = "shortcut", "identity map"
-INSIDE = ["/", "/training", "/media/0a1b.png", "/_stcore/metrics", "/_stcore/host-config", "/component/x/y.js"]
+INSIDE = [
+    "/",
+    "/training",
+    "/media/0a1b.png",
+    "/_stcore/metrics",
+    "/_stcore/host-config",
+    "/component/x/y.js",
+]
 BROWSER = {"accept": "text/html,*/*"}
 
 
@@ -48,7 +55,10 @@ def client_of(room, address="192.168.1.7", waited=None, **more):
         await websocket.send_text("inside")
         await websocket.close()
 
-    routes = [Route("/{path:path}", inside, methods=["GET", "POST", "PUT"]), WebSocketRoute("/_stcore/stream", socket)]
+    routes = [
+        Route("/{path:path}", inside, methods=["GET", "POST", "PUT"]),
+        WebSocketRoute("/_stcore/stream", socket),
+    ]
     app = Starlette(routes=routes, middleware=[Middleware(Door, classroom=room, **more)])
     client = TestClient(app, client=(address, 50_000), follow_redirects=False)
     client.get("/_stcore/health")  # builds the app
@@ -216,7 +226,14 @@ def test_a_form_of_any_length_is_not_read(room):
 
 @pytest.mark.parametrize(
     ("address", "status"),
-    [("127.0.0.1", 200), ("::1", 200), ("192.168.1.7", 403), ("10.0.0.1", 403), ("::ffff:8.8.8.8", 403), ("?", 403)],
+    [
+        ("127.0.0.1", 200),
+        ("::1", 200),
+        ("192.168.1.7", 403),
+        ("10.0.0.1", 403),
+        ("::ffff:8.8.8.8", 403),
+        ("?", 403),
+    ],
 )
 def test_without_a_class_only_this_machine_is_served(no_class, address, status):
     client = client_of(no_class, address)

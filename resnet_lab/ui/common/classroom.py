@@ -13,6 +13,7 @@ from resnet_lab.classroom.room import LONGEST_NAME
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.server import class_address
+from resnet_lab.ui.common.shared import shared
 
 EVERY = 3.0  # seconds, after which a student's page looks for what the teacher shows
 SEEN = "classroom.seen"  # what a student has followed, in the session
@@ -50,12 +51,17 @@ def _teacher() -> None:
     )
     if paused != desk.manager.is_paused:
         desk.pause_queue(paused)
-    with st.popover("Let the class in", icon=":material/qr_code_2:"):
-        codes, address = classroom().codes, class_address()
-        assert codes is not None
-        st.image(segno.make(address, micro=False).svg_data_uri(scale=8, light="white"), width=320)
-        st.markdown(f"**{escape_markdown(address)}**")
-        st.markdown(f"Code: **{escape_markdown(codes.student)}**")
+    if st.button("Let the class in", icon=":material/qr_code_2:", key="classroom.let_in"):
+        _let_in()
+
+
+@st.dialog("Let the class in")
+def _let_in() -> None:
+    codes, address = classroom().codes, class_address()
+    assert codes is not None
+    st.image(segno.make(address, micro=False).svg_data_uri(scale=8, border=2, light="white"), width="stretch")
+    st.subheader(escape_markdown(address), anchor=False)
+    st.subheader(f"Code: {escape_markdown(codes.student)}", anchor=False)
 
 
 def _student() -> None:
@@ -63,11 +69,11 @@ def _student() -> None:
     name = st.text_input("Your name", room.name(person.id), max_chars=LONGEST_NAME, key="classroom.name")
     if name != room.name(person.id):
         room.rename(person, name)
-    st.toggle(
+    shared().follows = st.toggle(
         "Follow the teacher",
+        shared().follows,
         key="classroom.follows",
         help="Your page changes with the teacher's while something is presented.",
-        persist_state="session",
     )
     if navigation.manager().is_paused:
         st.caption(":material/pause: The teacher has paused the queue.")
@@ -93,11 +99,14 @@ def _banner(page: str) -> None:
     shown, _, query = view.partition("?")
     if shown not in navigation.PAGES:
         return
-    if st.session_state.get("classroom.follows") and st.session_state.get(SEEN) != view:
+    if shared().follows and st.session_state.get(SEEN) != view:
         st.session_state[SEEN] = view
-        navigation.open_view(shown, parse_qs(query))
+        navigation.open_view(page, shown, parse_qs(query))
+    if page == shown and all(st.query_params.get_all(name) == said for name, said in parse_qs(query).items()):
+        st.caption(":material/cast: This is what the teacher shows.")
+        return
     title = navigation.PAGES[shown][0]
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         st.markdown(f":material/cast: The teacher shows **{title}**.", width="content")
         if st.button("Go there", key="classroom.go", type="primary"):
-            navigation.open_view(shown, parse_qs(query))
+            navigation.open_view(page, shown, parse_qs(query))

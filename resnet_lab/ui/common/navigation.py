@@ -172,14 +172,15 @@ def warm_up() -> threading.Thread:
     return thread
 
 
-def open_view(page: str, query: Mapping[str, list[str]]) -> NoReturn:
-    """Leaves this run for a page with that query, from whatever page, also from a part of it."""
-    for name in list(st.query_params):
-        if name not in query:
-            st.session_state.pop(name, None)
-    for name in query:
-        st.session_state.pop(name, None)  # a widget of this name reads the address anew
-    st.switch_page(page_path(page), query_params=dict(query))
+def open_view(here: str, page: str, query: Mapping[str, list[str]]) -> NoReturn:
+    """Leaves this run, on page `here`, for a `page` with that query; also from a part of the page."""
+    if page != here:
+        st.switch_page(page_path(page), query_params=dict(query))
+    changes = {**{name: [] for name in st.query_params}, **query}
+    for name in changes:
+        st.session_state.pop(name, None)  # its widget reads the address anew
+    rewrite_link(changes)
+    st.rerun()
 
 
 def person() -> Person:

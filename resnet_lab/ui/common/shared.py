@@ -25,6 +25,7 @@ class Shared:
     spec: ModelSpec | None = None  # the net that was built on Architecture and not given up since
     hides_recorded: bool = False  # the runs that came with the lab
     sees_all: bool = False  # a student: the runs of everybody, not theirs alone
+    follows: bool = False  # a student: the teacher, while something is presented
     compared: tuple[str, ...] = ()  # runs with which Comparison begins when it is opened next
 
 

@@ -24,7 +24,9 @@ from resnet_lab.data import (
 )
 from resnet_lab.data.uploads import MEGABYTE, SUFFIXES, Limits, collect
 from resnet_lab.figures.overlay import Box, Mask
+from resnet_lab.runs.files import RunError
 from resnet_lab.runs.gallery import FOLDER
+from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.widgets import forget_unless, one_of, problems_said
 from resnet_lab.ui.prediction.net import Net, is_of_photographs
@@ -221,7 +223,8 @@ def choose_image(images: ImageSet, net: Net) -> InputImage | None:
 def _test_images(net: Net) -> TestImages | None:
     info = DATASETS.get(net.dataset)
     label = f"Download {info.title} ({info.download_mb} MB)" if info else "Look for its folder again"
-    with problems_said(DatasetError, icon=BROKEN):
+    with problems_said(RunError, DatasetError, icon=BROKEN):
+        navigation.desk().require_open(net.dataset)
         here = is_downloaded(net.dataset)
         if not here and not st.button(label, icon=":material/download:"):
             return None

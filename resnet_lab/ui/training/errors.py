@@ -30,6 +30,7 @@ def errors_view(run: Run) -> None:
     with st.expander(label), problems_said(RunError, DatasetError, OSError):
         if not run.best_checkpoint:
             return
+        navigation.desk().require_open(run.config.dataset)
         shelf, place = _shelf(run), st.empty()
         if not shelf:
             with place.container():
