@@ -7,6 +7,6 @@ if __name__ == "__main__":  # run for each visitor
 else:  # imported once by the server
     import streamlit as st
 
-    from resnet_lab.ui.common.server import door, lifespan
+    from resnet_lab.ui.common.server import door, lifespan, routes
 
-    app = st.App(__file__, middleware=[door()], lifespan=lifespan)
+    app = st.App(__file__, middleware=[door()], routes=routes(), lifespan=lifespan)

@@ -13,7 +13,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -51,9 +50,12 @@ class Session:
         self._hash = ""
         self.fragments: dict[str, float] = {}  # parts that refresh themselves, and every so many seconds
         self.page = ""
+        self.source = ""  # what live curves ask for
+        self._has: list[str] = []  # the names of the figures that are here whole
 
     async def __aenter__(self) -> Self:
         address = self._address.replace("http", "ws", 1) + "/_stcore/stream"
+        self._curves: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._socket = await websockets.connect(
             address, subprotocols=["streamlit"], max_size=None, additional_headers=self._headers, proxy=None,  # type: ignore[list-item]
         )  # fmt: skip
@@ -61,6 +63,8 @@ class Session:
 
     async def __aexit__(self, *_: Any) -> None:
         await self._socket.close()
+        if self._curves is not None:
+            self._curves[1].close()
 
     async def open(self, page: str, query: str = "") -> Answer:
         """Goes to a page, as a click in the menu does."""
@@ -73,6 +77,60 @@ class Session:
         """Presses a button, whether or not it is offered."""
         pressed = WidgetState(id=widget_id, trigger_value=True)
         return await self._ask(BackMsg(), [pressed])
+
+    async def upload(self, widget_id: str, name: str, data: bytes) -> Answer:
+        """Uploads a file into the uploader of that id, and runs the page with it."""
+        message = BackMsg()
+        message.file_urls_request.request_id = message.file_urls_request.session_id = "1"
+        message.file_urls_request.file_names.append(name)
+        await self._socket.send(message.SerializeToString())
+        urls = None
+        while urls is None:
+            reply = ForwardMsg.FromString(await self._socket.recv())
+            if reply.WhichOneof("type") == "file_urls_response":
+                (urls,) = reply.file_urls_response.file_urls
+        await asyncio.to_thread(self._put, f"{self._address}{urls.upload_url}", name, data)
+        state = WidgetState(id=widget_id)
+        state.file_uploader_state_value.uploaded_file_info.add(
+            file_id=urls.file_id, name=name, size=len(data), file_urls=urls
+        )
+        self._widgets[widget_id] = state
+        return await self._ask(BackMsg())
+
+    def _put(self, url: str, name: str, data: bytes) -> None:
+        """As a form, with the word against requests from foreign pages (XSRF) that the server has set as a cookie."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        health = urllib.request.Request(f"{self._address}/_stcore/health", headers=self._headers)
+        said = opener.open(health).headers.get_all("Set-Cookie") or []
+        cookie = next(each.partition(";")[0] for each in said if each.startswith("_streamlit_xsrf="))
+        head = f'--x\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
+        headers = {
+            "Content-Type": "multipart/form-data; boundary=x",
+            "X-Xsrftoken": cookie.partition("=")[2].strip('"'),
+            "Cookie": "; ".join([cookie, *self._headers.values()]),
+        }
+        body = head + data + b"\r\n--x--\r\n"
+        opener.open(urllib.request.Request(url, body, headers, method="PUT"))
+
+    async def ask(self) -> Answer:
+        """What live curves do each second: asks for what is new, over a connection that stays."""
+        at = urllib.parse.urlsplit(self._address)
+        if self._curves is None:
+            self._curves = await asyncio.open_connection(at.hostname, at.port)
+        reader, writer = self._curves
+        lines = [f"GET /{self.source}&has={','.join(self._has)} HTTP/1.1", f"Host: {at.netloc}"]
+        lines += [f"{name}: {value}" for name, value in self._headers.items()]
+        began = time.perf_counter()
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        body = await reader.readexactly(length)
+        answer = Answer(time.perf_counter() - began, len(head) + length)
+        if not head.startswith(b"HTTP/1.1 200"):
+            answer.errors.append(body.decode(errors="replace")[:200])
+        else:
+            self._has = [each["name"] for each in json.loads(body)["figures"]]
+        return answer
 
     async def refresh(self, fragment: str) -> Answer:
         """What a part of the page does by itself."""
@@ -120,10 +178,9 @@ class Session:
         if kind == "exception":
             answer.errors.append(element.exception.message)
         elif kind == "bidi_component":
-            chart = element.bidi_component
-            with suppress(ValueError):
-                if name := json.loads(chart.json or "{}").get("name"):
-                    self._widgets[chart.id] = WidgetState(id=chart.id, json_value=json.dumps({"has": name}))
+            data = json.loads(element.bidi_component.json or "{}")
+            if "source" in data:
+                self.source, self._has = data["source"], []
 
 
 def enter(address: str, code: str, name: str = "") -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from resnet_lab.figures.curves import Curve, curve_figure
 from resnet_lab.training.events import EpochEvent, Started, StepEvent
-from resnet_lab.ui.common.live_chart import MOST_ADDED, Drawn, Feed, growth
+from resnet_lab.ui.common.feed import MOST_ADDED, Feed, growth
 
 
 def step(n):
@@ -26,7 +26,7 @@ def grown(steps):
 
 
 def put_together(whole, added):
-    """As live_chart.js does."""
+    """As live_curves.js does."""
     figure = json.loads(whole)
     for line, (start, x, y) in zip(figure["data"], added, strict=False):
         line["x"][start:], line["y"][start:] = x, y
@@ -61,7 +61,7 @@ def test_what_changes_otherwise_begins_anew(other):
     first, second = feed.next(grown(20)), feed.next(other)
     assert first.name != second.name
     assert second.added == ()
-    assert second.whole == Drawn.of(other).whole
+    assert second.whole == other.to_json()
 
 
 def test_growth_by_hand():

@@ -18,8 +18,12 @@ SIGNS = re.compile(r"[\\`*_{}\[\]()<>#+!|~$:&]|^-|(?<=\d)\.(?=\s|$)")  # the las
 
 def facts(values: Mapping[str, str]) -> None:
     """Labelled numbers in one dense line (st.metric takes four times the room)."""
+    st.html(facts_html(values))
+
+
+def facts_html(values: Mapping[str, str]) -> str:
     cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in values.items())
-    st.html(f'<dl class="facts">{cells}</dl>')
+    return f'<dl class="facts">{cells}</dl>'
 
 
 def escape_markdown(text: str) -> str:

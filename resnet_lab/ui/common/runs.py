@@ -11,15 +11,15 @@ from typing import Any
 import streamlit as st
 
 from resnet_lab.classroom.classroom import classroom
-from resnet_lab.figures.curves import Axis, Curve, Measure, curve_figure
+from resnet_lab.figures.curves import Curve
 from resnet_lab.runs import Run, RunError, RunStatus
 from resnet_lab.runs.gallery import RecordedRun
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.live_chart import Drawn, Feed, live_chart
 from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.widgets import problems_said
 
 REFRESH = 1.0  # seconds
+LOOK = 2.0
 Version = tuple[str, int]  # of a run's best net
 BADGES: dict[str, tuple[str, str, Any]] = {
     "queued": ("Waiting", ":material/hourglass:", "gray"),
@@ -76,37 +76,6 @@ def said_by(run: Run) -> tuple[str, int, str]:
     return run.id, _log(run.id).offset, run.name
 
 
-def curve_charts(
-    runs: Sequence[Run], measures: Sequence[Measure], key: str, axis: Axis = "epoch", smoothing: float = 0.6
-) -> None:
-    """The curves of `runs` in two measures, side by side."""
-    said = [said_by(run) for run in runs]
-    for measure, column in zip(measures, st.columns(2), strict=True):
-        with column:
-            live_chart(_drawn(said, measure, axis, smoothing, is_dark(), runs), key=f"{key}.{measure}")
-
-
-@st.cache_resource(show_spinner=False, max_entries=100)
-def _drawn(
-    said: list[tuple[str, int, str]],
-    measure: Measure,
-    axis: Axis,
-    smoothing: float,
-    dark: bool,
-    _runs: Sequence[Run],
-) -> Drawn:
-    """The figure of curves that have `said` so much: drawn once for all who look at it."""
-    figure = curve_figure([curve(run) for run in _runs], measure, axis, smoothing, dark)
-    if not any(run.status.is_active for run in _runs):
-        return Drawn.of(figure)
-    return _feed([run.id for run in _runs], measure, axis, smoothing, dark).next(figure)
-
-
-@st.cache_resource(show_spinner=False, max_entries=100)
-def _feed(*look: Any) -> Feed:
-    return Feed()
-
-
 def follow(runs: Sequence[Run], show: Callable[[], object]) -> None:
     """Calls `show` now, and again while one of the runs goes on; then the whole page is drawn, so that buttons fit."""
 
@@ -120,6 +89,21 @@ def follow(runs: Sequence[Run], show: Callable[[], object]) -> None:
 
     was_active = is_active()
     st.fragment(draw, run_every=REFRESH if was_active else None)()
+
+
+def rerun_when_changed(runs: Sequence[Run]) -> None:
+    """Draws the page anew once a run is in another state, or tells of more than points; call it at the end."""
+
+    def words() -> list[Any]:
+        told = [(run.status.state, run.status.message, run.asked, curve(run)) for run in runs]
+        return [(*said, len(c.notices), len(c.modes), c.started, c.test) for *said, c in told]
+
+    def look() -> None:
+        if words() != before:
+            st.rerun()
+
+    before = words()
+    st.fragment(look, run_every=LOOK if any(run.status.is_active for run in runs) else None)()
 
 
 def heading(run: Run, status: RunStatus) -> None:

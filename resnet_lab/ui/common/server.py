@@ -11,6 +11,9 @@ from typing import Any
 import psutil
 import segno
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from streamlit import config
 
 from resnet_lab.classroom.access import AccessError
@@ -30,6 +33,18 @@ def door() -> Middleware:
         config.set_option("server.allowedHosts", ["*"])
     base = config.get_option("server.baseUrlPath").strip("/")
     return Middleware(Door, classroom=room, has_login=has_login(), base=f"/{base}" if base else "")
+
+
+def routes() -> list[Route]:
+    """Besides Streamlit's own: what live charts ask for."""
+    base = config.get_option("server.baseUrlPath").strip("/")
+    return [Route(f"{'/' + base if base else ''}/live", _live)]
+
+
+def _live(request: Request) -> Response:
+    from resnet_lab.ui.common.live_curves import answer  # torch comes with it
+
+    return answer(request)
 
 
 @asynccontextmanager

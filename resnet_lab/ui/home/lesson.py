@@ -14,9 +14,10 @@ from resnet_lab.figures.page import Heading, Part, html_page
 from resnet_lab.runs import Run, RunError
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.markdown import duration, escape_markdown
+from resnet_lab.ui.common.live_curves import curve_charts
+from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.parts import show_parts
-from resnet_lab.ui.common.runs import action, curve, curve_charts, follow, heading, is_dark
+from resnet_lab.ui.common.runs import action, heading, is_dark, rerun_when_changed
 from resnet_lab.ui.common.widgets import download, problems_said
 from resnet_lab.ui.home.votes import count_vote, votes_view
 
@@ -68,7 +69,7 @@ def lesson_view(key: str, lesson: Lesson) -> None:
     elif not missing and all(run.status.state == "completed" for run in runs):
         _reveal(key, lesson, expected, runs)
     elif not missing:
-        follow(runs, partial(_watch, lesson, runs))
+        _watch(lesson, runs)
     else:
         label = "Run the experiment" if without else "Run it here"
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -90,15 +91,14 @@ def _found(configs: Sequence[TrainConfig], runs: Sequence[Run]) -> tuple[list[Ru
 def _watch(lesson: Lesson, runs: Sequence[Run]) -> None:
     """Curves that grow, and a way on for runs that have halted."""
     for run in runs:
-        status, points = run.status, curve(run).points
+        status = run.status
         with st.container(horizontal=True, vertical_alignment="center"):
             heading(run, status)
-            if status.is_active and points:
-                st.caption(f"{duration(points[-1].seconds_left)} of its own steps left")
             if not status.is_active and status.state != "completed":
                 resume = partial(navigation.desk().resume, run.id)
                 action("Resume", resume, "play_arrow", key=f"home.resume.{run.id}")
     curve_charts(runs, lesson.watch, "home.watch")
+    rerun_when_changed(runs)
 
 
 def _reveal(key: str, lesson: Lesson, expected: str, runs: Sequence[Run]) -> None:

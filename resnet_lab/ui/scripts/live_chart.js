@@ -17,28 +17,19 @@ const load = (url) => {
   return window.resnetLabPlotly;
 };
 
-// Of a figure that grows, `whole` is sent until the browser says that it has it; then only what was `added` to it.
-const figureOf = (whole, added) => {
-  const figure = JSON.parse(whole);
-  added.forEach(([from, x, y], i) => {
-    figure.data[i].x.splice(from, Infinity, ...x);
-    figure.data[i].y.splice(from, Infinity, ...y);
+// Draws `figure` into `host`; of figures that come faster than they are drawn, the newest.
+export function chart(host, figure, library) {
+  host.pending = figure;
+  load(new URL(library, document.baseURI)).then((Plotly) => {
+    if (!host.pending || !host.isConnected) return;
+    const { data, layout } = host.pending;
+    host.pending = null;
+    Plotly.react(host, data, layout, CONFIG);
   });
-  return figure;
-};
+}
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data, parentElement }) {
   const host = parentElement.querySelector(".live-chart");
   host.style.height = `${data.height}px`;
-  if (data.whole) [host.whole, host.name] = [data.whole, data.name];
-  const has = host.name === data.name;
-  if (data.name && (data.whole || !has)) setStateValue("has", has ? data.name : "");
-  if (!has) return; // it comes with the next refresh
-  host.pending = [host.whole, data.added]; // only the newest figure is drawn
-  load(new URL(data.library, document.baseURI)).then((Plotly) => {
-    if (!host.pending || !host.isConnected) return;
-    const figure = figureOf(...host.pending);
-    host.pending = null;
-    Plotly.react(host, figure.data, figure.layout, CONFIG);
-  });
+  chart(host, JSON.parse(data.figure), data.library);
 }

@@ -11,9 +11,9 @@ from resnet_lab.figures.curves import Axis, Curve, Measure, as_csv
 from resnet_lab.runs import Run, RunStatus
 from resnet_lab.runs.gallery import RecordedRun
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.common.markdown import duration, escape_markdown, facts, percent
-from resnet_lab.ui.common.queue import waiting
-from resnet_lab.ui.common.runs import action, curve, curve_charts, follow, heading
+from resnet_lab.ui.common.live_curves import curve_charts
+from resnet_lab.ui.common.markdown import escape_markdown
+from resnet_lab.ui.common.runs import action, curve, heading, rerun_when_changed
 from resnet_lab.ui.common.shared import choose_run
 from resnet_lab.ui.common.widgets import download, options_of
 from resnet_lab.ui.training.errors import errors_view
@@ -48,28 +48,23 @@ def run_view(run: Run) -> None:
         )
     measures, caption = PAIRS[pair or USUAL]
 
-    def show() -> None:
-        status, records = run.status, curve(run)
+    status, records = run.status, curve(run)
+    with body:
         with st.container(horizontal=True, vertical_alignment="center"):
             heading(run, status)
             st.space("stretch")
             _buttons(run, status)
-        if status.is_active:
-            _progress(run, status, records)
         if status.state in ("failed", "interrupted"):
             st.error(escape_markdown(status.message), icon=":material/error:")
         elif status.state == "stopped" and status.message:
             st.info(escape_markdown(status.message), icon=":material/timer_off:")
-        _numbers(status, records)
-        curve_charts([run], measures, f"training.{run.id}", axis or "epoch", smoothing)
+        curve_charts([run], measures, f"training.{run.id}", axis or "epoch", smoothing, with_numbers=True)
         st.caption(caption)
         _conditions(records)
         if isinstance(run, RecordedRun):
             _card(run)
-
-    with body:
-        follow([run], show)
-    if not run.status.is_active and run.best_checkpoint:
+        rerun_when_changed([run])
+    if not status.is_active and run.best_checkpoint:
         errors_view(run)
 
 
@@ -123,34 +118,6 @@ def _more(run: Run) -> None:
     download("Curves, CSV", lambda: as_csv(curve(run)), f"{run.id}.csv", "text/csv", width="stretch")
     help_text = "Sets the form, to change it and train."
     action("Use its recipe", partial(fill_form, run.config), "edit_note", width="stretch", help=help_text)
-
-
-def _progress(run: Run, status: RunStatus, records: Curve) -> None:
-    if not status.total_steps or status.state == "queued":
-        st.progress(0.0, escape_markdown(status.message or waiting(run, curve)))
-        return
-    text = f"Step {status.step:,} of {status.total_steps:,}"
-    if records.points and status.state == "running":
-        text += f" · {duration(records.points[-1].seconds_left)} left"
-    st.progress(min(status.step / status.total_steps, 1.0), text)
-
-
-def _numbers(status: RunStatus, records: Curve) -> None:
-    """The newest of everything, on one line."""
-    last = records.points[-1] if records.points else None
-    use = f" · {last.device_use:.0%}" if last and last.device_use is not None else ""  # of its time
-    facts(
-        {
-            "Loss": f"{last.loss:.3f}" if last else "–",
-            "Training": percent(last.accuracy if last else None),
-            "Best validation": percent(max((e.accuracy for e in records.epochs), default=None)),
-            "Test": percent(status.test_accuracy),
-            "Images / s": f"{last.images_per_second:,.0f}" if last else "–",
-            "Learning rate": f"{last.lr:.2g}" if last else "–",
-            "Gradient norm": f"{last.grad_norm:.2g}" if last and last.grad_norm is not None else "–",
-            "Device": f"{last.memory_mb:,.0f} MB{use}" if last else "–",
-        }
-    )
 
 
 def _conditions(records: Curve) -> None:
