@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from textwrap import wrap
 from typing import Any
 
 import pandas  # noqa: F401 (plotly uses it once it is loaded, even if another thread is still half-way through that)
@@ -12,6 +13,7 @@ import plotly.graph_objects as go
 from resnet_lab.figures.palette import INK, PLAIN, PLAIN_DARK, RESIDUAL, RESIDUAL_DARK
 
 DASHES = ("solid", "dash", "dot", "dashdot")
+WIDEST = 30  # characters of a title below an axis: on a phone the plot may be 180 pixels wide
 PERCENT = [0, 100.5]  # the range of an axis; a line at its end is drawn whole
 
 
@@ -42,7 +44,7 @@ def base_figure(
 ) -> go.Figure:
     """An empty figure with titled axes, quiet grid and room for nothing else; `layout` is plotly's, beyond that."""
     text, grid = ink(dark)
-    axis = {"gridcolor": grid, "zeroline": False, "linecolor": grid}
+    axis = {"gridcolor": grid, "zeroline": False, "linecolor": grid, "automargin": True}
     return go.Figure(
         layout={
             "height": height,
@@ -53,8 +55,8 @@ def base_figure(
             "hovermode": "x",
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
             "uirevision": "kept",  # zoom and hidden lines survive a refresh
-            "xaxis": {**axis, "title": {"text": x_title}},
-            "yaxis": {**axis, "title": {"text": y_title}},
+            "xaxis": {**axis, "title": {"text": "<br>".join(wrap(x_title, WIDEST)), "standoff": 6}},
+            "yaxis": {**axis, "title": {"text": y_title, "standoff": 6}},
         }
     ).update_layout(**layout)
 

@@ -183,13 +183,13 @@ def _explanation(spec: ModelSpec, table: LayerTable) -> None:
         return
     explanation = explain(row, table, spec)
     with st.container(border=True, gap="small"):
-        head, close = st.columns([20, 1], vertical_alignment="center")
-        head.markdown(f"**{escape_markdown(explanation.title)}**")
-        if close.button(
-            "", icon=":material/close:", type="tertiary", help="Let the row go", key="architecture.let_go"
-        ):
-            diagram.choose("")
-            st.rerun()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{escape_markdown(explanation.title)}**")
+            if st.button(
+                "", icon=":material/close:", type="tertiary", help="Let the row go", key="architecture.let_go"
+            ):
+                diagram.choose("")
+                st.rerun()
         for step in explanation.steps:
             wide = len(step.formula) + len(step.numbers) > WIDE
             name, formula, note = st.columns(

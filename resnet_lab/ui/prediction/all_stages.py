@@ -32,7 +32,7 @@ def all_stages_view(net: Net, image: InputImage) -> None:
             style = ask_style()
     method, maps = METHODS[name], _maps(net, image, top, name)
     for row, target in enumerate(top):
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center", key=f"prediction.stages.{row}"):
             with st.container(width=SIDE):
                 st.markdown(f"**{escape_markdown(net.classes[target])}**, {percent(found[target])}")
             for stage, heat in zip(map(stage_title, stages), maps[row], strict=True):

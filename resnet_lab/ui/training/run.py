@@ -22,11 +22,11 @@ from resnet_lab.ui.training.recipe import fill_form
 PAIRS: dict[str, tuple[tuple[Measure, Measure], str]] = {  # two measures, and what is seen in them
     "Loss, accuracy": (
         ("loss", "accuracy"),
-        "Thin: training batches, augmented. Thick: the validation images, once an epoch. Drag to zoom.",
+        "Thin: training batches, augmented. Thick: the validation images, once an epoch. Drag or pinch to zoom.",
     ),
     "Learning rate, gradient norm": (
         ("lr", "grad_norm"),
-        "The learning rate of each step, and the norm of all gradients together before clipping. Drag to zoom.",
+        "The learning rate of each step, and the norm of all gradients before clipping. Drag or pinch to zoom.",
     ),
 }
 USUAL = "Loss, accuracy"
