@@ -49,17 +49,17 @@ class ShortcutGate(WeightedSum):
         self.sigmoid = nn.Sigmoid()
         nn.init.constant_(self.gate.get_parameter("bias"), gate_bias)
 
-    def forward(self, residual: Tensor, shortcut: Tensor, x: Tensor) -> Tensor:
-        g = self.sigmoid(self.gate(x))
-        return super().forward(residual, (1 - g) * shortcut, x)
+    def forward(self, residual: Tensor, shortcut: Tensor, *x: Tensor) -> Tensor:
+        g = self.sigmoid(self.gate(*x))
+        return super().forward(residual, (1 - g) * shortcut)
 
 
 class ExclusiveGate(ShortcutGate):
     """y = g·F(x) + (1 − g)·s(x) (Fig. 2c), as in Highway Networks (Srivastava et al. 2015)."""
 
-    def forward(self, residual: Tensor, shortcut: Tensor, x: Tensor) -> Tensor:
-        g = self.sigmoid(self.gate(x))
-        return WeightedSum.forward(self, g * residual, (1 - g) * shortcut, x)
+    def forward(self, residual: Tensor, shortcut: Tensor, *x: Tensor) -> Tensor:
+        g = self.sigmoid(self.gate(*x))
+        return WeightedSum.forward(self, g * residual, (1 - g) * shortcut)
 
 
 class RandomSum(WeightedSum):
@@ -82,18 +82,18 @@ class RandomSum(WeightedSum):
 class ShortcutDropout(RandomSum):
     """y = F(x) + dropout(s(x)) (Fig. 2f): in training values at random are 0, and the rest s / (1 − `drop_rate`)."""
 
-    def forward(self, residual: Tensor, shortcut: Tensor, x: Tensor) -> Tensor:
+    def forward(self, residual: Tensor, shortcut: Tensor, *_: Tensor) -> Tensor:
         if self.training:
             shortcut = self.keep(shortcut) * shortcut / (1 - self.drop_rate)
-        return super().forward(residual, shortcut, x)
+        return super().forward(residual, shortcut)
 
 
 class StochasticDepth(RandomSum):
     """y = b·F(x) + s(x), b being 0 or 1 for a whole batch, and its mean when the net is used (Huang et al. 2016)."""
 
-    def forward(self, residual: Tensor, shortcut: Tensor, x: Tensor) -> Tensor:
+    def forward(self, residual: Tensor, shortcut: Tensor, *_: Tensor) -> Tensor:
         b = self.keep(residual[:1, :1, :1, :1]) if self.training else 1 - self.drop_rate
-        return super().forward(b * residual, shortcut, x)
+        return super().forward(b * residual, shortcut)
 
 
 def times(scale: float | Tensor, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from resnet_lab.models import VARIANTS, ModelSpec, ResNet, create_model, init_mo
 from resnet_lab.models.joins import ExclusiveGate, ShortcutDropout, ShortcutGate, StochasticDepth, WeightedSum
 from resnet_lab.models.spec import PLAIN
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"blocks": (1, 2), "width": 8, "stem": "cifar", "num_classes": 5}
 BOTTLENECK = (1, 3, 1)
 FAMILIES = {

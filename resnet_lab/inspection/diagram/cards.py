@@ -193,9 +193,10 @@ def _shortcut_label(block: DrawnBlock, x: float, y: float, ink: Ink) -> str:
     stride = f"/{block.shape.stride}" if block.shape.stride > 1 else ""
     norm = [SHORT[row.type] for row in own[1:]]
     projected = ["1×1", f"{block.shape.outputs}", " ".join([stride, *norm]).strip()]
-    factor = " ".join(factors(block.spec, block.shape)[1])
     words = [] if kind == "identity" else ["pad 0", stride] if kind == "pad" else projected
-    words = [word for word in [*words, f"× {factor}" if factor else ""] if word]
+    words = [word for word in words if word] + [
+        f"× {factor}" for factor in factors(block.spec, block.shape)[1]
+    ]
     if not words:
         return ""
     key = own[0] if own else next(row for row in block.rows if row.key == block.sum_key)
