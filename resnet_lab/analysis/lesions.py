@@ -25,16 +25,35 @@ def without_residual(block: Block, shape: BlockShape, preactivation: bool) -> nn
 
     The ReLU behind the addition stays too; after an identity it changes nothing, as its input comes from a ReLU (but
     in the tutorial's net, whose stem has none). A plain block leaves nothing, so its input passes on, subsampled and
-    padded as in option A where the next block wants another shape.
+    padded as in option A where the next block wants another shape; a block whose α is 0 has a plain one's function.
     """
     layers: list[nn.Module] = []
-    if block.downsample is not None:
+    is_plain = block.plain or shape.shortcut_scale == 0
+    if block.join is not None and not is_plain:
+        return nn.Sequential(ShortcutAlone(block, preactivation))
+    if block.downsample is not None and not is_plain:
         layers = [block.bn1, block.relu1, block.downsample] if preactivation else [block.downsample]
-    if block.plain and shape.changes_shape:
+    if is_plain and shape.changes_shape:
         layers = [PadShortcut(shape.inputs, shape.outputs, shape.stride)]
-    if not block.plain and not preactivation:
+    if not is_plain and not preactivation:
         layers.append(nn.ReLU())
     return nn.Sequential(*layers)
+
+
+class ShortcutAlone(nn.Module):
+    """What a block's join makes of the shortcut where F(x) is 0."""
+
+    def __init__(self, block: Block, preactivation: bool) -> None:
+        super().__init__()
+        self.block, self.preactivation = block, preactivation
+
+    def forward(self, x: Tensor) -> Tensor:
+        block, shortcut = self.block, x
+        if block.downsample is not None:
+            shortcut = block.downsample(block.relu1(block.bn1(x)) if self.preactivation else x)
+        assert block.join is not None
+        y = block.join(torch.zeros_like(shortcut), shortcut, x)
+        return y if self.preactivation else torch.relu(y)
 
 
 def lesioned(model: ResNet, removed: Collection[str] = (), swapped: Sequence[tuple[str, str]] = ()) -> ResNet:

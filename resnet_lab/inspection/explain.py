@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+from resnet_lab.inspection.sums import NOTES, say_sum
 from resnet_lab.inspection.table.receptive_field import padding_per_side
 from resnet_lab.inspection.table.records import LayerRow, LayerTable, say_shape
 from resnet_lab.models import ModelSpec
@@ -31,7 +32,11 @@ VALUES = {  # the types that formulas are known for: what they compute, and a no
     ),
     "PadShortcut": (r"\text{zero channels} = <C_out> - <C_in>", ""),
     "add": ("y = a + b", "The table does not say which rows are added."),
+    "mul": (r"y = a \cdot b", ""),
+    "sub": ("y = 1 - g", ""),
+    "Sigmoid": (r"y = \frac{1}{1 + e^{-x}}", ""),
 }
+SUMS = ("add", "WeightedSum", "ShortcutDropout", "StochasticDepth")  # what ends a block's sum
 FIELD = "Receptive field"
 MAPS = ("Conv2d", "MaxPool2d", "AvgPool2d", "PadShortcut", "AdaptiveAvgPool2d")
 LETTER = re.compile(r"<(\w+)>")
@@ -72,7 +77,7 @@ class _Block:
         place = (row.stage, row.block)
         first = [(each.stage, each.block) for each in table.rows].index(place)
         inside = [each for each in table.rows if (each.stage, each.block) == place]
-        self.x, self.preactivation = table.rows[first - 1], spec.preactivation
+        self.x, self.preactivation, self.spec = table.rows[first - 1], spec.preactivation, spec
         self.shape = next(shape for shape in spec.block_shapes() if (shape.stage, shape.position) == place)
         self.residual = [each for each in inside if not each.is_function and not each.is_shortcut]
         if not spec.preactivation:
@@ -92,7 +97,7 @@ def explain(row: LayerRow, table: LayerTable, spec: ModelSpec | None = None) -> 
 def _type(row: LayerRow) -> str:
     """The type, where formulas are known for it and for these shapes; else ""."""
     shapes = (row.input_shape, row.output_shape)
-    known = row.type in VALUES and all(shapes) and row.is_function == row.type.islower()
+    known = row.type in (*VALUES, *SUMS) and all(shapes) and row.is_function == row.type.islower()
     if row.type in MAPS or row.type == "Linear":
         known = known and {len(shape) for shape in shapes} == {3 if row.type in MAPS else 1}
     if row.type == "AdaptiveAvgPool2d":
@@ -120,10 +125,14 @@ def _values(row: LayerRow, block: _Block | None) -> Step:
             kept = f"One value in {s} is kept along each side" if s > 1 else "Every value is kept"
             note = f"{kept}; {more // 2:,} channels of zeros come before and {more - more // 2:,} after."
             return _step("Values", template, _sizes(row), more, note)
-        case "add" if block:
+        case "add" | "WeightedSum" | "ShortcutDropout" | "StochasticDepth" if block:
             shape, added = _n(*row.output_shape), _added(block)
-            numbers = rf"\underbrace{{F(x)}}_{{{shape}}} + \underbrace{{{added}}}_{{{shape}}}"
-            return Step("Values", f"y = F(x) + {added}", numbers, f"x is {say_shape(block.x.output_shape)}.")
+            residual, _, shortcut = _sum(block, added).partition(" + ")
+            numbers = rf"\underbrace{{{residual}}}_{{{shape}}} + \underbrace{{{shortcut}}}_{{{shape}}}"
+            note = f"x is {say_shape(block.x.output_shape)}. {NOTES[block.spec.join]}".strip()
+            return Step("Values", f"y = {residual} + {shortcut}", numbers, note)
+        case "WeightedSum" | "ShortcutDropout" | "StochasticDepth":
+            return Step("Values", r"y = \beta\,F(x) + \alpha\,s(x)", "")
         case "Conv2d" | "Linear" if row.bias:
             template += " + b"
     return _step("Values", template, _sizes(row), None, note)
@@ -149,7 +158,7 @@ def _output_size(row: LayerRow) -> list[Step]:
 def _window(row: LayerRow) -> list[tuple[int, ...]]:
     """Kernel, stride, padding and dilation along each side, also of what works as a window; [] if not known."""
     match _type(row):
-        case "BatchNorm2d" | "GroupNorm" | "ReLU" | "relu" | "Linear":
+        case "BatchNorm2d" | "GroupNorm" | "ReLU" | "relu" | "Linear" | "Sigmoid":
             return [(1, 1, 0, 1)] * len(row.receptive_field)
         case "PadShortcut":
             return [(1, s, 0, 1) for s in row.stride]
@@ -180,7 +189,8 @@ def _counted(quantity: str, row: LayerRow, templates: dict[str, str], count: int
 
 def _receptive_field(row: LayerRow, table: LayerTable, block: _Block | None) -> list[Step]:
     """How the field grows; the result alone where the input's field cannot be told from the table."""
-    steps = _field_of_sum(block) if block and row.is_function else _field_of_window(row, table)
+    is_sum = row.type in SUMS and (row.is_function or row.is_join)
+    steps = _field_of_sum(block) if block and is_sum else _field_of_window(row, table)
     steps = steps or _merged([_step(FIELD, "<r_out>", {"r_out": r}, r) for r in row.receptive_field])
     if any(r > side for r, side in zip(row.receptive_field, table.input_size[1:], strict=False)):
         more = f"The field is larger than the image ({say_shape(table.input_size[1:])}): padding included."
@@ -219,7 +229,7 @@ def _source(row: LayerRow, table: LayerTable) -> LayerRow | None:
     image = LayerRow("the image", "", (), table.input_size, receptive_field=(1, 1), field_stride=(1, 1))
     rows = [image, *table.rows]
     i = rows.index(row) if row in rows else 0
-    if row.is_shortcut and not rows[i - 1].is_shortcut:
+    if row.is_shortcut and (not rows[i - 1].is_shortcut or row.path.endswith(".join.gate")):
         i = [(each.stage, each.block) for each in rows].index((row.stage, row.block))
     return rows[i - 1] if i else None
 
@@ -238,13 +248,18 @@ def _memory(row: LayerRow) -> Step:
 
 
 def _block_step(block: _Block) -> Step:
-    note = PAPER[block.shape.shortcut]
-    y = "F(x)" if block.shape.shortcut == "none" else f"F(x) + {_added(block)}"
+    note = f"{PAPER[block.shape.shortcut]} {NOTES[block.spec.join]}".strip()
+    y = _sum(block, _added(block) if block.shape.shortcut != "none" else "")
     if block.preactivation:
         note += " Norm and ReLU come before each convolution (He et al. 2016, Fig. 4e)."
     else:
         y = rf"\text{{ReLU}}({y})"
     return Step("Block", rf"y = {y}, \quad F(x) = {_nested(block.residual)}", "", note)
+
+
+def _sum(block: _Block, added: str) -> str:
+    """As `say_sum`, in LaTeX."""
+    return say_sum(block.spec, block.shape, added, r"\,").replace("−", "-").replace("β", r"\beta")
 
 
 def _added(block: _Block) -> str:

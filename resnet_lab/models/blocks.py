@@ -2,8 +2,9 @@
 
 No module is used twice and nothing is done in place: Captum's hooks need both. Layers are made in the order of
 torchvision's state dicts. The first 3×3 of a block carries the stride, as in torchvision ("v1.5"). `downsample` is
-the shortcut where it is more than x; a `plain` block has none. The Python export of a net holds the text of what it
-needs from here, so nothing here needs more than torch.
+the shortcut where it is more than x; a `plain` block has none. `join` is what joins it with F(x) where that is more
+than an addition (`joins.py`). The Python export of a net holds the text of what it needs from here, so nothing here
+needs more than torch.
 
 Shapes of every block: (B, inputs, H, W) → (B, outputs, ⌈H / stride⌉, ⌈W / stride⌉).
 """
@@ -29,6 +30,7 @@ class BasicBlock(nn.Module):
         outputs: int,
         stride: int = 1,
         downsample: nn.Module | None = None,
+        join: nn.Module | None = None,
         plain: bool = False,
         kernels: tuple[int, ...] = (3, 3),
         norm: NormLayer = nn.BatchNorm2d,
@@ -44,13 +46,15 @@ class BasicBlock(nn.Module):
         self.bn2 = norm(outputs)
         self.relu2 = nn.ReLU()
         self.downsample = downsample
+        self.join = join
         self.plain = plain
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu1(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         if not self.plain:
-            y = y + (x if self.downsample is None else self.downsample(x))
+            shortcut = x if self.downsample is None else self.downsample(x)
+            y = y + shortcut if self.join is None else self.join(y, shortcut, x)
         return self.relu2(y)
 
 
@@ -66,6 +70,7 @@ class Bottleneck(nn.Module):
         groups: int = 1,
         dilation: int = 1,
         downsample: nn.Module | None = None,
+        join: nn.Module | None = None,
         plain: bool = False,
         kernels: tuple[int, ...] = (1, 3, 1),
         norm: NormLayer = nn.BatchNorm2d,
@@ -85,6 +90,7 @@ class Bottleneck(nn.Module):
         self.bn3 = norm(outputs)
         self.relu3 = nn.ReLU()
         self.downsample = downsample
+        self.join = join
         self.plain = plain
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,7 +98,8 @@ class Bottleneck(nn.Module):
         y = self.relu2(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         if not self.plain:
-            y = y + (x if self.downsample is None else self.downsample(x))
+            shortcut = x if self.downsample is None else self.downsample(x)
+            y = y + shortcut if self.join is None else self.join(y, shortcut, x)
         return self.relu3(y)
 
 
@@ -112,7 +119,8 @@ class PreActBasicBlock(BasicBlock):
         y = self.conv2(self.relu2(self.bn2(y)))
         if self.plain:
             return y
-        return y + (x if self.downsample is None else self.downsample(activated))
+        shortcut = x if self.downsample is None else self.downsample(activated)
+        return y + shortcut if self.join is None else self.join(y, shortcut, x)
 
 
 class PreActBottleneck(Bottleneck):
@@ -134,7 +142,8 @@ class PreActBottleneck(Bottleneck):
         y = self.conv3(self.relu3(self.bn3(y)))
         if self.plain:
             return y
-        return y + (x if self.downsample is None else self.downsample(activated))
+        shortcut = x if self.downsample is None else self.downsample(activated)
+        return y + shortcut if self.join is None else self.join(y, shortcut, x)
 
 
 Block = BasicBlock | Bottleneck

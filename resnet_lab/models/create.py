@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from resnet_lab.models.resnet import ResNet
-from resnet_lab.models.spec import ModelSpec
+from resnet_lab.models.spec import PLAIN, ModelSpec
 from resnet_lab.models.variants import get_spec
 
 
@@ -32,16 +32,16 @@ def init_model(variant: str | ModelSpec, seed: int = 0, num_classes: int | None 
     """A net whose weights are a function of `seed`; the random state of the process stays as it was.
 
     Nets that differ only in their shortcuts share the weights of all layers on the main path, so that a race
-    between them begins at one point: projections are drawn after everything else.
+    between them begins at one point: projections and gates are drawn after everything else.
     """
     spec = get_spec(variant)
     if num_classes is not None:
         spec = spec.replace(num_classes=num_classes)
     with _drawing, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        if spec.is_plain or spec.shortcut == "pad":
+        if spec.is_plain or (spec.shortcut == "pad" and "gate" not in spec.join):
             return ResNet(spec)
-        plain = ResNet(spec.replace(shortcut="none", extra_projections=()))
+        plain = ResNet(spec.replace(**PLAIN))
         model = ResNet(spec)
     for name in (*model.convolutions, "fc"):
         model.get_submodule(name).load_state_dict(plain.get_submodule(name).state_dict())

@@ -68,7 +68,14 @@ def _write(field: str, value: Any) -> str:
     if field == "extra_projections":
         return "-".join("_".join(map(str, stage)) for stage in value) if value else EMPTY
     if isinstance(value, tuple):
-        return "-".join(str(int(item)) for item in value) or EMPTY
+        return "-".join(map(_text, value)) or EMPTY
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """Of a fraction with p for its point and m for a minus, as both mean something else here: 0.5 is 0p5."""
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0").replace(".", "p").replace("-", "m")
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
@@ -81,6 +88,10 @@ def _read(field: str, value: str) -> Any:
         if field == "extra_projections":
             stages = [] if value == EMPTY else value.split("-")
             return tuple(tuple(int(n) for n in stage.split("_") if n) for stage in stages)
+        if about.kind is float:
+            return _fraction(value)
+        if about.items is not None and about.items.kind is float:
+            return tuple(map(_fraction, value.split("-")))
         if about.kind is tuple:
             numbers = tuple(int(n) for n in value.split("-")) if value != EMPTY else ()
             return tuple(map(_truth, numbers)) if field == "dilation" else numbers
@@ -89,6 +100,10 @@ def _read(field: str, value: str) -> Any:
         return int(value) if about.kind is int else value
     except ValueError:
         raise ValueError(f"{field} is {value[:60]!r} in the link, which cannot be read") from None
+
+
+def _fraction(text: str) -> float:
+    return float(text.replace("p", ".").replace("m", "-"))
 
 
 def _truth(number: int) -> bool:

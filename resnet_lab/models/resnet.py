@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain, groupby
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from resnet_lab.models.blocks import (
@@ -18,6 +19,14 @@ from resnet_lab.models.blocks import (
     deep_stem,
     initialize,
     projection,
+)
+from resnet_lab.models.joins import (
+    ExclusiveGate,
+    RandomSum,
+    ShortcutDropout,
+    ShortcutGate,
+    StochasticDepth,
+    WeightedSum,
 )
 from resnet_lab.models.spec import BlockShape, ModelSpec
 
@@ -62,8 +71,35 @@ class ResNet(nn.Module):
         return {
             name: module
             for name, module in self.named_modules()
-            if isinstance(module, nn.Conv2d) and "downsample" not in name
+            if isinstance(module, nn.Conv2d) and not {"downsample", "join"} & set(name.split("."))
         }
+
+    def set_shortcut_scale(self, value: float, stage: int | None = None, block: int | None = None) -> bool:
+        """Makes α `value` in all blocks, those of a stage (from 1) or one block of it (from 0); `spec` says so.
+
+        It holds from the next forward on. Returns whether a captured step has to be captured anew: where α was a
+        number, which a graph holds, it is a buffer from now on, which later calls fill
+        (docs/decisions/shortcut-strength.md).
+
+        Raises:
+            ValueError: there is no such stage or block, the net is plain, or α may not be that.
+        """
+        shapes = self.spec.block_shapes()
+        chosen = [s for s in shapes if stage in (None, s.stage) and block in (None, s.position)]
+        if not chosen or (stage is None and block is not None):
+            raise ValueError(
+                f"there is no block {block} of stage {stage}; the stages have {self.spec.blocks}"
+            )
+        scales = tuple(float(value) if shape in chosen else shape.shortcut_scale for shape in shapes)
+        self.spec, is_new = self.spec.replace(shortcut_scale=scales), False
+        for shape in chosen:
+            is_new |= _set_scale(self.get_submodule(shape.name), float(value))
+        return is_new
+
+    def seed_joins(self, seed: int) -> None:
+        """What dropout on shortcuts and stochastic depth draw in the next forward follows from `seed`."""
+        for i, join in enumerate(module for module in self.modules() if isinstance(module, RandomSum)):
+            join.seed = seed + 1_000_003 * i
 
     def stem(self, x: Tensor) -> Tensor:
         return self.maxpool(self.relu(self.bn1(self.conv1(x))))
@@ -106,7 +142,7 @@ def block_class(spec: ModelSpec) -> type[BasicBlock] | type[Bottleneck]:
 def make_block(spec: ModelSpec, shape: BlockShape) -> Block:
     kind, norm = block_class(spec), NORM_LAYERS[spec.norm]
     options: dict[str, Any] = {"kernels": spec.block, "norm": norm, "bias": spec.conv_bias}
-    options |= {"stride": shape.stride, "plain": spec.is_plain}
+    options |= {"stride": shape.stride, "plain": spec.is_plain, "join": make_join(spec, shape)}
     if shape.shortcut == "pad":
         options["downsample"] = PadShortcut(shape.inputs, shape.outputs, shape.stride)
     elif shape.shortcut == "projection":
@@ -117,3 +153,34 @@ def make_block(spec: ModelSpec, shape: BlockShape) -> Block:
     return kind(
         shape.inputs, shape.inner, shape.outputs, groups=shape.groups, dilation=shape.dilation, **options
     )
+
+
+def make_join(spec: ModelSpec, shape: BlockShape) -> WeightedSum | None:
+    """None where F(x) and the shortcut are added as they are."""
+    scales: dict[str, Any] = {
+        "shortcut_scale": shape.shortcut_scale, "residual_scale": shape.residual_scale, "learned": spec.learned_scale,
+    }  # fmt: skip
+    match spec.join:
+        case "exclusive_gate" | "shortcut_gate":
+            kind = ExclusiveGate if spec.join == "exclusive_gate" else ShortcutGate
+            return kind(shape.inputs, shape.outputs, shape.stride, spec.gate_bias, **scales)
+        case "dropout" | "stochastic_depth":
+            return (ShortcutDropout if spec.join == "dropout" else StochasticDepth)(shape.drop_rate, **scales)
+    is_sum = (shape.shortcut_scale, shape.residual_scale) == (1, 1) and not spec.learned_scale
+    return None if is_sum else WeightedSum(**scales)
+
+
+def _set_scale(block: Any, value: float) -> bool:
+    """Whether α of `block` was a number until now, and has become a buffer."""
+    if block.join is None:
+        if value == 1:
+            return False
+        block.join = WeightedSum()
+    join = block.join
+    if isinstance(join.shortcut_scale, Tensor):
+        join.shortcut_scale.fill_(value)
+        return False
+    del join.shortcut_scale
+    weight = next(block.parameters())
+    join.register_buffer("shortcut_scale", torch.tensor(value, device=weight.device), persistent=False)
+    return True

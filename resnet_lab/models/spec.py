@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from reprlib import repr as short
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from resnet_lab.schema import Record, about, record
 
@@ -14,11 +14,21 @@ Shortcut = Literal["pad", "projection", "projection_all", "none"]
 BlockShortcut = Literal["identity", "pad", "projection", "none"]
 Stem = Literal["imagenet", "cifar", "deep", "tutorial"]
 Norm = Literal["batch", "group", "none"]
+Join = Literal["sum", "exclusive_gate", "shortcut_gate", "dropout", "stochastic_depth"]
 
 BLOCKS = ((3, 3), (1, 3, 1), (3, 1), (1, 3), (3, 1, 1), (3, 1, 3))
 MAX_BLOCKS = 2_000  # resnet1202 has 600
 MAX_CHANNELS = 2**20  # of a layer; beyond it a convolution has more weights than torch can count
 Width = Annotated[int, about(ge=1, le=4096)]
+Scales = Annotated[
+    tuple[Annotated[float, about(ge=0, le=2)], ...],
+    BeforeValidator(lambda v: (v,) if isinstance(v, int | float) and not isinstance(v, bool) else v),
+]
+# What a plain net has of all that is about shortcuts; two nets that differ in nothing else can race.
+PLAIN: dict[str, Any] = {
+    "shortcut": "none", "extra_projections": (), "shortcut_scale": (1.0,), "residual_scale": (1.0,),
+    "learned_scale": False, "join": "sum",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,9 @@ class BlockShape:
     dilation: int
     groups: int
     shortcut: BlockShortcut
+    shortcut_scale: float  # α and β in y = β·F(x) + α·s(x)
+    residual_scale: float
+    drop_rate: float
 
     @property
     def name(self) -> str:
@@ -115,6 +128,51 @@ class ModelSpec(Record):
             max_length=6,
         ),
     ] = ()
+    shortcut_scale: Annotated[
+        Scales,
+        about(
+            "α in y = β·F(x) + α·s(x): 1 for a residual net, 0 for the function of a plain one. One number, or one for "
+            "each stage or block.",
+            title="Shortcut scale α",
+            min_length=1,
+            max_length=MAX_BLOCKS,
+        ),
+    ] = (1.0,)
+    residual_scale: Annotated[
+        Scales,
+        about(
+            "β in y = β·F(x) + α·s(x). One number, or one for each stage or block.",
+            title="Residual scale β",
+            min_length=1,
+            max_length=MAX_BLOCKS,
+        ),
+    ] = (1.0,)
+    learned_scale: Annotated[
+        bool,
+        about(
+            "β is learned, one number a block, and starts at its scale: at 0 in ReZero (Bachlechner et al. 2021) and "
+            "SkipInit (De and Smith 2020).",
+            title="Learned β",
+        ),
+    ] = False
+    join: Annotated[
+        Join,
+        about(
+            "What joins F(x) and the shortcut. With g = σ(W_g x + b_g), a 1×1 convolution on every shortcut, padded "
+            "ones too: exclusive_gate: g·F + (1 − g)·s; shortcut_gate: F + (1 − g)·s; dropout: on the shortcut (He et "
+            "al. 2016, Fig. 2); stochastic_depth: F is left out at random (Huang et al. 2016)."
+        ),
+    ] = "sum"
+    gate_bias: Annotated[float, about("b_g at the start, of a gate.", ge=-20, le=20)] = -6.0
+    drop_rate: Annotated[
+        float,
+        about(
+            "Of dropout: of the values on the shortcut. Of stochastic depth: of the last block; it grows linearly from "
+            "the first.",
+            ge=0,
+            le=0.95,
+        ),
+    ] = 0.5
 
     @property
     def expansion(self) -> int:
@@ -135,9 +193,10 @@ class ModelSpec(Record):
 
     def block_shapes(self) -> list[BlockShape]:
         """All blocks in forward order."""
-        shapes = []
+        shapes: list[BlockShape] = []
         inputs, dilation = self.width, 1
         padded_or_projected: BlockShortcut = "pad" if self.shortcut == "pad" else "projection"
+        alphas, betas = self._of_blocks(self.shortcut_scale), self._of_blocks(self.residual_scale)
         for stage, count in enumerate(self.blocks):
             inner, outputs = self.inner_width(stage), self.planes(stage) * self.expansion
             dilated = stage > 0 and bool(self.dilation) and self.dilation[stage - 1]
@@ -149,11 +208,20 @@ class ModelSpec(Record):
                 if not self.is_plain and (changes or position in extra or self.shortcut == "projection_all"):
                     shortcut = padded_or_projected
                 place, channels = (stage + 1, position), (inputs, inner, outputs)
-                shapes.append(BlockShape(*place, *channels, stride, dilation, self.groups, shortcut))
+                i = len(shapes)
+                rate = self.drop_rate * ((i + 1) / len(alphas) if self.join == "stochastic_depth" else 1)
+                join = (alphas[i], betas[i], rate)
+                shapes.append(BlockShape(*place, *channels, stride, dilation, self.groups, shortcut, *join))
                 inputs, stride = outputs, 1
                 if dilated and position == 0:
                     dilation *= 2  # as torchvision: the first block keeps the earlier dilation
         return shapes
+
+    def _of_blocks(self, scales: tuple[float, ...]) -> tuple[float, ...]:
+        """Of each block, where they are given once, by stage or by block."""
+        if len(scales) == len(self.blocks):
+            scales = tuple(scale for scale, n in zip(scales, self.blocks, strict=True) for _ in range(n))
+        return scales * sum(self.blocks) if len(scales) == 1 else scales
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -183,7 +251,30 @@ class ModelSpec(Record):
                     f"{self.blocks[stage] - 1}"
                 )
         self._check_widths()
+        self._check_joins()
         return self
+
+    def _check_joins(self) -> None:
+        """Also brings the scales into their shortest form, so that nets that are alike are equal."""
+        stages, total = len(self.blocks), sum(self.blocks)
+        for field in ("shortcut_scale", "residual_scale"):
+            scales = getattr(self, field)
+            if len(scales) not in (1, stages, total):
+                raise ValueError(
+                    f"{field} has {len(scales):,} numbers; it has one, one for each of {stages} stages, or one for "
+                    f"each of {total:,} blocks"
+                )
+            of_blocks = self._of_blocks(scales)
+            starts = [sum(self.blocks[:stage]) for stage in range(stages)]
+            for form in (of_blocks[:1], tuple(of_blocks[start] for start in starts)):
+                if self._of_blocks(form) == of_blocks:
+                    object.__setattr__(self, field, form)
+                    break
+        for field, usual in PLAIN.items():
+            if self.is_plain and field != "extra_projections" and getattr(self, field) != usual:
+                raise ValueError(
+                    f"{field} is {short(getattr(self, field))}; a plain net has no shortcut to weigh or to gate"
+                )
 
     def _check_widths(self) -> None:
         if self.block != (1, 3, 1) and (self.groups != 1 or self.width_per_group != 64 or any(self.dilation)):

@@ -8,6 +8,7 @@ from typing import Any
 
 from resnet_lab.models import get_spec
 from resnet_lab.models.cifar import cifar_net
+from resnet_lab.models.spec import PLAIN
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.recipes import RECIPES
 
@@ -56,7 +57,7 @@ def differences(configs: Sequence[TrainConfig]) -> list[str]:
             found += _differing(name, [getattr(config, name) for config in configs])
     specs = [get_spec(config.variant) for config in configs]
     for name in (f.name for f in dataclasses.fields(specs[0])):
-        if name not in ("name", "shortcut", "preactivation"):
+        if name not in {*PLAIN, "name", "preactivation", "gate_bias", "drop_rate"} - {"extra_projections"}:
             found += _differing(name, [getattr(spec, name) for spec in specs])
     return found
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_lab.models import ResNet
-from resnet_lab.training.batches import BatchSource
+from resnet_lab.training.batches import BatchSource, mix
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.events import Event, Notice
 from resnet_lab.training.execution.device import autocast, half_precision, synchronize, tf32
@@ -188,6 +188,7 @@ class Stepper:
         process's rows; DistributedDataParallel takes the mean of those.
         """
         self.optimizer.zero_grad(set_to_none=True)
+        self.model.seed_joins(mix(self.config.seed, self.step, 3))
         images = images.contiguous(memory_format=self.mode.memory_format)
         loss, correct = torch.zeros(2, device=self.device)
         parts = self.micro_batch.split(images, labels)

@@ -35,6 +35,30 @@ FAMILIES = {
 }
 
 
+@pytest.mark.parametrize("preactivation", [False, True])
+@pytest.mark.parametrize(
+    ("join", "carried"), [("sum", 0.5), ("exclusive_gate", None), ("stochastic_depth", 0.5)]
+)
+def test_a_removed_block_leaves_what_its_join_makes_of_the_shortcut(join, carried, preactivation):
+    spec = FAMILIES["B"].replace(join=join, shortcut_scale=0.5, preactivation=preactivation, gate_bias=0)
+    model = init_model(spec, 0).eval()
+    block, x = model.layer2[0], torch.randn(2, 16, 4, 4)
+    left = lesioned(model, ["layer2.0"]).layer2[0](x)
+    shortcut = block.downsample(block.relu1(block.bn1(x)) if preactivation else x)
+    if carried is None:
+        carried = 0.5 * (1 - torch.sigmoid(block.join.gate(x)))
+    expected = carried * shortcut if preactivation else torch.relu(carried * shortcut)
+    torch.testing.assert_close(left, expected)
+
+
+@pytest.mark.parametrize("option", ["A", "B"])
+def test_a_block_whose_shortcut_is_cut_leaves_what_a_plain_one_does(option):
+    cut = init_model(FAMILIES[option].replace(shortcut_scale=0), 0).eval()
+    plain = init_model(FAMILIES["plain"], 0).eval()
+    for removed in (["layer1.1"], ["layer2.0"]):
+        assert torch.equal(lesioned(cut, removed)(X), lesioned(plain, removed)(X))
+
+
 @pytest.fixture(autouse=True)
 def _two_chunks(monkeypatch):
     monkeypatch.setattr(lesion_module, "CPU_PIXELS", 30 * SIDE**2)

@@ -371,3 +371,40 @@ def test_formulas_that_do_not_hold_leave_the_number_alone(odd):
     assert (second.formula, second.numbers) == (r"\text{count}", "0")
     assert "counted in another row" in second.note
     assert step_of(by_path["norm"][0], "Parameters").numbers == "0"
+
+
+@pytest.mark.parametrize(
+    ("fields", "at", "formula"),
+    [
+        ({"shortcut_scale": 0.5}, "layer1.1.join", r"y = F(x) + 0.5\,x"),
+        ({"shortcut_scale": (1, 0, 1)}, "layer2.1.join", r"y = F(x) + 0\,x"),
+        ({"residual_scale": 0.25}, "layer2.0.join", r"y = 0.25\,F(x) + \text{pad}(x)"),
+        ({"learned_scale": True}, "layer1.0.join", r"y = \beta\,F(x) + x"),
+        ({"join": "exclusive_gate"}, "layer1.0.join.add()", r"y = g\,F(x) + (1 - g)\,x"),
+        (
+            {"join": "shortcut_gate", "shortcut_scale": 0.5},
+            "layer1.0.join.add()",
+            r"y = F(x) + 0.5\,(1 - g)\,x",
+        ),
+        ({"join": "dropout"}, "layer1.0.join", r"y = F(x) + d\,x"),
+        ({"join": "stochastic_depth"}, "layer1.0.join", r"y = b\,F(x) + x"),
+    ],
+)
+def test_a_weighed_sum_is_written_out(fields, at, formula):
+    spec = get_spec("resnet20").replace(**fields)
+    table = layer_table(spec, (3, 32, 32))
+    (row,) = [row for row in table.rows if row.key == at]
+    steps = {step.quantity: step for step in explain(row, table, spec).steps}
+    assert steps["Values"].formula == formula
+    assert rf"y = \text{{ReLU}}({formula.removeprefix('y = ')})" in steps["Block"].formula
+    inside = [each for each in table.rows if each.path.startswith(at[: len("layer1.1.")])]
+    assert steps["Receptive field"].numbers.endswith(f" = {max(each.receptive_field[0] for each in inside)}")
+
+
+def test_a_gate_reads_what_its_block_reads():
+    spec = get_spec("resnet20").replace(join="exclusive_gate", shortcut="projection")
+    table = layer_table(spec, (3, 32, 32))
+    row = next(row for row in table.rows if row.path == "layer2.0.join.gate")
+    steps = {step.quantity: step for step in explain(row, table, spec).steps}
+    assert steps["Parameters"].numbers == r"16 \cdot 1 \cdot 1 \cdot 32 + 32 = 544"
+    assert "those of layer1.2.relu2" in steps["Receptive field"].note

@@ -6,6 +6,11 @@ from resnet_lab.models import VARIANTS, ModelSpec
 from resnet_lab.models.links import spec_from_link, spec_to_link
 
 OWN = [
+    VARIANTS["resnet20"].replace(name="half", shortcut_scale=0.5, residual_scale=(1, 0.125, 1e-05)),
+    VARIANTS["resnet20"].replace(name="gates", join="exclusive_gate", gate_bias=-6.5, learned_scale=True),
+    VARIANTS["resnet20"].replace(
+        name="blocks", shortcut_scale=(0.1, 0.2, 0.3) * 3, join="dropout", drop_rate=0.1
+    ),
     ModelSpec("a.b c\n%&?=", (1, 3, 1), (1, 2), groups=2, dilation=(True,), extra_projections=((), (1,))),
     ModelSpec("deep", (3, 1, 3), (9,), width=5, stem="deep", norm="group", preactivation=True),
     VARIANTS["tutorial_resnet50"].replace(extra_projections=(), num_classes=7),
@@ -24,6 +29,8 @@ def test_short():
     assert spec_to_link(VARIANTS["resnet50"]) == "resnet50"
     own = VARIANTS["resnet50"].replace(width=32, blocks=(3, 3, 3), dilation=(False, True))
     assert spec_to_link(own) == "resnet50.blocks-3-3-3.width-32.dilation-0-1"
+    weighed = VARIANTS["resnet20"].replace(shortcut_scale=(1, 0.5, 0), gate_bias=-7)
+    assert spec_to_link(weighed) == "resnet20.shortcut_scale-1-0p5-0.gate_bias-m7"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +46,10 @@ def test_short():
         ("resnet50.dilation-0-2-0", "dilation is '0-2-0' in the link"),
         ("resnet50.width-0", "width is 0; it may be"),
         ("resnet50.blocks-1000000", r"blocks adds up to 1,000,000; it may be up to 2,000 \(three times"),
+        ("resnet20.shortcut_scale-wide", "shortcut_scale is 'wide' in the link"),
+        ("resnet20.shortcut_scale-nan", "shortcut_scale is .*it may be a list"),
+        ("resnet20.shortcut_scale-1-1", "shortcut_scale has 2 numbers"),
+        ("resnet20.gate_bias-", "gate_bias is '' in the link"),
         ("resnet50.shortcut-wormhole", "shortcut is 'wormhole'"),
     ],
 )

@@ -51,6 +51,21 @@ def test_json_round_trip(name):
         ({"preactivation": "yes"}, "preactivation"),
         ({"width": True}, "width"),
         ({"norm": ["batch"]}, "norm"),
+        ({"shortcut_scale": math.nan}, "shortcut_scale"),
+        ({"shortcut_scale": (1, math.inf, 1, 1)}, "shortcut_scale"),
+        ({"shortcut_scale": -0.1}, "shortcut_scale"),
+        ({"shortcut_scale": 2.1}, "shortcut_scale"),
+        ({"shortcut_scale": True}, "shortcut_scale"),
+        ({"shortcut_scale": ()}, "shortcut_scale"),
+        ({"shortcut_scale": (1, 0, 1)}, "shortcut_scale"),  # of 4 stages and 8 blocks
+        ({"residual_scale": (1,) * 9}, "residual_scale"),
+        ({"residual_scale": "half"}, "residual_scale"),
+        ({"join": "gate"}, "join"),
+        ({"gate_bias": math.inf}, "gate_bias"),
+        ({"drop_rate": 1}, "drop_rate"),
+        ({"shortcut": "none", "shortcut_scale": 0.5}, "shortcut_scale"),
+        ({"shortcut": "none", "join": "shortcut_gate"}, "join"),
+        ({"shortcut": "none", "learned_scale": True}, "learned_scale"),
     ],
 )
 def test_impossible_specs_name_the_field(fields, named):
@@ -98,6 +113,9 @@ def test_unknown_variant_lists_the_choices():
         ModelSpec("dilated", (1, 3, 1), (2, 2, 3), groups=2, dilation=(False, True)),
         ModelSpec("C", (1, 3), (2, 1), shortcut="projection_all", preactivation=True),
         ModelSpec("marked", (3, 1, 3), (2, 2), shortcut="pad", extra_projections=((1,), ())),
+        ModelSpec(
+            "weighed", (3, 3), (2, 1), shortcut="pad", shortcut_scale=(0.5, 1, 0), residual_scale=(1, 0.5)
+        ),
     ],
     ids=lambda spec: spec.name,
 )
@@ -121,3 +139,5 @@ def test_block_shapes_are_those_of_the_net(spec):
         assert max(conv.dilation[0] for conv in convs) == shape.dilation
         assert max(conv.groups for conv in convs) == shape.groups
         assert kinds[type(block.downsample)] == shape.shortcut
+        scales = (block.join.shortcut_scale, block.join.residual_scale) if block.join else (1, 1)
+        assert scales == (shape.shortcut_scale, shape.residual_scale)

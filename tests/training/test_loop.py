@@ -123,10 +123,21 @@ def test_stopped_and_resumed_equals_undisturbed(tiny, stop_at):
     assert rest.of(TestEvent)[0].loss == whole.of(TestEvent)[0].loss
 
 
-def test_global_random_state_is_left_alone(tiny):
+@pytest.mark.parametrize("join", ["dropout", "stochastic_depth"])
+def test_what_shortcuts_draw_is_drawn_again_after_a_stop(tiny, join):
+    config = tiny.replace(variant=tiny.spec.replace(join=join), epochs=1, micro_batch=8)
+    whole, events = record(config)[1], Recorder()
+    fit(config, events.append, should_stop=stop_after(events, 3))
+    rest = record(config, resume=events.of(Checkpoint)[-1].state)[1]
+    assert {**events.losses(), **rest.losses()} == whole.losses()
+    assert whole.losses() != record(config.replace(variant=tiny.spec))[1].losses()
+
+
+@pytest.mark.parametrize("join", ["sum", "dropout"])
+def test_global_random_state_is_left_alone(tiny, join):
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    record(tiny.replace(epochs=1))
+    record(tiny.replace(epochs=1, variant=tiny.spec.replace(join=join)))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -7,6 +7,11 @@ from resnet_lab.models.cifar import DEPTHS, KINDS, cifar_net, family
 from resnet_lab.training import TrainConfig
 from resnet_lab.training.races import differences, race
 
+WEIGHED = (
+    {"shortcut": "pad", "shortcut_scale": 0.5, "residual_scale": 0.5},
+    {"shortcut": "pad", "join": "exclusive_gate", "gate_bias": 0},
+)
+
 
 def test_the_kinds_of_a_depth_and_seed_take_turns_on_one_recipe():
     groups = race([20, 56], ["plain", "A"], seeds=[0, 1, 2])
@@ -20,6 +25,9 @@ def test_the_kinds_of_a_depth_and_seed_take_turns_on_one_recipe():
     assert flat[0].lr == 0.03  # that of the deepest
     assert flat[0].precision == "float32"
     assert differences(groups[0]) == []
+    (config, *_) = groups[0]
+    weighed = [config.replace(variant=config.spec.replace(**fields)) for fields in WEIGHED]
+    assert differences([config, *weighed]) == []  # shortcuts too
 
 
 @pytest.mark.parametrize(

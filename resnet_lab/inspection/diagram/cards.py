@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from resnet_lab.inspection.diagram import svg
 from resnet_lab.inspection.diagram.svg import Ink, Rect, Target
+from resnet_lab.inspection.sums import factors, say_sum
 from resnet_lab.inspection.table.records import LayerRow, say_shape
+from resnet_lab.models import ModelSpec
 from resnet_lab.models.spec import BlockShape
 
 CARD = 158.0  # top of the cards
@@ -49,7 +51,26 @@ class Box:
 class DrawnBlock:
     shape: BlockShape
     rows: list[LayerRow]
-    preactivation: bool
+    spec: ModelSpec
+
+    @property
+    def preactivation(self) -> bool:
+        return self.spec.preactivation
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the shortcut carries nothing: α is 0."""
+        return self.shape.shortcut_scale == 0
+
+    @property
+    def stroke(self) -> float:
+        """How wide the shortcut is drawn, as a part of its usual width: it follows α."""
+        return min(0.45 + 0.55 * self.shape.shortcut_scale, 1.6)
+
+    @property
+    def sum_key(self) -> str:
+        """The row that adds the shortcut."""
+        return next((row.key for row in reversed(self.rows) if row.is_function or row.is_join), "")
 
     @property
     def boxes(self) -> list[Box]:
@@ -139,7 +160,7 @@ def opened(block: DrawnBlock, place: tuple[float, float], ink: Ink) -> str:
     """One block: its layers on the left, its shortcut on the right, joined at ⊕; `place` is x and width."""
     x, width = place
     boxes, kind, name = block.boxes, block.shape.shortcut, block.shape.name
-    room = {"none": 0.0, "identity": 44.0}.get(kind, 62.0)
+    room = {"none": 0.0, "identity": 62.0 if factors(block.spec, block.shape)[1] else 44.0}.get(kind, 62.0)
     box_width = min(116.0, width - 12 - room)
     middle = x + (width - room) / 2
     drawn = stack(boxes, middle, box_width, ink)
@@ -153,8 +174,12 @@ def opened(block: DrawnBlock, place: tuple[float, float], ink: Ink) -> str:
         f"M{middle:.1f} {fork:.1f}H{side - 10:.1f}Q{side:.1f} {fork:.1f} {side:.1f} {fork + 10:.1f}"
         f"V{join - 10:.1f}Q{side:.1f} {join:.1f} {side - 10:.1f} {join:.1f}H{middle + 10:.1f}"
     )
-    drawn += svg.arc(curve, DASHES[kind], ink.of(kind))
-    drawn += svg.plus(middle, join, 8, ink, Target(f"{name}: y = F(x) + x", f"{name}.add()"))
+    drawn += svg.arc(curve, DASHES[kind], ink.of(kind), 2.2 * block.stroke, block.is_cut)
+    target = Target(f"{name}: y = {say_sum(block.spec, block.shape)}", block.sum_key)
+    drawn += svg.plus(middle, join, 8, ink, target)
+    on_residual, _ = factors(block.spec, block.shape)
+    if on_residual:
+        drawn += svg.text(middle - 14, join + 4, f"{' '.join(on_residual)} ×", ink, 12, anchor="end")
     drawn += _shortcut_label(block, side, (fork + join) / 2, ink)
     drawn += svg.line(middle, join + 8, middle, join + 25, ink, arrow=True)
     if not block.preactivation:
@@ -163,14 +188,18 @@ def opened(block: DrawnBlock, place: tuple[float, float], ink: Ink) -> str:
 
 
 def _shortcut_label(block: DrawnBlock, x: float, y: float, ink: Ink) -> str:
-    """What stands on the shortcut, on a patch that interrupts its line; nothing on an identity."""
-    kind, own = block.shape.shortcut, [row for row in block.rows if row.is_shortcut]
-    if not own:
-        return ""
+    """What stands on the shortcut, on a patch that interrupts its line; nothing on an identity as it is."""
+    kind, own = block.shape.shortcut, [row for row in block.rows if row.is_shortcut and not row.is_join]
     stride = f"/{block.shape.stride}" if block.shape.stride > 1 else ""
     norm = [SHORT[row.type] for row in own[1:]]
     projected = ["1×1", f"{block.shape.outputs}", " ".join([stride, *norm]).strip()]
-    words = [word for word in (["pad 0", stride] if kind == "pad" else projected) if word]
-    top = y - (8 + 14 * len(words)) / 2
-    drawn = svg.patch(Rect(x - 24, top, 48, 8 + 14 * len(words)), ink, ink.of(kind), _target(own[0]))
+    words = [] if kind == "identity" else ["pad 0", stride] if kind == "pad" else projected
+    words = [word for word in words if word] + [
+        f"× {factor}" for factor in factors(block.spec, block.shape)[1]
+    ]
+    if not words:
+        return ""
+    key = own[0] if own else next(row for row in block.rows if row.key == block.sum_key)
+    top, width = y - (8 + 14 * len(words)) / 2, max(48, 6.4 * max(map(len, words)))
+    drawn = svg.patch(Rect(x - width / 2, top, width, 8 + 14 * len(words)), ink, ink.of(kind), _target(key))
     return drawn + "".join(svg.text(x, top + 15 + 14 * i, word, ink, 12) for i, word in enumerate(words))

@@ -23,6 +23,7 @@ from resnet_lab.inspection.diagram.cards import (
     stack,
 )
 from resnet_lab.inspection.diagram.svg import Ink, Rect, Target
+from resnet_lab.inspection.sums import factors, say_sum
 from resnet_lab.inspection.table.records import LayerRow, LayerTable
 from resnet_lab.models import ModelSpec
 
@@ -83,7 +84,7 @@ class _Net:
         first, *blocks, last = [
             list(rows) for _, rows in groupby(table.rows, lambda row: (row.stage, row.block))
         ]
-        drawn = map(partial(DrawnBlock, preactivation=spec.preactivation), spec.block_shapes(), blocks)
+        drawn = map(partial(DrawnBlock, spec=spec), spec.block_shapes(), blocks)
         self.stages = [list(stage) for _, stage in groupby(drawn, lambda block: block.shape.stage)]
         self.stem, self.head = boxes_of(first, preactivation=False), boxes_of(last, preactivation=True)
         opened = [stage[selection.block(i, len(stage))].boxes for i, stage in enumerate(self.stages)]
@@ -220,7 +221,8 @@ def _small_block(net: _Net, block: DrawnBlock, place: Rect) -> str:
     shape, name = block.shape, block.shape.name
     left, right, join = x + unit * 0.2, x + unit * 0.66, x + unit * 0.84
     middle, top = (left + right) / 2, axis - height / 2
-    target = Target(f"{name}: {LEGEND[shape.shortcut]}", name)
+    weighed = f", y = {say_sum(block.spec, shape)}" if any(factors(block.spec, shape)) else ""
+    target = Target(f"{name}: {LEGEND[shape.shortcut]}{weighed}", name)
     drawn = svg.line(x, axis, left, axis, ink)  # it stops at the box, which is a tint: it would show through
     drawn += svg.box(Rect(left, top, right - left, height), ink, target)
     drawn += svg.line(right, axis, x + unit, axis, ink)
@@ -231,7 +233,9 @@ def _small_block(net: _Net, block: DrawnBlock, place: Rect) -> str:
     if shape.shortcut != "none":
         fork, peak = f"{x + unit * 0.06:.1f}", f"{top - 16:.1f}"
         curve = f"M{fork} {axis:.1f}C{fork} {peak} {join:.1f} {peak} {join:.1f} {axis - 5:.1f}"
-        drawn += svg.arc(curve, DASHES[shape.shortcut], ink.of(shape.shortcut), 2)
+        drawn += svg.arc(
+            curve, DASHES[shape.shortcut], ink.of(shape.shortcut), 2 * block.stroke, block.is_cut
+        )
         drawn += svg.plus(join, axis, min(5.5, unit * 0.17), ink)
     return drawn
 
@@ -285,4 +289,6 @@ def _legend(net: _Net, y: float) -> str:
     drawn += svg.plus(x + 8, y - 4.5, 7, ink) + svg.text(x + 22, y, "addition", ink, 13, anchor="start")
     dilated = any(shape.dilation > 1 for shape in shapes)
     words = "/2 halves the map" + (", d2 dilates the 3×3 by 2 instead" if dilated else "")
+    if any(shape.shortcut_scale != 1 for shape in shapes):
+        words = "thin: weighed by α; broken: cut, α = 0"
     return drawn + svg.text(x + 98, y, words, ink, 13, anchor="start")

@@ -102,8 +102,11 @@ def line(x1: float, y1: float, x2: float, y2: float, ink: Ink, arrow: bool = Fal
     return f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}{head}" fill="none" {stroke}/>'
 
 
-def arc(path: str, dash: str, colour: str, width: float = 2.2) -> str:
+def arc(path: str, dash: str, colour: str, width: float = 2.2, is_cut: bool = False) -> str:
+    """A shortcut; of one that is cut the two ends alone, faint."""
     look = f'stroke="{colour}" stroke-width="{width:g}" stroke-linecap="round"'
+    if is_cut:
+        look, dash = f'{look} stroke-opacity="0.6" pathLength="100"', "24 52"
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
     return f'<path d="{path}" fill="none" {look}{dashes}/>'
 

@@ -9,17 +9,26 @@ from itertools import compress, groupby, takewhile
 from resnet_lab.inspection.export.source_feed import LONGEST, feed, fill
 from resnet_lab.inspection.table.layer_table import layer_table
 from resnet_lab.inspection.table.records import LayerRow, LayerTable
-from resnet_lab.models import ModelSpec, blocks
+from resnet_lab.models import ModelSpec, blocks, joins
 from resnet_lab.models.classifier import Classifier
 from resnet_lab.models.resnet import block_class
 from resnet_lab.models.spec import BlockShape
 
 KERNELS = ((3, 3), (1, 3, 1))  # those that a block has unless told otherwise
+JOINS = {
+    "sum": "WeightedSum",
+    "exclusive_gate": "ExclusiveGate",
+    "shortcut_gate": "ShortcutGate",
+    "dropout": "ShortcutDropout",
+    "stochastic_depth": "StochasticDepth",
+}
 NORMS = {"batch": "nn.BatchNorm2d", "group": "group_norm", "none": "nn.Identity"}
 PAPERS = """
 He et al. 2015, "Deep Residual Learning for Image Recognition", arXiv:1512.03385
 He et al. 2016, "Identity Mappings in Deep Residual Networks", arXiv:1603.05027
 Zagoruyko and Komodakis 2016, "Wide Residual Networks", arXiv:1605.07146
+Huang et al. 2016, "Deep Networks with Stochastic Depth", arXiv:1603.09382
+Bachlechner et al. 2021, "ReZero is All You Need: Fast Convergence at Large Depth", arXiv:2003.04887
 Xie et al. 2016, "Aggregated Residual Transformations for Deep Neural Networks", arXiv:1611.05431
 """.strip().splitlines()
 HEADER = '''
@@ -93,16 +102,20 @@ def standalone_source(
 
 
 def _own_code() -> dict[str, str]:
-    """The classes and functions of models/blocks.py by name, as they stand there."""
-    text = inspect.getsource(blocks)  # by name, as the lines of a file that is edited meanwhile are others
-    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    return {node.name: ast.get_source_segment(text, node) or "" for node in nodes}
+    """The classes and functions of models/blocks.py and models/joins.py by name, as they stand there."""
+    found: dict[str, str] = {}
+    for module in (blocks, joins):  # by name, as the lines of a file that is edited meanwhile are others
+        text = inspect.getsource(module)
+        nodes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+        found |= {node.name: ast.get_source_segment(text, node) or "" for node in nodes}
+    return found
 
 
 def _names(spec: ModelSpec) -> list[str]:
-    """What of models/blocks.py the net is made of."""
+    """What of models/blocks.py and models/joins.py the net is made of."""
     block = block_class(spec).__name__
     shortcuts = {shape.shortcut for shape in spec.block_shapes()}
+    join = JOINS[spec.join] if any(_join(spec, shape) for shape in spec.block_shapes()) else ""
     wanted = {
         "group_norm": spec.norm == "group",
         "deep_stem": spec.stem == "deep",
@@ -110,6 +123,11 @@ def _names(spec: ModelSpec) -> list[str]:
         block: True,
         "projection": "projection" in shortcuts,
         "PadShortcut": "pad" in shortcuts,
+        "times": bool(join),
+        "WeightedSum": bool(join),
+        "ShortcutGate": "Gate" in join,
+        "RandomSum": join in ("ShortcutDropout", "StochasticDepth"),
+        join: bool(join),
         "initialize": True,
     }
     return list(compress(wanted, wanted.values()))
@@ -119,11 +137,14 @@ def _header(spec: ModelSpec, table: LayerTable, functional: bool) -> str:
     printable = "".join(c if c.isprintable() else " " for c in spec.name)
     name = " ".join(printable.replace('"', "'").replace("\\", "/").split())
     wide = spec.width_per_group > 64 or spec.block not in KERNELS
+    is_random = spec.join == "stochastic_depth"
+    weighed = any(shape.shortcut_scale != 1 for shape in spec.block_shapes())
+    by_2016 = spec.preactivation or weighed or spec.join not in ("sum", "stochastic_depth")
     imports = {
         "import math": spec.norm == "group",
         "from collections.abc import Callable": True,
         "from functools import partial": any(_settings(spec)),
-        "from typing import Any": spec.preactivation,
+        "from typing import Any": spec.preactivation or spec.join != "sum",
     }
     return fill(
         HEADER,
@@ -131,7 +152,9 @@ def _header(spec: ModelSpec, table: LayerTable, functional: bool) -> str:
         kind=("pre-activation " if spec.preactivation else "") + ("plain" if spec.is_plain else "residual"),
         table=table,
         image=_image(table),
-        papers="\n".join(compress(PAPERS, (True, spec.preactivation, wide, spec.groups > 1))),
+        papers="\n".join(
+            compress(PAPERS, (True, by_2016, wide, is_random, spec.learned_scale, spec.groups > 1))
+        ),
         standard="\n".join(compress(imports, imports.values())),
         functional="import torch.nn.functional as F" * functional,
     )
@@ -194,7 +217,23 @@ def _call(spec: ModelSpec, shape: BlockShape, block: str, project: str) -> str:
     if shape.shortcut in ("pad", "projection"):
         kind = "PadShortcut" if shape.shortcut == "pad" else project
         downsample = f", downsample={kind}({shape.inputs}, {shape.outputs}{stride})"
-    return f"{block}({shape.inputs}, {inner}{shape.outputs}{stride}{dilation}{downsample})"
+    return (
+        f"{block}({shape.inputs}, {inner}{shape.outputs}{stride}{dilation}{downsample}{_join(spec, shape)})"
+    )
+
+
+def _join(spec: ModelSpec, shape: BlockShape) -> str:
+    """The argument that says what joins F(x) and the shortcut; "" where they are added as they are."""
+    arguments = []
+    if "gate" in spec.join:
+        arguments = [f"{shape.inputs}, {shape.outputs}", *[f"stride={shape.stride}"] * (shape.stride > 1)]
+        arguments += [f"gate_bias={spec.gate_bias}"] * (spec.gate_bias != -6)
+    elif spec.join != "sum":
+        arguments = [f"{shape.drop_rate}"]
+    arguments += [f"shortcut_scale={shape.shortcut_scale}"] * (shape.shortcut_scale != 1)
+    arguments += [f"residual_scale={shape.residual_scale}"] * (shape.residual_scale != 1)
+    arguments += ["learned=True"] * spec.learned_scale
+    return f", join={JOINS[spec.join]}({', '.join(arguments)})" if arguments else ""
 
 
 def _sequential(start: str, calls: list[str]) -> list[str]:

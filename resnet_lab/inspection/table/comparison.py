@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from resnet_lab.inspection.table.records import LayerRow, LayerTable
 from resnet_lab.inspection.table.rollup import rollup
 from resnet_lab.models import VARIANTS, ModelSpec
+from resnet_lab.models.spec import PLAIN
 
 OPTIONS = {"pad": "option A", "projection": "option B", "projection_all": "option C"}
 FAMILY = {  # variants that differ in one idea, at about equal cost or depth
@@ -25,7 +26,7 @@ def twin_of(spec: ModelSpec) -> ModelSpec:
     if spec.is_plain:
         twin = spec.replace(shortcut="pad" if spec.stem == "cifar" else "projection")
     else:
-        twin = spec.replace(shortcut="none", extra_projections=())
+        twin = spec.replace(**PLAIN)
     return _named(twin, f"{spec.name} {'with' if spec.is_plain else 'without'} shortcuts")
 
 

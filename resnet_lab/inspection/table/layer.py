@@ -12,6 +12,7 @@ from resnet_lab.inspection.table import receptive_field
 from resnet_lab.inspection.table.receptive_field import Field
 from resnet_lab.inspection.table.records import Shape
 from resnet_lab.models.blocks import PadShortcut
+from resnet_lab.models.joins import WeightedSum
 
 # Modules of torch.nn whose every output value depends on the value at the same place.
 POINTWISE = {"torch.nn.modules.activation", "torch.nn.modules.batchnorm", "torch.nn.modules.dropout",
@@ -24,7 +25,8 @@ WINDOWS = (_ConvNd, PadShortcut, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.Av
 
 def is_opaque(module: nn.Module) -> bool:
     """A single layer of torch or of the lab: the functions that it calls are no rows of their own."""
-    known = type(module).__module__.startswith("torch.nn.modules.") or isinstance(module, PadShortcut)
+    of_lab = isinstance(module, PadShortcut | WeightedSum)
+    known = of_lab or type(module).__module__.startswith("torch.nn.modules.")
     return known and next(module.children(), None) is None
 
 
@@ -59,7 +61,7 @@ def window_of(module: nn.Module, sides: int) -> dict[str, Any]:
 def field_after(module: nn.Module, field: Field, shape_in: Shape, shape_out: Shape) -> Field:
     """The receptive field of an opaque layer's output; () where the lab does not know it."""
     sides = shape_in[1:]
-    if isinstance(module, nn.Identity) or (
+    if isinstance(module, nn.Identity | WeightedSum) or (  # F(x), whose field holds that of x
         type(module).__module__ in POINTWISE and not isinstance(module, GLOBAL)
     ):
         return field

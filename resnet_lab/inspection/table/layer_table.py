@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import lru_cache, partial
-from itertools import groupby
+from itertools import chain, groupby
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from resnet_lab.inspection.table.records import LayerRow, LayerTable, Shape
 from resnet_lab.inspection.table.shapes import OwnShapes
 from resnet_lab.inspection.table.trace import trace
 from resnet_lab.models import ModelSpec, ResNet, get_spec
+from resnet_lab.models.spec import BlockShape
 
 MAX_SIDE = 1024  # pixels
 
@@ -67,16 +68,20 @@ class _Folded:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.models: list[list[int]] = []  # of each stage: for each block, the folded block that it is like
-        blocks, extra = [], []
+        blocks, extra, scales = [], [], []
         for _, stage in groupby(spec.block_shapes(), lambda shape: shape.stage):
-            shapes = [dataclasses.replace(shape, position=0) for shape in stage]
+            shapes = [_alike(shape) for shape in stage]
             distinct = list(dict.fromkeys(shapes))
             self.models.append([distinct.index(shape) for shape in shapes])
             blocks.append(len(distinct))
             extra.append(
                 tuple(i for i, shape in enumerate(distinct) if shape.shortcut in ("pad", "projection"))
             )
-        self.spec = spec.replace(blocks=tuple(blocks), extra_projections=tuple(extra))
+            scales.append([(shape.shortcut_scale, shape.residual_scale) for shape in distinct])
+        alphas, betas = zip(*chain(*scales), strict=True)
+        self.spec = spec.replace(
+            blocks=tuple(blocks), extra_projections=tuple(extra), shortcut_scale=alphas, residual_scale=betas
+        )
 
     def unfold(self, table: tuple[LayerRow, ...]) -> Iterator[LayerRow]:
         """The rows of the whole net; only paths and receptive fields differ between blocks that are alike."""
@@ -91,6 +96,12 @@ class _Folded:
                 sees = rows[-1].receptive_field
             first += max(likes) + 1
         yield from (_moved("", before[-1], sees, row) for row in head)
+
+
+def _alike(shape: BlockShape) -> BlockShape:
+    """The same for all blocks whose rows are the same: what a scale is does not matter, only whether there is one."""
+    alpha, beta = (float(scale == 1) for scale in (shape.shortcut_scale, shape.residual_scale))
+    return dataclasses.replace(shape, position=0, shortcut_scale=alpha, residual_scale=beta, drop_rate=0.0)
 
 
 def _moved(block: str, saw: Shape, sees: Shape, row: LayerRow) -> LayerRow:

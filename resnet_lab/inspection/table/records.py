@@ -62,8 +62,13 @@ class LayerRow:
 
     @property
     def is_shortcut(self) -> bool:
-        """Whether the layer stands on the shortcut and not on the way through the block."""
-        return "downsample" in self.path.split(".")
+        """Whether the layer stands on the shortcut, or joins it, and not on the way through the block."""
+        return "downsample" in self.path.split(".") or self.is_join
+
+    @property
+    def is_join(self) -> bool:
+        """Whether it is part of what joins F(x) and the shortcut where that is more than an addition."""
+        return "join" in self.path.split(".")
 
     def activation_bytes(self, value_bytes: int = 4) -> int:
         """Memory that this row holds from the forward to the backward pass, for one image."""

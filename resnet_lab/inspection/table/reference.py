@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from resnet_lab.models.spec import PLAIN, ModelSpec
+from resnet_lab.models.variants import VARIANTS
 
 PARAMS, MACS = "parameters", "MACs"
 IMAGENET, TEN_CROPS = "ImageNet top-1 accuracy", "ImageNet top-1 error, 10 crops"
@@ -42,6 +46,22 @@ _CIFAR = {  # parameters, MACs at 32 × 32, test error (%) in the paper and in a
 _PLAIN_CIFAR = {"plain20": "about 9.5", "plain32": "about 10", "plain44": "about 12", "plain56": "about 13.5",
                 "plain110": "above 60"}  # fmt: skip
 _PREACTIVATION = {"preact_resnet110": "6.37", "preact_resnet164": "5.46"}  # He et al. 2016
+# He et al. 2016, Table 1: ResNet-110 with other shortcuts, median of 5 runs; "fail" is an error above 20 %.
+_SHORTCUTS: tuple[
+    tuple[str, str, dict[str, Any]], ...
+] = (  # test error, the paper's words, and the net's spec
+    ("6.61", "original", {}),
+    ("fail", "constant scaling: shortcut 0, F 1, a plain net", PLAIN),
+    ("fail", "constant scaling: shortcut 0.5, F 1", {"shortcut_scale": (0.5,)}),
+    ("12.35", "constant scaling: shortcut 0.5, F 0.5", {"shortcut_scale": (0.5,), "residual_scale": (0.5,)}),
+    ("fail", "exclusive gating, initial bias 0", {"join": "exclusive_gate", "gate_bias": 0.0}),
+    ("8.70", "exclusive gating, initial bias −6", {"join": "exclusive_gate", "gate_bias": -6.0}),
+    ("9.81", "exclusive gating, initial bias −7", {"join": "exclusive_gate", "gate_bias": -7.0}),
+    ("12.86", "shortcut-only gating, initial bias 0", {"join": "shortcut_gate", "gate_bias": 0.0}),
+    ("6.91", "shortcut-only gating, initial bias −6", {"join": "shortcut_gate", "gate_bias": -6.0}),
+    ("12.22", "1×1 convolution on every shortcut", {"shortcut": "projection_all"}),
+    ("fail", "dropout 0.5 on every shortcut", {"join": "dropout", "drop_rate": 0.5}),
+)
 _TUTORIAL = {"tutorial_resnet50": ("35,374,474", "108,597,248", "78.41")}
 
 
@@ -99,6 +119,42 @@ def published(variant: str) -> tuple[Published, ...]:
         for quantity, source, note, of in _FIGURES
         if variant in of
     )
+
+
+def other_shortcuts(spec: ModelSpec) -> tuple[tuple[Published, ModelSpec], ...]:
+    """He et al. 2016, Table 1, for a CIFAR net whose shortcuts are of the kinds there: each figure, which is of 110
+    layers, and the net of the depth of `spec` with such shortcuts; () for another net.
+    """
+    base = VARIANTS["resnet110"].replace(blocks=spec.blocks, name=spec.name, num_classes=spec.num_classes)
+    of_shortcuts = {name: getattr(base, name) for name in (*PLAIN, "gate_bias", "drop_rate")}
+    if len(set(spec.blocks)) > 1 or spec.is_plain or spec.replace(**of_shortcuts) != base:
+        return ()
+    return tuple(
+        (
+            Published(
+                CIFAR, f"{text} %" if text != "fail" else text, f"{HE_2016}, Table 1", f"110 layers, {words}"
+            ),
+            base.replace(**fields),
+        )
+        for text, words, fields in _SHORTCUTS
+    )
+
+
+def same_net(a: ModelSpec, b: ModelSpec) -> bool:
+    """Whether two nets differ in nothing but their names, and in fields that their joins do not read; where every
+    shortcut is cut, the net is a plain one.
+    """
+    return _read_fields(a) == _read_fields(b)
+
+
+def _read_fields(spec: ModelSpec) -> ModelSpec:
+    unread: dict[str, Any] = {"name": "", "num_classes": 1}
+    if "gate" not in spec.join:
+        unread["gate_bias"] = 0.0
+    if spec.join not in ("dropout", "stochastic_depth"):
+        unread["drop_rate"] = 0.0
+    is_sum = (spec.join, spec.residual_scale, spec.learned_scale) == ("sum", (1.0,), False)
+    return spec.replace(**unread, **PLAIN if is_sum and spec.shortcut_scale == (0.0,) else {})
 
 
 def cifar_error(variant: str) -> float | None:

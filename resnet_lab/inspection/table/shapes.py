@@ -64,6 +64,11 @@ SHAPES: dict[Any, Callable[..., list[Shape]]] = {
     aten.empty_like.default: lambda x: [x.shape],
     aten.relu.default: lambda x: [x.shape],
     aten.add.Tensor: lambda x, _: [x.shape],
+    aten.mul.Tensor: lambda x, y: [
+        max(x.shape, getattr(y, "shape", ()), key=len)
+    ],  # a number, or one of 0 dimensions
+    aten.rsub.Scalar: lambda x, _: [x.shape],
+    aten.sigmoid.default: lambda x: [x.shape],
     aten.mean.dim: _mean,
     aten.addmm.default: lambda bias, x, weight: [(len(x), weight.shape[1])],
     aten.convolution.default: _convolution,

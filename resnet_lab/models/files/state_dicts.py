@@ -15,7 +15,7 @@ from resnet_lab.models.files.pickles import Foreign
 from resnet_lab.models.files.weights_file import ADVICE, WeightsError, foreign_reason, mappings
 
 LAB_NAME = re.compile(  # of a tensor in any net of this lab
-    r"(conv1|bn1|bn_last)\.(\d\.)?\w+|fc\.(weight|bias)|layer\d\.\d+\.\w+\.(\d\.)?\w+"
+    r"(conv1|bn1|bn_last)\.(\d\.)?\w+|fc\.(weight|bias)|layer\d\.\d+\.\w+\.(\d\.|gate\.)?\w+"
 )
 AVERAGE = re.compile(r"(^|[._])ema([._]|$)")  # timm's state_dict_ema, torchvision's model_ema, …
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

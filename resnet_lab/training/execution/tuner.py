@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from resnet_lab.models.joins import RandomSum
 from resnet_lab.models.layout import training_format
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.events import ModeChosen
@@ -122,9 +123,13 @@ class Tuner:
         options = candidates(config, device, self.may_be_last)
         self.chosen = options[0]
         self.extras = []  # what is still to be tried on top of the fastest
-        if not config.deterministic and world.size == 1 and device.type in CAPTURED_ON:
+        # A graph would draw the same in each step, and a compiled net be compiled for each seed.
+        is_open_for_more = not config.deterministic and not any(
+            isinstance(m, RandomSum) for m in model.modules()
+        )
+        if is_open_for_more and world.size == 1 and device.type in CAPTURED_ON:
             self.extras.append("graph")
-        if not config.deterministic and config.compile is None and device.type in COMPILED_ON:
+        if is_open_for_more and config.compile is None and device.type in COMPILED_ON:
             self.extras.append("compile")
         self.taken: set[ExecutionMode] = set()  # modes in which a step has been taken
         self.unchecked = {"bf16", "fp16", "tf32"} if config.precision == "auto" else set()

@@ -17,7 +17,9 @@ from resnet_lab.ui.common.shared import shared
 from resnet_lab.ui.common.widgets import download, from_link, keep_in_link, options_of
 
 FIELDS = fields_of(ModelSpec)
-SWITCHES = {name: FIELDS[name].title for name in ("preactivation", "zero_init_residual", "conv_bias")}
+SWITCHES = {
+    name: FIELDS[name].title for name in ("preactivation", "zero_init_residual", "conv_bias", "learned_scale")
+}
 BUILD = "architecture.build."  # how the keys of the form's widgets begin
 LABELS: dict[str, dict[Any, str]] = {  # of fields that are one of several
     "block": {kernels: ", ".join(f"{side}×{side}" for side in kernels) for kernels in BLOCKS}
@@ -35,6 +37,13 @@ LABELS: dict[str, dict[Any, str]] = {  # of fields that are one of several
         "tutorial": "7×7 /2, pool, bare",
     },
     "norm": {norm: norm for norm in get_args(Norm)},
+    "join": {
+        "sum": "sum",
+        "exclusive_gate": "exclusive gate",
+        "shortcut_gate": "shortcut-only gate",
+        "dropout": "dropout on the shortcut",
+        "stochastic_depth": "stochastic depth",
+    },
 }
 TEXTS = {  # what is typed: label and help
     "name": ("Name", None),
@@ -44,12 +53,17 @@ TEXTS = {  # what is typed: label and help
         "Projections",
         "Blocks that carry a projection although the shape stays: stage.block, such as 2.4, 3.4.",
     ),
+    "alphas": ("α by stage or block", "In place of the slider, a number for each: 1, 0.5, 0."),
+    "betas": ("β by stage or block", "In place of the slider, a number for each: 1, 0.5, 0."),
 }
+SCALES = {"shortcut_scale": "alphas", "residual_scale": "betas"}  # a slider, and what is typed in its place
 ROWS = (  # of the form
     ("name", "block", "blocks", "shortcut", "width", "norm"),
     ("groups", "switches", "width_per_group", "stem", "dilated", "projections"),
+    ("join_setting", "join", "shortcut_scale", "alphas", "residual_scale", "betas"),
 )
-WIDGETS = [name for row in ROWS for name in row if name not in (*TEXTS, "switches")]  # as the spec has them
+OTHERS = (*TEXTS, *SCALES, "switches", "join_setting")
+WIDGETS = [name for row in ROWS for name in row if name not in OTHERS]  # as the spec has them
 NAMES = list(VARIANTS)
 START = NAMES.index("resnet50")
 PROBLEM = "architecture.problem"  # of what the form asks for
@@ -132,7 +146,16 @@ def _fill(spec: ModelSpec) -> None:
             f"{s}.{b + 1}" for s, stage in enumerate(spec.extra_projections, 1) for b in stage
         ),
         "switches": [name for name in SWITCHES if getattr(spec, name)],
+        "gate_bias": spec.gate_bias,
+        "drop_rate": spec.drop_rate,
     }
+    for slider, text in SCALES.items():
+        scales = getattr(spec, slider)
+        fits = len(scales) == 1 and scales[0] <= 1 and scales[0] == round(scales[0], 2)
+        values |= {
+            slider: scales[0] if fits else 1.0,
+            text: "" if fits else ", ".join(f"{s:g}" for s in scales),
+        }
     st.session_state.update({BUILD + key: value for key, value in values.items()})
     shared().spec = spec
     st.session_state.pop(PROBLEM, None)
@@ -173,7 +196,16 @@ def _widget(cell: Any, name: str, usual: ModelSpec) -> None:
         cell.multiselect("Switches", **options_of(SWITCHES), placeholder="none", **look)
     elif name in TEXTS:
         label, help_text = TEXTS[name]
-        cell.text_input(label, help=help_text, max_chars=200, **look)
+        cell.text_input(
+            label, help=help_text, max_chars=200 if name not in SCALES.values() else 20_000, **look
+        )
+    elif name in SCALES:
+        cell.slider(FIELDS[name].title, 0.0, 1.0, step=0.01, help=FIELDS[name].help, **look)
+    elif name == "join_setting":
+        join = st.session_state[f"{BUILD}join"]
+        asked = "gate_bias" if "gate" in join else "drop_rate"
+        look = {"key": BUILD + asked, "on_change": _read_form, "disabled": join == "sum"}
+        fields.ask(cell, ModelSpec, asked, getattr(usual, asked), **look)
     else:
         fields.ask(cell, ModelSpec, name, getattr(usual, name), labels=LABELS.get(name, {}), **look)
 
@@ -191,6 +223,9 @@ def _spec_of_form() -> ModelSpec:
         blocks=blocks,
         dilation=_dilation(asked["dilated"], len(blocks)),
         extra_projections=_projections(asked["projections"], blocks),
+        shortcut_scale=_scales("shortcut_scale", asked),
+        residual_scale=_scales("residual_scale", asked),
+        **{name: asked.get(name, FIELDS[name].default) for name in ("gate_bias", "drop_rate")},
         **{name: asked[name] for name in WIDGETS} | {name: name in asked["switches"] for name in SWITCHES},
     )
 
@@ -209,6 +244,15 @@ def _whole(field: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError(f"{field} has {text!r}, which is no whole number") from None
+
+
+def _scales(field: str, asked: dict[str, Any]) -> tuple[float, ...]:
+    """What is typed, or else the slider's."""
+    parts = [part.strip() for part in asked[SCALES[field]].split(",") if part.strip()]
+    try:
+        return tuple(map(float, parts)) or (asked[field],)
+    except ValueError:
+        raise ValueError(f"{field} has {asked[SCALES[field]]!r}, which is no list of numbers") from None
 
 
 def _dilation(text: str, stages: int) -> tuple[bool, ...]:

@@ -15,6 +15,9 @@ CUSTOM = [
     ModelSpec("one", (3, 1, 3), (1,), norm="none", num_classes=1),
     get_spec("resnet50").replace(name="dilated", dilation=(False, True, True)),
     get_spec("resnet34").replace(name="everywhere", shortcut="projection_all"),
+    get_spec("resnet50").replace(
+        name="gates", join="exclusive_gate", shortcut_scale=0.25, residual_scale=0.125
+    ),
 ]
 
 
@@ -45,7 +48,9 @@ def test_every_label_stays_inside(spec, opened):
     _, _, width, height = map(float, svg.get("viewBox").split())
     for text in svg.iter(f"{SVG}text"):
         length = 0.5 * float(text.get("font-size")) * len(text.text)  # of Source Sans, on average
-        start = float(text.get("x")) - {"middle": length / 2, "start": 0}[text.get("text-anchor")]
+        start = (
+            float(text.get("x")) - {"middle": length / 2, "start": 0, "end": length}[text.get("text-anchor")]
+        )
         assert start >= 0, text.text
         assert start + length <= width, text.text
         assert 0 < float(text.get("y")) < height
@@ -227,3 +232,36 @@ def test_shortcuts_differ_by_their_colours():
 def test_a_hostile_link_cannot_leave_the_style():
     svg = draw("resnet20", chosen='layer1.0"]{}</style><script>alert(1)</script>')
     assert not list(svg.iter(f"{SVG}script"))
+
+
+def arcs(svg):
+    """The shortcuts: width, and whether they are cut."""
+    paths = [path for path in svg.iter(f"{SVG}path") if path.get("stroke-linecap")]
+    return [(float(path.get("stroke-width")), path.get("pathLength") is not None) for path in paths]
+
+
+def test_a_shortcut_is_as_wide_as_its_weight_and_a_cut_one_is_cut():
+    usual = arcs(draw("resnet20"))
+    assert {is_cut for _, is_cut in usual} == {False}
+    weighed = arcs(draw(get_spec("resnet20").replace(shortcut_scale=(1, 0.5, 0))))
+    assert (
+        sum(is_cut for _, is_cut in weighed) == 3 + 1
+    )  # of the third stage in the chain, and the one on its card
+    chain = [width for width, _ in weighed]
+    assert (
+        chain[0] == usual[0][0] > chain[4] > chain[8] > 0
+    )  # stage 1 with its card, stage 2 with its card, stage 3
+
+
+def test_a_sum_says_what_it_adds():
+    svg = draw(get_spec("resnet20").replace(shortcut_scale=0.3, residual_scale=0.7))
+    assert words(svg).count("× 0.3") == 3
+    assert words(svg).count("0.7 ×") == 3
+    titles = [title.text for title in svg.iter(f"{SVG}title")]
+    assert "layer1.0: y = 0.7 F(x) + 0.3 x" in titles
+    assert "layer1.2: identity shortcut, y = 0.7 F(x) + 0.3 x" in titles
+    paths = [element.get("data-path") for element in svg.iter() if element.get("data-path")]
+    assert "layer2.0.join" in paths
+    gated = draw(get_spec("resnet20").replace(join="exclusive_gate"))
+    assert {"× (1 − g)", "g ×"} <= set(words(gated))
+    assert "layer2.0.join.add()" in [element.get("data-path") for element in gated.iter()]

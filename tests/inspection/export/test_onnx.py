@@ -36,6 +36,20 @@ SPECS = {
     "preact plain": ModelSpec("preact plain", (3, 1, 3), preactivation=True, shortcut="none", **SMALL),
     "projections": ModelSpec("projections", (3, 1), shortcut="projection_all", stem="cifar", **SMALL),
 }
+JOINED = {
+    "0.3": ModelSpec("weighed", shortcut_scale=0.3, shortcut="pad", stem="cifar", **SMALL),
+    "0.3 and 0.7": ModelSpec(
+        "both", BOTTLENECK, shortcut_scale=0.3, residual_scale=0.7, preactivation=True, **SMALL
+    ),
+    "0": ModelSpec("cut", shortcut_scale=(1, 0, 1), **SMALL),
+    "learned": ModelSpec("learned", learned_scale=True, residual_scale=0.4, shortcut_scale=0.3, **SMALL),
+    "exclusive gates": ModelSpec(
+        "g", join="exclusive_gate", gate_bias=-1, shortcut="pad", stem="cifar", **SMALL
+    ),
+    "shortcut gates": ModelSpec("s", join="shortcut_gate", gate_bias=-1, shortcut_scale=0.3, **SMALL),
+    "dropout": ModelSpec("dropout", join="dropout", **SMALL),
+    "stochastic depth": ModelSpec("depth", join="stochastic_depth", drop_rate=0.4, **SMALL),
+}
 SIZE = (3, 33, 40)  # odd and not square: a swapped side or a wrong rounding shows
 
 
@@ -77,6 +91,30 @@ def test_the_checker_passes_and_onnx_runtime_gives_the_same_logits(exported):
             expected = model(images)
         assert expected.std() > 0.01
         np.testing.assert_allclose(run(data, images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_weights_gates_and_means_are_in_the_graph(name):
+    model = trained_like(JOINED[name])
+    data, images = to_onnx(model, SIZE), torch.randn(2, *SIZE)
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+    with torch.no_grad():
+        np.testing.assert_allclose(run(data, images), model(images), rtol=1e-4, atol=1e-4)
+    rows = [row.path for row in layer_table(model, SIZE).rows if not row.path.endswith("join")]
+    nodes = [node.name.rpartition("/")[0] for node in onnx.load_from_string(data).graph.node]
+    nodes = [name for name in nodes if not name.endswith("join") and name]
+    assert list(dict.fromkeys(nodes)) == list(dict.fromkeys(rows))
+
+
+def test_a_net_whose_shortcuts_were_moved():
+    """Also one that was put back, and adds with a weight of 1."""
+    for scale in (0.3, 1):
+        model = trained_like(SPECS["resnet20"])
+        model.set_shortcut_scale(0.5)
+        model.set_shortcut_scale(scale)
+        images = torch.randn(2, *SIZE)
+        with torch.no_grad():
+            np.testing.assert_allclose(run(to_onnx(model, SIZE), images), model(images), rtol=1e-4, atol=1e-4)
 
 
 def test_nodes_are_the_layer_table(exported):

@@ -7,14 +7,26 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_lab.inspection import layer_table
-from resnet_lab.models import VARIANTS, ModelSpec, ResNet, create_model, default_input_size
+from resnet_lab.models import VARIANTS, ModelSpec, ResNet, create_model, default_input_size, get_spec
 
 SIDES = (32, 33, 97, 224, 225)
 
 
 def sides(name):
     """Of a net of a hundred layers or more, which takes seconds, two: an odd and an even one."""
-    return SIDES[1:5:2] if sum(VARIANTS[name].blocks) > 32 else SIDES
+    return SIDES[1:5:2] if sum(get_spec(name).blocks) > 32 else SIDES
+
+
+JOINED = [
+    VARIANTS["resnet20"].replace(name="weighed", shortcut_scale=0.5, residual_scale=0.5),
+    VARIANTS["resnet20"].replace(name="exclusive gates", join="exclusive_gate"),
+    VARIANTS["preact_resnet20"].replace(
+        name="shortcut gates", join="shortcut_gate", shortcut_scale=(1, 0.3, 0)
+    ),
+    VARIANTS["resnet18"].replace(name="gated projections", join="exclusive_gate", shortcut="projection_all"),
+    VARIANTS["resnet50"].replace(name="ReZero", learned_scale=True, residual_scale=0),
+    VARIANTS["resnet20"].replace(name="dropout", join="dropout"),
+]
 
 
 def on_meta(spec):
@@ -26,7 +38,7 @@ def modules_only(table):
     return [row for row in table.rows if not row.is_function]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [*VARIANTS, *JOINED], ids=str)
 def test_every_layer_equals_torchs_flop_counter(name):
     model = on_meta(name)
     for side in sides(name):
@@ -52,7 +64,7 @@ def read_by_torchinfo(model, side):
     return found, summary
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [*VARIANTS, *JOINED], ids=str)
 def test_every_layer_equals_torchinfos(name):
     model = on_meta(name)
     for side in sides(name):
@@ -76,6 +88,12 @@ FOLDED = [
     ModelSpec("dilated", (1, 3, 1), (3, 4, 3), width=8, groups=2, dilation=(True, True), norm="group"),
     ModelSpec("six", (3, 1, 3), (1, 2, 3, 1, 2, 4), width=4, stem="deep", preactivation=True),
     ModelSpec("everywhere", (3, 3), (4, 3), width=8, shortcut="projection_all"),
+    ModelSpec(
+        "some cut", (3, 3), (4, 3), width=8, shortcut_scale=(1, 0.5, 1, 0, 0.2, 0.2, 1), join="shortcut_gate"
+    ),
+    ModelSpec(
+        "some weighed", (3, 3), (4, 3), width=8, shortcut_scale=(1, 0.5, 1, 0, 0.2, 0.2, 1), shortcut="pad"
+    ),
     ModelSpec("plain", (3, 1), (5,), width=8, shortcut="none", norm="none", conv_bias=True),
 ]
 

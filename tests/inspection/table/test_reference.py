@@ -1,9 +1,11 @@
 """What others published agrees with what the lab counts; twins."""
 
+from pathlib import Path
+
 import pytest
 
 from resnet_lab.inspection import layer_table, published, twin_of
-from resnet_lab.inspection.table.reference import MACS, PARAMS
+from resnet_lab.inspection.table.reference import MACS, PARAMS, other_shortcuts, same_net
 from resnet_lab.models import VARIANTS, ModelSpec, default_input_size, get_spec
 
 COUNTED = [name for name in VARIANTS if any(r.quantity in (PARAMS, MACS) for r in published(name))]
@@ -61,3 +63,40 @@ def test_a_twin_keeps_the_classes_and_a_nameless_one_gets_a_name():
     assert twin_of(get_spec("resnet152")).name == "resnet152 without shortcuts"
     assert twin_of(ModelSpec("mine", (3, 1), (2, 2), shortcut="none")).name == "mine with shortcuts"
     assert twin_of(get_spec("tutorial_resnet50")).is_plain
+
+
+def test_other_shortcuts_are_those_of_the_paper():
+    """He et al. 2016, Table 1; docs/reference.md has the numbers, too."""
+    found = other_shortcuts(get_spec("resnet110"))
+    said = [
+        (record.text, net.shortcut_scale, net.residual_scale, net.join, net.shortcut) for record, net in found
+    ]
+    one, half = (1.0,), (0.5,)
+    assert said == [
+        ("6.61 %", one, one, "sum", "pad"),
+        ("fail", one, one, "sum", "none"),
+        ("fail", half, one, "sum", "pad"),
+        ("12.35 %", half, half, "sum", "pad"),
+        *(
+            ("fail" if text == "fail" else f"{text} %", one, one, "exclusive_gate", "pad")
+            for text in ("fail", "8.70", "9.81")
+        ),
+        *((f"{text} %", one, one, "shortcut_gate", "pad") for text in ("12.86", "6.91")),
+        ("12.22 %", one, one, "sum", "projection_all"),
+        ("fail", one, one, "dropout", "pad"),
+    ]
+    reference = (Path(__file__).parents[3] / "docs/reference.md").read_text()
+    assert all(record.text.removesuffix(" %") in reference for record, _ in found if record.text != "fail")
+    assert {net.blocks for _, net in other_shortcuts(get_spec("resnet20").replace(shortcut_scale=0.3))} == {
+        (3, 3, 3)
+    }
+    for other in ("resnet50", "plain110", "preact_resnet110"):
+        assert other_shortcuts(get_spec(other)) == ()
+
+
+def test_nets_are_the_same_by_what_their_joins_read():
+    net = get_spec("resnet20")
+    assert same_net(net, net.replace(name="mine", gate_bias=-1, drop_rate=0.1, num_classes=5))
+    assert same_net(net.replace(shortcut_scale=0), get_spec("plain20"))
+    assert not same_net(net.replace(join="exclusive_gate"), net.replace(join="exclusive_gate", gate_bias=0))
+    assert not same_net(net.replace(shortcut_scale=0, residual_scale=0.5), get_spec("plain20"))
