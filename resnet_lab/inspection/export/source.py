@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from itertools import compress, groupby, takewhile
 
 from resnet_lab.inspection.export.source_feed import LONGEST, feed, fill
@@ -31,6 +32,7 @@ Huang et al. 2016, "Deep Networks with Stochastic Depth", arXiv:1603.09382
 Bachlechner et al. 2021, "ReZero is All You Need: Fast Convergence at Large Depth", arXiv:2003.04887
 Xie et al. 2016, "Aggregated Residual Transformations for Deep Neural Networks", arXiv:1611.05431
 """.strip().splitlines()
+OUTER_COMMA = re.compile(r", (?![^()]*\))")  # between arguments, not within a call
 HEADER = '''
 """{name}: a {kind} net of {table.named_layers:,} layers.
 
@@ -247,7 +249,19 @@ def _sequential(start: str, calls: list[str]) -> list[str]:
     joined = f"{start}{', '.join(lines)})"
     if 8 + len(joined) <= LONGEST:
         return [joined]
-    return [start, *(f"    {line}{',' * (len(lines) > 1)}" for line in lines), ")"]
+    comma = "," * (len(lines) > 1)
+    return [start, *(f"    {part}" for line in lines for part in _wrapped(f"{line}{comma}")), ")"]
+
+
+def _wrapped(call: str) -> list[str]:
+    """A call within `nn.Sequential`; where it is too long, its arguments on a line of their own, or each on one."""
+    if 12 + len(call) <= LONGEST:
+        return [call]
+    start, end = call.index("(") + 1, call.rindex(")")
+    lines = [call[start:end]]
+    if 16 + len(lines[0]) > LONGEST:
+        lines = [f"{argument}," for argument in OUTER_COMMA.split(lines[0])]
+    return [call[:start], *(f"    {line}" for line in lines), call[end:]]
 
 
 def _stem(spec: ModelSpec, table: LayerTable) -> tuple[list[str], list[str]]:
