@@ -70,10 +70,10 @@ def page_path(name: str) -> str:
 
 def run() -> None:
     """Runs the page that the URL names, inside the lab's navigation (called by app.py)."""
-    warm_up()
     page = _navigate()
     st.session_state["_in_shell"] = True
     page.run()
+    warm_up()
     from resnet_lab.ui.common.classroom import note_view
 
     note_view(page.url_path or "home")
@@ -157,7 +157,7 @@ def _navigate() -> st.Page:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> threading.Thread:
-    """Imports the heavy packages while the reader looks at the first page."""
+    """Imports the heavy packages while the reader looks at the first page, which has no need of them."""
 
     def load() -> None:
         import captum.attr  # noqa: F401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -50,7 +51,15 @@ def _live(request: Request) -> Response:
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     print(announcement(classroom()), flush=True)
+    threading.Thread(target=_preload, name="preload", daemon=True).start()
     yield {}
+
+
+def _preload() -> None:
+    """While the first browser loads its scripts: what every page but Home begins with."""
+    import pandas  # noqa: F401
+    import plotly.graph_objects  # noqa: F401
+    import torch  # noqa: F401
 
 
 def announcement(room: Classroom) -> str:
