@@ -62,7 +62,7 @@ def base_figure(
 
 
 def add_means(
-    figure: go.Figure, name: str, points: Sequence[tuple[int, float]], colour: str, dash: str | None = None
+    figure: go.Figure, name: str, points: Sequence[tuple[float, float]], colour: str, dash: str | None = None
 ) -> None:
     """A line through the mean of the points (x, %) at each x."""
     places = sorted({x for x, _ in points})
@@ -78,7 +78,7 @@ def add_means(
 
 
 def add_marks(
-    figure: go.Figure, name: str, points: Sequence[tuple[int, float]], hover: str, **marker: Any
+    figure: go.Figure, name: str, points: Sequence[tuple[float, float]], hover: str, **marker: Any
 ) -> None:
     """A mark for each of the points (x, %), shown and hidden with the line called `name`."""
     figure.add_scatter(

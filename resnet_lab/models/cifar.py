@@ -34,6 +34,16 @@ def cifar_net(depth: int, kind: str) -> ModelSpec:
     return VARIANTS.get(name) or VARIANTS["resnet20"].replace(name=name, blocks=blocks, **KINDS[kind])
 
 
+def weighed_net(depth: int, scale: float) -> ModelSpec:
+    """The net of option A whose shortcuts are all weighed with `scale`, α; at 1 the variant itself.
+
+    Raises:
+        ValueError: there is no net of this depth, or α may not be that.
+    """
+    net = cifar_net(depth, "A")
+    return net if scale == 1 else net.replace(name=f"{net.name}-alpha{scale:g}", shortcut_scale=scale)
+
+
 @cache
 def family(spec: ModelSpec) -> tuple[int, str] | None:
     """The depth and kind of a net that `cifar_net` makes, whatever it is called; None for any other."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from resnet_lab.models import get_spec
-from resnet_lab.models.cifar import cifar_net
-from resnet_lab.models.spec import PLAIN
+from resnet_lab.models.cifar import cifar_net, weighed_net
+from resnet_lab.models.spec import PLAIN, ModelSpec
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.recipes import RECIPES
 
@@ -28,6 +28,23 @@ def race(
     Raises:
         ValueError: a depth or a kind that cannot be, none of them, or too many nets.
     """
+    return _groups(cifar_net, depths, kinds, dataset, seeds)
+
+
+def sweep(
+    depths: Sequence[int], scales: Sequence[float], dataset: str = "shapes", seeds: Sequence[int] = (0,)
+) -> list[list[TrainConfig]]:
+    """As `race`, between nets of option A whose shortcuts are weighed with each of `scales`, α."""
+    return _groups(weighed_net, depths, scales, dataset, seeds)
+
+
+def _groups(
+    net: Callable[[int, Any], ModelSpec],
+    depths: Sequence[int],
+    kinds: Sequence[Any],
+    dataset: str,
+    seeds: Sequence[int],
+) -> list[list[TrainConfig]]:
     if not depths or not kinds or not seeds:
         raise ValueError("a race needs at least one depth, one kind of shortcuts and one seed")
     nets = len(set(depths)) * len(set(kinds)) * len(set(seeds))
@@ -35,7 +52,7 @@ def race(
         raise ValueError(f"that is {nets:,} nets; a race may have up to {MOST_NETS}")
     base = race_recipe(max(depths), dataset)
     return [
-        [base.replace(variant=cifar_net(depth, kind), seed=seed) for kind in dict.fromkeys(kinds)]
+        [base.replace(variant=net(depth, kind), seed=seed) for kind in dict.fromkeys(kinds)]
         for seed in dict.fromkeys(seeds)
         for depth in dict.fromkeys(depths)
     ]

@@ -11,7 +11,7 @@ from resnet_lab.runs import Run, RunStore, execute
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common.jobs import Ended, Job
 
-VIEWS = ["Curves", "Depth", "Gradients", "Lesion", "Responses", "Surface"]
+VIEWS = ["Curves", "Depth", "Gradients", "Lesion", "Responses", "Strength", "Surface"]
 
 
 SMALL = TrainConfig(

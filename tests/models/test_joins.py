@@ -258,3 +258,16 @@ def test_rezero_starts_as_the_identity():
     block(x).square().sum().backward()
     assert block.join.residual_scale.grad != 0
     assert not block.conv2.weight.grad.any()
+
+
+def test_a_compiled_net_is_compiled_once_more_for_the_first_change_alone():
+    from torch._dynamo.testing import CompileCounter  # here, as it takes a while
+
+    model, counter = init_model(small(), 1).eval(), CompileCounter()
+    compiled = torch.compile(model, backend=counter)
+    seen = []
+    for scale in (1, 0.5, 0.25, 0, 1, 0.7):
+        model.set_shortcut_scale(scale)
+        assert torch.equal(compiled(images()), model(images()))
+        seen.append(counter.frame_count)
+    assert seen == [1, 2, 2, 2, 2, 2]
