@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -76,15 +77,19 @@ Seeds = Mapping[str, Sequence[Trace]]
 
 
 def _by_recipe(traces: Sequence[Trace]) -> Seeds:
-    """Runs that differ in their seed alone, by what they are called together."""
-    groups: dict[TrainConfig, list[Trace]] = {}
+    """Runs that differ in their seed alone, by what they are called together; a seed that comes again is for itself."""
+    groups: dict[tuple[TrainConfig, int], list[Trace]] = {}
+    times: Counter[TrainConfig] = Counter()
     for trace in traces:
-        groups.setdefault(trace.run.config.replace(seed=0), []).append(trace)
+        config = trace.run.config
+        groups.setdefault((config.replace(seed=0), times[config]), []).append(trace)
+        times[config] += 1
     names = [
         group[0].run.name if len({trace.run.name for trace in group}) == 1 else recipe.title
-        for recipe, group in groups.items()
+        for (recipe, _), group in groups.items()
     ]
-    names = told_apart(names, list(groups), [group[0].run.mark for group in groups.values()])
+    marks = [group[0].run.mark for group in groups.values()]
+    names = told_apart(names, [recipe for recipe, _ in groups], marks)
     return dict(zip(names, groups.values(), strict=True))
 
 

@@ -99,7 +99,7 @@ def _buttons(run: Run, status: RunStatus) -> None:
 def _more(run: Run) -> None:
     """What can be made of a run that is not going on."""
     manager = navigation.manager()
-    if run.last_checkpoint:
+    if run.best_checkpoint:
         epochs = st.number_input(
             "More epochs", 1, None, 5, help="The schedule becomes that of the longer run."
         )
