@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from resnet_lab.classroom.access import Limits
 from resnet_lab.classroom.classroom import Classroom, classroom
@@ -14,7 +13,6 @@ from resnet_lab.runs import Run, RunError, RunManager
 from resnet_lab.runs.archive import unpack
 from resnet_lab.training import TrainConfig
 
-T = TypeVar("T")
 MEGABYTE = 10**6
 
 
@@ -28,6 +26,16 @@ class Desk:
     def may_change(self, run: Run) -> bool:
         """Whether `run` is this person's to stop, rename and delete."""
         return self.person.is_teacher or run.status.owner == self.person.id
+
+    def require_own(self, run: Run) -> None:
+        """Asked before a run is renamed, noted upon, deleted or cleaned up.
+
+        Raises:
+            RunError: it is somebody else's.
+        """
+        if not self.may_change(run):
+            owner = self.room.name(run.status.owner) or "the teacher"
+            raise RunError(f"{run.title} is a run of {owner}; only they and the teacher can change it.")
 
     def runs(self, of_all: bool = False) -> list[Run]:
         """Of this person, and those that the teacher has pinned; `of_all`, and of the teacher, everyone's."""
@@ -87,15 +95,6 @@ class Desk:
     def stop(self, run_id: str, pause: bool = False) -> None:
         self.manager.stop(self._own(run_id).id, pause)
 
-    def change(self, run: Run, change: Callable[[Run], T]) -> T:
-        """What `change` does with a run: renames it, deletes it, keeps a note.
-
-        Raises:
-            RunError: it is somebody else's, or as `change`.
-        """
-        self._require_own(run)
-        return change(run)
-
     def take_in(self, data: bytes, source: str) -> Run:
         """As `archive.unpack`; the run becomes this person's.
 
@@ -135,13 +134,8 @@ class Desk:
 
     def _own(self, run_id: str) -> Run:
         run = self.manager.store.get(run_id)
-        self._require_own(run)
+        self.require_own(run)
         return run
-
-    def _require_own(self, run: Run) -> None:
-        if not self.may_change(run):
-            owner = self.room.name(run.status.owner) or "the teacher"
-            raise RunError(f"{run.title} is a run of {owner}; only they and the teacher can change it.")
 
     def _require_teacher(self) -> None:
         if not self.person.is_teacher:

@@ -13,7 +13,7 @@ from resnet_lab.cli.console import outlived_console
 from resnet_lab.cli.files import write_file
 from resnet_lab.cli.flags import add_fields, given
 from resnet_lab.experiments import experiments
-from resnet_lab.experiments.experiment import TITLE, Experiment
+from resnet_lab.experiments.experiment import Experiment
 from resnet_lab.figures.page import Cell, Table, cell_text, html_page
 from resnet_lab.runs import Run, RunError, RunStore
 from resnet_lab.runs.manager import step_by_step
@@ -49,7 +49,7 @@ def command(options: argparse.Namespace) -> int:
     for part in parts:
         if isinstance(part, Table):
             _print_table(part.rows)
-    write_file(options.output, html_page(TITLE, parts).encode())
+    write_file(options.output, html_page(experiment.heading, parts).encode())
     return 0
 
 

@@ -42,6 +42,8 @@ class Experiment(Generic[S, R]):
     # The races, whose nets take turns, that the experiment is about; None where it takes the reader's runs.
     trains: Callable[[S], list[list[TrainConfig]]] | None = None
     view: str = ""  # of the comparison page that it is shown in, "" for none
+    page: str = "comparison"  # whose name its widgets' keys begin with
+    heading: str = TITLE  # of its report
     note: str = ""  # what to know before it begins
     button: str = ""  # what starts it, "" where it starts by itself
     most: int | None = None  # runs that the page shows

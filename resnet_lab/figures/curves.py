@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -97,6 +98,7 @@ def curve_figure(
     training points, corrected for its start. A learning rate is shown as it was, a gradient norm on a
     logarithmic axis. `marks` are published values, dashed across the figure.
     """
+    names = [escape(curve.name, quote=False) for curve in curves]  # plotly reads tags and entities
     alone, validated = len(curves) == 1, measure in ("loss", "accuracy", "error")
     figure = base_figure(AXIS_TITLES[axis], MEASURES[measure][0], dark, xaxis_rangemode="tozero")
     for i, (curve, dash) in enumerate(zip(curves, dashes([curve.plain for curve in curves]), strict=True)):
@@ -107,7 +109,7 @@ def curve_figure(
         figure.add_scatter(
             x=[round(getattr(known[at], axis), 4) for at, _ in points],
             y=[rounded(value) for _, value in points],
-            name="training" if alone else f"{curve.name}, training" if validated else curve.name,
+            name="training" if alone else f"{names[i]}, training" if validated else names[i],
             legendgroup="training" if alone else f"run {i}",
             showlegend=alone or not validated,
             mode="lines",
@@ -116,7 +118,7 @@ def curve_figure(
             hovertemplate=MEASURES[measure][1],
         )
         if validated:
-            name, group = ("validation", "validation") if alone else (curve.name, f"run {i}")
+            name, group = ("validation", "validation") if alone else (names[i], f"run {i}")
             line = {"color": colour, "width": 3, "dash": dash}
             _add_validation(figure, curve, measure, axis, name=name, legendgroup=group, line=line)
     for mark in marks:

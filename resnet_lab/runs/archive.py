@@ -10,7 +10,7 @@ from resnet_lab.runs.files import RunError, reason
 from resnet_lab.runs.run import Run
 from resnet_lab.runs.store import RunStore, new_id
 
-TEXTS = ("config.json", "status.json", "events.jsonl", "name.txt")
+TEXTS = ("config.json", "status.json", "events.jsonl", "name.txt", "notes.json")
 WEIGHTS = ("last.pt", "best.pt")  # which another lab reads without running anything in them
 LARGEST = 2 * 10**9  # bytes of all files, unpacked
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 from resnet_lab.runs.files import RunError, read_start
+from resnet_lab.runs.notes import Notes
 from resnet_lab.runs.run import Run
 from resnet_lab.runs.status import RunStatus
 from resnet_lab.schema import MAX_JSON, Field, Record, SchemaError, read_json, record
@@ -50,6 +51,10 @@ class RecordedRun(Run):
         return self.id
 
     @cached_property
+    def notes(self) -> Notes:
+        return Notes(text=self.card.note)
+
+    @cached_property
     def status(self) -> RunStatus:
         return super().status
 
@@ -62,7 +67,7 @@ class RecordedRun(Run):
             f"{self.name} came with the lab and stays as it is; train its recipe for a run of your own."
         )
 
-    claim = set_status = ask = rename = _refuse
+    claim = set_status = ask = rename = annotate = _refuse
 
 
 def gallery() -> Sequence[RecordedRun]:

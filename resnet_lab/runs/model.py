@@ -63,6 +63,8 @@ def load_run_model(run: Run, weights: Literal["best", "last"] = "best") -> Class
     if run.is_recorded:
         return _load_recorded(run, paths)
     state, damage = read_first(paths)
+    if state is None and run.best_checkpoint:
+        raise RunError(f"{run.name} keeps its best weights alone; its last ones were cleaned up.")
     if state is None:
         raise RunError(
             f"{run.name} has no checkpoint yet; let it train for an epoch, or stop it to write one."

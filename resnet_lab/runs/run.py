@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from resnet_lab.runs.files import RunError, open_regular, read_start, reason, write_atomically
 from resnet_lab.runs.lock import RunLock, in_turn
+from resnet_lab.runs.notes import LARGEST, Notes, read_notes
 from resnet_lab.runs.status import RunStatus, read_status
 from resnet_lab.schema import MAX_JSON, SchemaError, read_json
 from resnet_lab.training.config import TrainConfig
@@ -79,6 +80,13 @@ class Run:
         return " ".join(given.split())[:LONGEST_NAME] or self.config.title
 
     @property
+    def notes(self) -> Notes:
+        """What people wrote about it; empty where there is nothing that can be read."""
+        with suppress(OSError, SchemaError):
+            return read_notes(read_start(self.path / "notes.json", LARGEST))
+        return Notes()
+
+    @property
     def status(self) -> RunStatus:
         """As the run's trainer left it; "interrupted" when the trainer is gone without a last word."""
         try:
@@ -127,12 +135,14 @@ class Run:
                 "the previous checkpoint is kept."
             ) from None
 
-    def events(self, offset: int = 0) -> tuple[list[Event], int]:
+    def events(self, offset: int = 0, without: Sequence[type[Event]] = ()) -> tuple[list[Event], int]:
         """Events from byte `offset` on, and the offset to go on from; a line still being written waits.
 
-        Nothing is read beyond a line longer than any event.
+        Nothing is read beyond a line longer than any event. Of the kinds in `without`, lines as the lab writes them
+        are passed over: most of a log are steps.
         """
         found: list[Event] = []
+        passed_over = tuple(f'{{"kind": "{cls.kind}"'.encode() for cls in without)
         with suppress(OSError), open_regular(self.path / "events.jsonl") as file:
             while True:
                 file.seek(offset)
@@ -140,7 +150,8 @@ class Run:
                 end = data.rfind(b"\n") + 1
                 if end == 0:
                     break
-                found += [event for line in data[:end].splitlines() if (event := read_event(line))]
+                lines = (line for line in data[:end].splitlines() if not line.startswith(passed_over))
+                found += [event for line in lines if (event := read_event(line))]
                 offset += end
         return found, offset
 
@@ -225,7 +236,8 @@ class Run:
         """
         with self._claimed():
             if self.last_checkpoint is None:
-                raise RunError(f"{self.name} has no checkpoint to resume from; start a new run instead.")
+                why = "only its best weights were kept" if self.best_checkpoint else "it has no checkpoint"
+                raise RunError(f"{self.name} cannot go on: {why}; start a new run instead.")
             config = self.config.replace(epochs=self.config.epochs + epochs)
             write_atomically(self.path / "config.json", config_file(config, self.versions))
             self.__dict__.pop("_record", None)
@@ -251,6 +263,16 @@ class Run:
             write_atomically(self.path / "name.txt", name.strip()[:LONGEST_NAME].encode(errors="replace"))
         except OSError as error:
             raise RunError(f"{self.title} could not be renamed ({reason(error)}).") from None
+
+    def annotate(self, notes: Notes) -> None:
+        """
+        Raises:
+            RunError: the directory cannot be written.
+        """
+        try:
+            write_atomically(self.path / "notes.json", notes.to_json().encode())
+        except OSError as error:
+            raise RunError(f"The notes on {self.title} could not be kept ({reason(error)}).") from None
 
 
 @lru_cache(maxsize=1000)

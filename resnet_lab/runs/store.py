@@ -20,7 +20,7 @@ from resnet_lab.runs.status import writer_identity
 from resnet_lab.training.config import TrainConfig
 
 FILES = {
-    "config.json", "status.json", "events.jsonl", "name.txt", "stop", "last.pt", "previous.pt", "best.pt",
+    "config.json", "status.json", "events.jsonl", "name.txt", "notes.json", "stop", "last.pt", "previous.pt", "best.pt",
     "status.lock", "lock",
 }  # fmt: skip
 DRAFT = re.compile(r"\.(?P<name>.+)\.\w+\.tmp")  # of `files.replacing`
@@ -88,8 +88,28 @@ class RunStore:
     def delete(self, run: Run) -> Sequence[str]:
         """Removes a run's files, and its directory if that is all that was in it; returns the names of what is left.
 
+        This is for good; `Trash.put` is not.
+
         Raises:
-            RunError: it is no run, it is going on, or a file cannot be removed.
+            RunError: as `require_deletable`, or a file cannot be removed.
+        """
+        self.require_deletable(run)
+        try:
+            # What tells that a directory is a run goes last: a removal that is cut short can be taken up.
+            for path in sorted(run.path.iterdir(), key=lambda path: path.name == "status.json"):
+                if is_own(path):
+                    path.unlink()
+            left = sorted(path.name for path in run.path.iterdir())
+            if not left:
+                run.path.rmdir()
+        except OSError as error:
+            raise RunError(f"{run.title} could not be deleted ({reason(error)}).") from None
+        return left
+
+    def require_deletable(self, run: Run) -> None:
+        """
+        Raises:
+            RunError: it came with the lab, is no run, or is going on.
         """
         if run.is_recorded:
             raise RunError(f"{run.name} came with the lab and cannot be deleted; it can be hidden.")
@@ -99,17 +119,6 @@ class RunStore:
             run.status.is_active and _problem(run) is None
         ):  # without a config nobody can train it
             raise RunError(f"{run.title} is still {run.status.state}; stop it first.")
-        try:
-            # What tells that a directory is a run goes last: a removal that is cut short can be taken up.
-            for path in sorted(run.path.iterdir(), key=lambda path: path.name == "status.json"):
-                if _is_own(path):
-                    path.unlink()
-            left = sorted(path.name for path in run.path.iterdir())
-            if not left:
-                run.path.rmdir()
-        except OSError as error:
-            raise RunError(f"{run.title} could not be deleted ({reason(error)}).") from None
-        return left
 
     def _directories(self) -> Sequence[Run]:
         try:
@@ -132,7 +141,7 @@ def is_run(run: Run) -> bool:
     return RUN_ID.fullmatch(run.id) is not None or os.path.lexists(run.path / "status.json")
 
 
-def _is_own(path: Path) -> bool:
+def is_own(path: Path) -> bool:
     """Whether the lab writes files of this name; a directory is none."""
     draft = DRAFT.fullmatch(path.name)
     return (draft["name"] if draft else path.name) in FILES and (path.is_symlink() or not path.is_dir())

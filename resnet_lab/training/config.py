@@ -13,7 +13,7 @@ from resnet_lab.data import DATASETS, Augmentation
 from resnet_lab.data.datasets import MAX_SIZE, MIN_SIZE, current_name
 from resnet_lab.models.spec import ModelSpec
 from resnet_lab.models.variants import get_spec
-from resnet_lab.schema import Record, about, nested, record
+from resnet_lab.schema import Record, about, fields_of, nested, record
 
 Optimizer = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "step", "multistep", "cosine", "onecycle"]
@@ -219,6 +219,13 @@ class TrainConfig(Record):
         if data.get("schedule") == "multistep" and not data.get("milestones"):
             data = {**data, "schedule": "constant"}  # which it was; today's always have milestones
         return cls.from_dict(data)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by a name of its own: the net's name as "net", the recipe's, and those of the net's spec."""
+        found = {"net": self.spec.name}
+        for each in (self, self.augmentation, self.spec):
+            found |= {name: getattr(each, name) for name in fields_of(type(each))}  # type: ignore[arg-type]
+        return {k: v for k, v in found.items() if k not in ("variant", "augmentation", "name")}
 
     def changes_from(self, base: TrainConfig) -> dict[str, Any]:
         """The fields in which this recipe differs from `base`, as in `to_dict`."""

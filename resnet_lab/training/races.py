@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from resnet_lab.models import get_spec
 from resnet_lab.models.cifar import cifar_net, weighed_net
 from resnet_lab.models.spec import PLAIN, ModelSpec
 from resnet_lab.training.config import TrainConfig
@@ -64,21 +62,21 @@ def race_recipe(deepest: int, dataset: str) -> TrainConfig:
     return base if dataset == "shapes" else base.replace(epochs=4)  # five times as many images
 
 
+# By shortcuts alone, whatever joins them.
+MAY_DIFFER = {*PLAIN, "net", "preactivation", "gate_bias", "drop_rate"} - {"extra_projections"}
+
+
 def differences(configs: Sequence[TrainConfig]) -> list[str]:
     """What besides the shortcuts is not the same in all of them: "lr: 0.05, 0.03"; [] for a fair comparison."""
-    if not configs:
-        return []
-    found = []
-    for name in (f.name for f in dataclasses.fields(TrainConfig)):
-        if name != "variant":
-            found += _differing(name, [getattr(config, name) for config in configs])
-    specs = [get_spec(config.variant) for config in configs]
-    for name in (f.name for f in dataclasses.fields(specs[0])):
-        if name not in {*PLAIN, "name", "preactivation", "gate_bias", "drop_rate"} - {"extra_projections"}:
-            found += _differing(name, [getattr(spec, name) for spec in specs])
-    return found
+    return [
+        f"{name}: {', '.join(dict.fromkeys(map(str, values)))}"
+        for name, values in differing(configs).items()
+        if name not in MAY_DIFFER
+    ]
 
 
-def _differing(name: str, values: Sequence[Any]) -> list[str]:
-    different = list(dict.fromkeys(map(str, values)))
-    return [f"{name}: {', '.join(different)}"] if len(different) > 1 else []
+def differing(configs: Sequence[TrainConfig]) -> dict[str, list[Any]]:
+    """The settings that are not the same in all of them, each with the value that it has in each."""
+    settings = [config.flat() for config in configs]
+    values = {name: [each[name] for each in settings] for name in (settings[0] if settings else ())}
+    return {name: of for name, of in values.items() if any(value != of[0] for value in of)}

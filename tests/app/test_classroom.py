@@ -1,12 +1,15 @@
 """A class on the pages: whose run is whose, what a student may not do, and what the teacher shows."""
 
+import re
+
 import pytest
 
 from resnet_lab.classroom.classroom import _made, classroom
 from resnet_lab.classroom.people import TEACHER, Person
 from resnet_lab.runs import RunError, RunStore
 from resnet_lab.runs.archive import pack
-from resnet_lab.ui.common import navigation
+from resnet_lab.ui.common import live_curves, navigation
+from resnet_lab.ui.runs import actions
 
 ADA, ZOE, TEACH = Person("ada"), Person("zoe"), Person(TEACHER, is_teacher=True)
 
@@ -70,8 +73,9 @@ def test_acting_on_anothers_run_is_refused_by_whatever_means(seat, tiny):
             lambda desk=desk: desk.resume(done.id),
             lambda desk=desk: desk.resume(done.id, steps=1),
             lambda desk=desk: desk.extend(done.id, 5),
-            lambda desk=desk: desk.change(done, lambda own: own.rename("mine")),
-            lambda desk=desk: desk.change(done, RunStore().delete),
+            lambda: actions.edit(done, "mine", (), ""),
+            lambda: actions.tag([done], ["mine"], ()),
+            lambda: actions.delete([done]),
         ]
         for act in acts:
             with pytest.raises(
@@ -89,9 +93,15 @@ def test_acting_on_anothers_run_is_refused_by_whatever_means(seat, tiny):
     assert navigation.manager().is_paused
     seat(TEACH)
     navigation.desk().stop(run.id)
-    navigation.desk().change(done, RunStore().delete)
+    batch = actions.delete([done])
     assert run.status.state == "stopped"
     assert not done.path.exists()
+    seat(ZOE)
+    with pytest.raises(RunError, match="only they and the teacher"):
+        actions.restore(batch)
+    done_again = batch.runs[0]
+    assert actions.clean_up([done_again], with_trash=True)[0] == 0
+    assert done_again.path.exists()
 
 
 def test_a_link_to_anothers_run_shows_it_and_has_no_buttons_for_it(seat, open_page, tiny):
@@ -249,7 +259,7 @@ def test_what_is_presented_is_only_ever_a_page_of_the_lab(seat, open_page):
         assert "The teacher shows" not in words(at)
 
 
-def test_the_place_in_the_queue_and_when_it_comes(seat, open_page, tiny):
+def test_the_place_in_the_queue_is_said(seat, tiny):
     seat(ADA)
     desk = navigation.desk()
     navigation.manager().is_paused = True
@@ -259,7 +269,8 @@ def test_the_place_in_the_queue_and_when_it_comes(seat, open_page, tiny):
     seat(ADA)
 
     def said(run_id):
-        return open_page("training", run=run_id).get("progress")[0].proto.text
+        head = live_curves.head_of([RunStore().get(run_id)], with_numbers=False)
+        return re.search(r'<label class="bar">(.*?)<progress', head)[1]
 
     assert said(ids[0]) == "Waiting, next in turn; the queue is paused"
     assert said(ids[1]) == "Waiting, 2 before it; the queue is paused"

@@ -58,7 +58,7 @@ def test_a_folder_with_anything_in_it_takes_no_page_down(open_page, folder, page
         assert len(at.dataframe[0].value) == 7
         assert words(at).count("config.json is missing or damaged") == 5  # holidays has none
         assert "not in UTF-8" in words(at)
-        assert sum(b.label == "Delete permanently" for b in at.button) == 4
+        assert sum((b.key or "").startswith("runs.remove.") for b in at.button) == 4
     if page == "comparison":
         at.multiselect(key="runs").set_value([r.id for r in folder.values()][5:]).run()
         assert not at.exception
@@ -72,7 +72,7 @@ def test_each_of_them_is_shown_with_a_sentence(open_page, folder, of):
         assert "status.json is missing or damaged" in words(at)
 
 
-def test_the_page_removes_one_when_it_is_told_again_and_leaves_what_is_not_the_labs(open_page, folder):
+def test_the_page_deletes_one_with_what_is_not_the_labs_and_brings_it_back(open_page, folder):
     run = folder["deep"]
     (run.path / "notes.txt").write_text("important")
     at = open_page("runs")
@@ -80,5 +80,8 @@ def test_the_page_removes_one_when_it_is_told_again_and_leaves_what_is_not_the_l
     at.button(key=f"runs.remove.{run.id.encode().hex()}").click().run()
     assert not at.exception
     assert f"{run.id}/notes.txt" in words(at)
-    assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
-    assert {path.name for path in RunStore().root.iterdir()} == before
+    assert {path.name for path in RunStore().root.iterdir()} == before - {run.id} | {".trash"}
+    next(button for button in at.button if button.label == "Undo").click().run()
+    assert not at.exception
+    assert (run.path / "notes.txt").read_text() == "important"
+    assert {path.name for path in RunStore().root.iterdir()} == before | {".trash"}

@@ -211,7 +211,7 @@ def test_runs_page_lists_and_removes_damaged_runs(open_page, finished):
     at = open_page("runs")
     assert len(at.dataframe[0].value) == 1
     assert "config.json is missing or damaged" in words(at).replace("\\", "")
-    next(b for b in at.button if b.label == "Delete permanently").click().run()  # behind "Remove", which asks
+    at.button(key=f"runs.remove.{finished[1].id.encode().hex()}").click().run()
     assert not finished[1].path.exists()
     assert finished[0].path.exists()
 

@@ -178,10 +178,10 @@ def test_a_manager_that_is_closed_lets_its_queue_go(store, small):
 def test_a_full_disk_leaves_no_queued_run_behind(store, small, monkeypatch):
     create, made = RunStore.create, []
 
-    def full(self, config, name=""):
+    def full(self, *asked):
         if len(made) == 2:
             raise RunError("No run can be kept in runs (No space left on device); free some space.")
-        made.append(create(self, config, name))
+        made.append(create(self, *asked))
         return made[-1]
 
     monkeypatch.setattr(RunStore, "create", full)

@@ -60,7 +60,7 @@ RENAMED_VALUES = {  # by the name of today: values, and those of today
         }
     },
 }
-FREE_TEXT = {"folder", "lesson", "run"}  # names in links whose text is never read as a number
+FREE_TEXT = {"folder", "lesson", "run", "filter"}  # names in links whose text is never read as a number
 
 
 def page_path(name: str) -> str:

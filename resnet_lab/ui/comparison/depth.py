@@ -11,7 +11,7 @@ from resnet_lab.models.cifar import family
 from resnet_lab.runs import Run
 from resnet_lab.training import TrainConfig
 from resnet_lab.ui.common import navigation
-from resnet_lab.ui.comparison.view import experiment_view
+from resnet_lab.ui.common.experiment import experiment_view
 
 
 def depth_view(_: list[Run]) -> None:

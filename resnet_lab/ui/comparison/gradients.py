@@ -10,7 +10,7 @@ from resnet_lab.analysis.records import LayerSeries
 from resnet_lab.experiments.gradients import CORRELATION, GRADIENTS, NORM, GradientSettings, number
 from resnet_lab.experiments.training_gradients import TRAINING_GRADIENTS
 from resnet_lab.runs import Run
-from resnet_lab.ui.comparison.view import experiment_view
+from resnet_lab.ui.common.experiment import experiment_view
 
 CLAIMS = """
 | what is said | by whom | measured here just now |

@@ -10,10 +10,10 @@ from resnet_lab.figures.lesions import paths_figure
 from resnet_lab.runs import Run
 from resnet_lab.training.execution.device import device_name
 from resnet_lab.ui.common import fields
+from resnet_lab.ui.common.experiment import ask_for_runs, experiment_view, pair_first, prepared_of
 from resnet_lab.ui.common.live_chart import live_chart
 from resnet_lab.ui.common.markdown import escape_markdown
 from resnet_lab.ui.common.runs import BY_VERSION, Version, is_dark, run_version
-from resnet_lab.ui.comparison.view import ask_for_runs, experiment_view, pair_first, prepared_of
 
 
 def lesion_view(runs: list[Run]) -> None:

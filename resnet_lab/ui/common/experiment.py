@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from resnet_lab.experiments import experiments
-from resnet_lab.experiments.experiment import TITLE, Experiment
+from resnet_lab.experiments.experiment import Experiment
 from resnet_lab.experiments.subjects import Trace, read_trace
 from resnet_lab.figures.page import Part, html_page
 from resnet_lab.runs import Run, RunError
@@ -76,7 +76,7 @@ def experiment_view(
 
     def page() -> str:
         found = report(job.records, settings, False) if job else _told(experiment, runs, settings, False)
-        return html_page(TITLE, found)
+        return html_page(experiment.heading, found)
 
     download(
         f"{experiment.title} as one HTML file",
@@ -94,7 +94,7 @@ def _told(experiment: Experiment[Any, Any], runs: list[Run], settings: Record, d
         traces = [Trace(run, run.status, curve(run)) for run in runs]
         return experiment.report(list(experiment.measure(traces, settings)), settings, dark)
 
-    said = [(said_by(run), run.status.to_json()) for run in runs]
+    said = [(said_by(run), run.status.to_json(), run.notes.to_json()) for run in runs]
     return _shared((experiment.name, json.dumps(settings.to_dict()), dark, said), report)
 
 
@@ -182,4 +182,4 @@ def prepared_of(prepare: Prepare, runs: list[Run], settings: Any) -> tuple[dict[
 
 
 def _key(experiment: Experiment[Any, Any]) -> str:
-    return f"comparison.{experiment.name}"
+    return f"{experiment.page}.{experiment.name}"
