@@ -1,5 +1,6 @@
 """Run directories: written by whoever trains, read by whoever looks."""
 
+from resnet_lab.runs.cluster.manager import manager_from_environment
 from resnet_lab.runs.files import RunError
 from resnet_lab.runs.gallery import gallery
 from resnet_lab.runs.manager import RunManager, execute
@@ -17,4 +18,5 @@ __all__ = [
     "execute",
     "gallery",
     "load_run_model",
+    "manager_from_environment",
 ]
