@@ -26,8 +26,8 @@ def run(*command, cwd=None):
 def wheel(tmp_path_factory):
     """Built from a copy, as setuptools leaves its own files beside the source."""
     folder = tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "requirements-dev.txt"):
-        shutil.copy(ROOT / name, folder)
+    for path in (ROOT / "pyproject.toml", ROOT / "README.md", *ROOT.glob("requirements-*.txt")):
+        shutil.copy(path, folder)
     shutil.copytree(ROOT / "resnet_lab", folder / "resnet_lab", ignore=shutil.ignore_patterns("__pycache__"))
     build = ("wheel", ".", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist")
     run(sys.executable, "-m", "pip", *build, cwd=folder)

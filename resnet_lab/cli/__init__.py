@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "write a net as ONNX, PyTorch source, safetensors or JSON",
     "train": "train a net; the app shows the run live",
     "resume": "go on with a stopped run from its last checkpoint",
+    "sweep": "train depths × shortcuts × seeds in a Ray cluster",
     "evaluate": "loss and accuracy of a trained run",
     "predict": "ask a trained run about images",
     "compare": "residual against plain: race nets, and ask why",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from resnet_lab.lazy import on_demand
 
 if TYPE_CHECKING:
+    from resnet_lab.runs.cluster.manager import manager_from_environment
     from resnet_lab.runs.files import RunError
     from resnet_lab.runs.manager import RunManager, execute
     from resnet_lab.runs.model import load_run_model
@@ -22,4 +23,5 @@ __all__ = [
     "RunStore",
     "execute",
     "load_run_model",
+    "manager_from_environment",
 ]

@@ -172,13 +172,13 @@ class RunManager:
             for config in configs:
                 runs.append(self.store.create(config, name, owner))
                 runs[-1].claim()
+            self._enqueue(runs)
         except RunError:
             for run in runs:
                 run.release()
                 with suppress(RunError):
                     self.store.delete(run)
             raise
-        self._enqueue(runs)
         return [run.id for run in runs]
 
     def resume(self, run_id: str, steps: int | None = None) -> None:

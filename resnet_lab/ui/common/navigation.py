@@ -220,12 +220,12 @@ def runs() -> list[Run]:
 
 @st.cache_resource(show_spinner=False)
 def manager() -> RunManager:
-    """The one manager of this process; its worker threads outlive pages and sessions."""
+    """The one manager of this process; what it trains outlives pages and sessions."""
     from resnet_lab.classroom.desk import time_limit
     from resnet_lab.data.roots import roots_from_environment
-    from resnet_lab.runs import RunManager, RunStore
+    from resnet_lab.runs import RunStore, manager_from_environment
 
-    manager = RunManager(RunStore(), classroom().at_once)
+    manager = manager_from_environment(RunStore(), classroom().at_once)
     manager.roots = roots_from_environment()
     manager.longest = time_limit
     return manager

@@ -1,0 +1,1 @@
+"""Runs on a Ray cluster (docs/decisions/ray.md): `manager` here, `keeper` there, `relay` between them."""
