@@ -1,4 +1,4 @@
-"""`export`: a net as a file for others."""
+"""`export`: a net as a file for others, or the curves of a run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ if TYPE_CHECKING:
     from resnet_lab.models.classifier import Classifier
 
 
+TENSORBOARD = "tensorboard"
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", help=f"a trained run, or {NETS}")
-    parser.add_argument("--format", default="onnx", help="onnx (default), python, safetensors or json")
+    parser.add_argument(
+        "--format",
+        default="onnx",
+        help=f"onnx (default), python, safetensors or json; {TENSORBOARD}: the curves of a run",
+    )
     parser.add_argument("--size", type=int, help="side of the image in pixels")
     parser.add_argument("--seed", type=int, default=0, help="of freshly drawn weights (default: 0)")
-    parser.add_argument("--output", type=Path, help="default: the net's name, in this folder")
+    parser.add_argument(
+        "--output", type=Path, help="default: the net's name, in this folder; tensorboard: the run's own"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
@@ -29,10 +38,15 @@ def command(options: argparse.Namespace) -> int:
     from resnet_lab.inspection.export.formats import EXPORTS
     from resnet_lab.runs import RunStore, load_run_model
 
+    if options.format == TENSORBOARD:
+        from resnet_lab.runs.mirrors.tensorboard import export_event_file
+
+        print(export_event_file(RunStore().get(options.net), options.output))
+        return 0
     if not 0 <= options.seed < 2**63:
         raise ValueError(f"seed is {options.seed}; it may be a whole number from 0 to 2^63 - 1")
     if options.format not in EXPORTS:
-        raise ValueError(f"format is {options.format!r}; it may be {', '.join(EXPORTS)}")
+        raise ValueError(f"format is {options.format!r}; it may be {', '.join((*EXPORTS, TENSORBOARD))}")
     net: ModelSpec | Classifier
     if options.net in VARIANTS or "." in options.net:
         net = spec = read_net(options.net)

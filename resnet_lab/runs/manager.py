@@ -18,6 +18,7 @@ import torch
 from resnet_lab.data import DatasetError
 from resnet_lab.data.roots import Roots, require_inside
 from resnet_lab.runs.files import RunError
+from resnet_lab.runs.mirrors.mirrors import Mirrors
 from resnet_lab.runs.model import read_first
 from resnet_lab.runs.queue import FairQueue, Turn
 from resnet_lab.runs.run import Run
@@ -65,6 +66,7 @@ def step_by_step(
         return should_stop() or run.stop_file.exists()
 
     run.claim()
+    mirrors = Mirrors(run, on_event)
     try:
         run.set_status(state="running", message="", **writer_identity())
         resume, damage = read_first(run.checkpoints("last"))
@@ -74,6 +76,7 @@ def step_by_step(
                 writer(event)
                 if on_event is not None:
                     on_event(event)
+                mirrors.tell(event)
 
             step = resume["step"] if resume else 0
             if damage:
@@ -86,26 +89,33 @@ def step_by_step(
                 )
             result = yield from loop.step_by_step(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
-        _conclude(run, "failed", str(error))
+        _conclude(run, mirrors, "failed", str(error))
     except Exception as error:
         if world.size > 1 and has_lost_a_peer(error):
-            _conclude(run, "interrupted", "Another process of this run ended; resume it from its checkpoint.")
+            _conclude(
+                run,
+                mirrors,
+                "interrupted",
+                "Another process of this run ended; resume it from its checkpoint.",
+            )
         else:  # a worker must not die in silence: the page shows the sentence, the terminal the trace
             traceback.print_exc(file=sys.stderr)
-            _conclude(run, "failed", _explain(error))
+            _conclude(run, mirrors, "failed", _explain(error))
     else:
         is_paused = result.outcome == "stopped" and (steps or run.asked == "pause")
         state = "paused" if is_paused else result.outcome
-        _conclude(run, state, "", step=result.step, test_accuracy=result.test_accuracy)
+        _conclude(run, mirrors, state, "", step=result.step, test_accuracy=result.test_accuracy)
         return result
     finally:
+        mirrors.close("interrupted")  # where nothing above has
         run.release()
     return None
 
 
-def _conclude(run: Run, state: str, message: str, **fields: Any) -> None:
+def _conclude(run: Run, mirrors: Mirrors, state: str, message: str, **fields: Any) -> None:
     with suppress(OSError):
         run.stop_file.unlink(missing_ok=True)
+    mirrors.close(state)
     try:
         run.set_status(state=state, message=message, **fields)
     except RunError:  # a full disk or a deleted folder: the run reads as interrupted once its lock is free

@@ -15,6 +15,7 @@ from pathlib import Path
 from resnet_lab import __version__
 from resnet_lab.runs.files import RunError, reason
 from resnet_lab.runs.gallery import gallery
+from resnet_lab.runs.mirrors.tensorboard import EVENT_FILE
 from resnet_lab.runs.run import Run, config_file
 from resnet_lab.runs.status import writer_identity
 from resnet_lab.training.config import TrainConfig
@@ -144,7 +145,9 @@ def is_run(run: Run) -> bool:
 def is_own(path: Path) -> bool:
     """Whether the lab writes files of this name; a directory is none."""
     draft = DRAFT.fullmatch(path.name)
-    return (draft["name"] if draft else path.name) in FILES and (path.is_symlink() or not path.is_dir())
+    name = draft["name"] if draft else path.name
+    is_ours = name in FILES or EVENT_FILE.fullmatch(name) is not None
+    return is_ours and (path.is_symlink() or not path.is_dir())
 
 
 def _problem(run: Run) -> str | None:

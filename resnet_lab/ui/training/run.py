@@ -10,6 +10,7 @@ import streamlit as st
 from resnet_lab.figures.curves import Axis, Curve, Measure, as_csv
 from resnet_lab.runs import Run, RunStatus
 from resnet_lab.runs.gallery import RecordedRun
+from resnet_lab.runs.mirrors.tensorboard import event_file_zip
 from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.live_curves import curve_charts
 from resnet_lab.ui.common.markdown import escape_markdown
@@ -116,6 +117,16 @@ def _more(run: Run) -> None:
     help_text = "A new run from the same initial weights and batches; this one stays."
     action("Start again", again, "restart_alt", width="stretch", help=help_text)
     download("Curves, CSV", lambda: as_csv(curve(run)), f"{run.id}.csv", "text/csv", width="stretch")
+    name = f"{run.id}-tensorboard.zip"
+    help_text = "Unpack it and point tensorboard --logdir at the folder."
+    download(
+        "TensorBoard files",
+        partial(event_file_zip, run),
+        name,
+        "application/zip",
+        width="stretch",
+        help=help_text,
+    )
     help_text = "Sets the form, to change it and train."
     action("Use its recipe", partial(fill_form, run.config), "edit_note", width="stretch", help=help_text)
 
