@@ -27,7 +27,7 @@ PATIENCE = 120  # seconds in which a file server gives back the lock of a node t
 
 
 class Order(TypedDict):
-    """How a run is trained: by whom it is asked for, the `working` folder and the `data` folder."""
+    """How a run is to be trained; `working` and `data` are folders of whoever asks for it."""
 
     path: str
     steps: int | None
@@ -123,7 +123,8 @@ class Keeper:
         except RunError as error:
             with suppress(RunError):  # someone else has it, or it cannot be written
                 kept.run.claim()
-                kept.run.set_status(state="failed", message=str(error))
+                if kept.run.status.is_active:
+                    kept.run.set_status(state="failed", message=str(error))
         finally:
             self._let_go(kept)
 
@@ -168,15 +169,14 @@ class Keeper:
 
 def train(order: Order, keeper: Any) -> None:
     """The task of one run: trains it from its last checkpoint, in a process of its own."""
-    with suppress(
-        OSError
-    ):  # where the node sees it, relative folders in a recipe mean what they mean to the app
+    with suppress(OSError):  # relative folders in a recipe are the app's, where this node sees them
         os.chdir(order["working"])
     os.environ.setdefault("RESNET_LAB_DATA", order["data"])
     torch.set_num_threads(max(1, int(order["num_cpus"])))
     run = Run(Path(order["path"]))
     require_shared(run)
-    if ray.get(keeper.begin.remote(order["path"], ray.get_runtime_context().get_task_id())):
+    may_begin = keeper.begin.remote(order["path"], ray.get_runtime_context().get_task_id())
+    if may_begin.future().result():  # during ray.get, Ray would give this task's CPUs to the next one
         execute(run, steps=order["steps"])
 
 
