@@ -217,7 +217,7 @@ def test_a_node_without_the_lab_is_said():
         "The remote function failed to import on the worker.\n\nNo module named 'resnet_lab'"
     )
     assert explain(RayTaskError("train", "Traceback …", cause)) == (
-        "A node of the Ray cluster has no resnet_lab; install this version of the lab on every node."
+        "A node of the cluster has no resnet_lab; install this version of the lab on every node."
     )
 
 

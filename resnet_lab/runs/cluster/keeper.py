@@ -197,11 +197,9 @@ def require_shared(run: Run) -> None:
 
 def explain(error: BaseException) -> str:
     """What came from Ray as one sentence for people."""
-    if missing := re.search(r"No module named '(\w+)", str(error)):
-        return (
-            f"A node of the Ray cluster has no {missing[1]}; install this version of the lab on every node."
-        )
     cause = getattr(error, "cause", None) or error
+    if missing := re.search(r"No module named '(\w+)", f"{error} {cause}"):
+        return f"A node of the cluster has no {missing[1]}; install this version of the lab on every node."
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
     return lines[0] if isinstance(cause, RunError) else f"Ray says: {lines[0][:500]}"
 
