@@ -7,7 +7,7 @@ import os
 import sys
 
 from resnet_lab.cli.flags import add_fields, given
-from resnet_lab.experiments.race import RaceSettings, groups
+from resnet_lab.training.races import RaceSettings, groups
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from resnet_lab.models.cifar import cifar_net, weighed_net
+from resnet_lab.data import DATASETS
+from resnet_lab.models.cifar import DEPTHS, KINDS, cifar_net, weighed_net
 from resnet_lab.models.spec import PLAIN, ModelSpec
+from resnet_lab.schema import Record, about, record
 from resnet_lab.training.config import TrainConfig
 from resnet_lab.training.recipes import RECIPES
 
@@ -54,6 +56,38 @@ def _groups(
         for seed in dict.fromkeys(seeds)
         for depth in dict.fromkeys(depths)
     ]
+
+
+@record
+class RaceSettings(Record):
+    what: ClassVar[str] = "a race"
+    depths: Annotated[
+        tuple[int, ...],
+        about("6n + 2, as in the paper; others than these can be typed.", title="Layers", examples=DEPTHS),
+    ] = (32,)
+    shortcuts: Annotated[
+        tuple[str, ...],
+        about(
+            "A: identity, zero-padded where channels grow. B: 1×1 convolutions there. C: everywhere. "
+            "Pre-activation: norm and ReLU before each convolution.",
+            examples=tuple(KINDS),
+        ),
+    ] = ("plain", "A")
+    dataset: Annotated[str, about(title="Data", examples=tuple(DATASETS))] = "shapes"
+    seeds: Annotated[int, about("How many.", ge=1, le=MOST_NETS)] = 1
+    epochs: Annotated[int | None, about("Times through the training set.", ge=1)] = None
+    train_limit: Annotated[int | None, about("Images for training.", ge=1)] = None
+
+
+def groups(settings: RaceSettings) -> list[list[TrainConfig]]:
+    """
+    Raises:
+        ValueError: a depth or a kind that cannot be, none of them, or too many nets.
+    """
+    given = {name: getattr(settings, name) for name in ("epochs", "train_limit")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    nets = race(settings.depths, settings.shortcuts, settings.dataset, range(settings.seeds))
+    return [[config.replace(**changes) for config in group] for group in nets]
 
 
 def race_recipe(deepest: int, dataset: str) -> TrainConfig:

@@ -1,11 +1,13 @@
 """Runs on a real Ray cluster of two CPUs, on 127.0.0.1; and what is said where there is none."""
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import Future
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -126,6 +128,97 @@ def test_a_sweep_is_one_call(manager, store, cluster, monkeypatch, capsys):
     }
     assert len(runs) == 8
     wait_for(lambda: all(run.status.state == "completed" for run in runs), 240)
+
+
+class Task:
+    """A task of Ray that ends as the test says."""
+
+    def __init__(self):
+        self.ended = Future()
+
+    def future(self):
+        return self.ended
+
+    def task_id(self):
+        return b"task"
+
+
+@pytest.fixture
+def keeper(monkeypatch):
+    """One without a cluster; each `hand_in` is noted as a task."""
+    module = pytest.importorskip("resnet_lab.runs.cluster.keeper")
+    keeper, keeper.tasks = module.Keeper(), []
+    monkeypatch.setattr(keeper, "_hand_in", lambda order: keeper.tasks.append(Task()) or keeper.tasks[-1])
+    monkeypatch.setattr(module.ray, "cancel", lambda task: task.ended.cancel())
+    return keeper
+
+
+async def die(keeper, run, checkpoint=False):
+    """The process begins, and dies."""
+    from ray.exceptions import WorkerCrashedError
+
+    count = len(keeper.tasks)
+    assert await keeper.begin(str(run.path), b"task".hex())
+    assert not run.lock.is_held
+    run.set_status(state="running")
+    if checkpoint:
+        (run.path / "last.pt").write_bytes(b"")
+        os.utime(run.path / "last.pt", (count, count))
+    keeper.tasks[-1].ended.set_exception(WorkerCrashedError())
+    while len(keeper.tasks) == count and run.status.state != "failed":
+        await asyncio.sleep(0.01)
+
+
+@with_ray
+def test_a_run_that_dies_without_getting_on_has_failed(keeper, store, tiny):
+    run = store.create(tiny)
+
+    async def story():
+        assert await keeper.take([{"path": str(run.path)}]) == ""
+        assert run.lock.is_held
+        for checkpoint in (False, False, True, False):  # a checkpoint, and the count begins anew
+            await die(keeper, run, checkpoint)
+            assert (run.status.state, run.lock.is_held) == ("queued", True)
+        await die(keeper, run)
+        assert await keeper.waiting() == []
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+    assert run.status.state == "failed"
+    assert "ended 3 times without a new checkpoint" in run.status.message
+    assert not run.lock.is_held
+
+
+@with_ray
+def test_the_keeper_takes_all_or_none_and_a_withdrawn_run_does_not_begin(keeper, store, tiny):
+    free, taken = store.create(tiny), store.create(tiny)
+    taken.claim()
+
+    async def story():
+        orders = [{"path": str(run.path)} for run in (free, taken)]
+        assert "is waiting to be trained by" in await keeper.take(orders)
+        assert not free.lock.is_held
+        assert await keeper.take(orders[:1]) == ""
+        assert await keeper.waiting() == [str(free.path)]
+        assert await keeper.withdraw(str(free.path))
+        assert not free.lock.is_held
+        assert not await keeper.begin(str(free.path), b"task".hex())
+        assert not await keeper.withdraw(str(free.path))
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+
+
+@with_ray
+def test_a_node_without_the_lab_is_said():
+    from ray.exceptions import RayTaskError
+
+    from resnet_lab.runs.cluster.keeper import explain
+
+    cause = RuntimeError(
+        "The remote function failed to import on the worker.\n\nNo module named 'resnet_lab'"
+    )
+    assert explain(RayTaskError("train", "Traceback …", cause)) == (
+        "A node of the cluster has no resnet_lab; install this version of the lab on every node."
+    )
 
 
 @with_ray

@@ -28,7 +28,7 @@ PATIENCE = 120  # seconds in which a file server gives back the lock of a node t
 
 
 class Order(TypedDict):
-    """How a run is trained; the `working` folder and the `data` folder are those of whoever asks for it."""
+    """How a run is to be trained; `working` and `data` are folders of whoever asks for it."""
 
     path: str
     steps: int | None
@@ -125,7 +125,8 @@ class Keeper:
         except RunError as error:
             with suppress(RunError):  # someone else has it, or it cannot be written
                 kept.run.claim()
-                kept.run.set_status(state="failed", message=str(error))
+                if kept.run.status.is_active:
+                    kept.run.set_status(state="failed", message=str(error))
         finally:
             self._let_go(kept)
 
@@ -170,9 +171,7 @@ class Keeper:
 
 def train(order: Order, keeper: Any) -> None:
     """The task of one run: trains it from its last checkpoint, in a process of its own."""
-    with suppress(
-        OSError
-    ):  # where the node sees it, relative folders in a recipe mean what they mean to the app
+    with suppress(OSError):  # relative folders in a recipe are the app's, where this node sees them
         os.chdir(order["working"])
     os.environ.setdefault("RESNET_LAB_DATA", order["data"])
     torch.set_num_threads(max(1, int(order["num_cpus"])))
@@ -201,11 +200,9 @@ def require_shared(run: Run) -> None:
 
 def explain(error: BaseException) -> str:
     """What came from Ray as one sentence for people."""
-    if missing := re.search(r"No module named '(\w+)", str(error)):
-        return (
-            f"A node of the Ray cluster has no {missing[1]}; install this version of the lab on every node."
-        )
     cause = getattr(error, "cause", None) or error
+    if missing := re.search(r"No module named '(\w+)", f"{error} {cause}"):
+        return f"A node of the cluster has no {missing[1]}; install this version of the lab on every node."
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
     return lines[0] if isinstance(cause, RunError) else f"Ray says: {lines[0][:500]}"
 
