@@ -67,6 +67,7 @@ def step_by_step(
 
     run.claim()
     mirrors = Mirrors(run, on_event)
+    conclude = partial(_conclude, run, mirrors)
     try:
         run.set_status(state="running", message="", **writer_identity())
         resume, damage = read_first(run.checkpoints("last"))
@@ -81,30 +82,25 @@ def step_by_step(
             step = resume["step"] if resume else 0
             if damage:
                 emit(Notice(step, f"{damage} The one before it is used, of step {step:,}."))
-            if run.lock.problem:
-                emit(
-                    Notice(
-                        step, f"{run.lock.problem}: nothing keeps a second process from training this run."
-                    )
-                )
+            if problem := run.lock.problem:
+                emit(Notice(step, f"{problem}: nothing keeps a second process from training this run."))
             result = yield from loop.step_by_step(run.config, emit, stop, resume, steps, world)
     except EXPECTED as error:
-        _conclude(run, mirrors, "failed", str(error))
+        conclude("failed", str(error))
     except Exception as error:
         if world.size > 1 and has_lost_a_peer(error):
-            _conclude(
-                run,
-                mirrors,
-                "interrupted",
-                "Another process of this run ended; resume it from its checkpoint.",
-            )
+            conclude("interrupted", "Another process of this run ended; resume it from its checkpoint.")
         else:  # a worker must not die in silence: the page shows the sentence, the terminal the trace
             traceback.print_exc(file=sys.stderr)
-            _conclude(run, mirrors, "failed", _explain(error))
+            conclude("failed", _explain(error))
     else:
         is_paused = result.outcome == "stopped" and (steps or run.asked == "pause")
-        state = "paused" if is_paused else result.outcome
-        _conclude(run, mirrors, state, "", step=result.step, test_accuracy=result.test_accuracy)
+        conclude(
+            "paused" if is_paused else result.outcome,
+            "",
+            step=result.step,
+            test_accuracy=result.test_accuracy,
+        )
         return result
     finally:
         mirrors.close("interrupted")  # where nothing above has

@@ -1,4 +1,1 @@
-"""Runs told to other tools as well: TensorBoard files in the run's folder, and an MLflow server.
-
-A mirror can fail without a run noticing more than one `Notice`; docs/decisions/mirrors.md.
-"""
+"""Runs told to other tools as well: TensorBoard files in the run's folder (docs/decisions/mirrors.md)."""

@@ -19,7 +19,6 @@ from resnet_lab.training.loop import Emit
 # The variable that asks for a mirror, what a reader calls it, and its class, imported then.
 MIRRORS = (
     ("RESNET_LAB_TENSORBOARD", "TensorBoard", "resnet_lab.runs.mirrors.tensorboard", "TensorBoardMirror"),
-    ("MLFLOW_TRACKING_URI", "MLflow", "resnet_lab.runs.mirrors.mlflow", "MLflowMirror"),
 )
 
 
