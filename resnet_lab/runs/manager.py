@@ -61,10 +61,6 @@ def step_by_step(
     world: World = ALONE,
 ) -> Steps[FitResult | None]:
     """`execute` that hands back control after each step; `training.round_robin` lets several runs race."""
-
-    def stop() -> bool:
-        return should_stop() or run.stop_file.exists()
-
     run.claim()
     mirrors = Mirrors(run, on_event)
     conclude = partial(_conclude, run, mirrors)
@@ -84,7 +80,8 @@ def step_by_step(
                 emit(Notice(step, f"{damage} The one before it is used, of step {step:,}."))
             if problem := run.lock.problem:
                 emit(Notice(step, f"{problem}: nothing keeps a second process from training this run."))
-            result = yield from loop.step_by_step(run.config, emit, stop, resume, steps, world)
+            ends = lambda: should_stop() or run.stop_file.exists()  # noqa: E731
+            result = yield from loop.step_by_step(run.config, emit, ends, resume, steps, world)
     except EXPECTED as error:
         conclude("failed", str(error))
     except Exception as error:

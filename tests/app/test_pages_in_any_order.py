@@ -85,6 +85,8 @@ def test_every_key_in_the_source_carries_a_page(path):
     links = {key for each in SCRIPTS for key, bound in keys_in(each) if bound}
     allowed = links | FOUND_BY_SCRIPTS | OF_ALL
     found = {key for key, _ in keys_in(path) if key} - allowed
+    if path.name == "classroom.py":  # the class's bar, which stands on every page
+        found = {key for key in found if not key.startswith("classroom.")}
     assert {key for key in found if not key.startswith(tuple(f"{page}." for page in PAGES))} == set()
 
 

@@ -105,7 +105,7 @@ _jobs: WeakSet[Job] = WeakSet()
 
 
 @atexit.register
-def _end_all() -> None:
+def end_all() -> None:
     """A thread that is inside torch when the interpreter ends would abort the process."""
     for job in list(_jobs):
         job.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -229,3 +230,12 @@ def manager() -> RunManager:
     manager.roots = roots_from_environment()
     manager.longest = time_limit
     return manager
+
+
+def end() -> None:
+    """Ends what trains and what measures, and keeps checkpoints; for a server that leaves without Python's `atexit`."""
+    from resnet_lab.ui.common import jobs
+
+    jobs.end_all()
+    if "resnet_lab.runs.manager" in sys.modules:  # or nothing has trained here
+        manager().close()

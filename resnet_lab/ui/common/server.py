@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 import threading
@@ -21,6 +22,7 @@ from resnet_lab.classroom.access import AccessError
 from resnet_lab.classroom.classroom import Classroom, classroom
 from resnet_lab.classroom.door import Door
 from resnet_lab.runs.files import RunError
+from resnet_lab.ui.common import navigation
 from resnet_lab.ui.common.login import has_login
 
 
@@ -52,7 +54,10 @@ def _live(request: Request) -> Response:
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     print(announcement(classroom()), flush=True)
     threading.Thread(target=_preload, name="preload", daemon=True).start()
-    yield {}
+    try:
+        yield {}
+    finally:  # uvicorn ends itself by the signal that it got
+        await asyncio.to_thread(navigation.end)
 
 
 def _preload() -> None:

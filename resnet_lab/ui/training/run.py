@@ -105,7 +105,7 @@ def _buttons(run: Run, status: RunStatus) -> None:
 def _more(run: Run) -> None:
     """What can be made of a run that is not going on."""
     desk = navigation.desk()
-    if run.best_checkpoint and desk.may_change(run):
+    if run.best_checkpoint and desk.may_change(run) and not run.is_recorded:
         epochs = st.number_input(
             "More epochs", 1, None, 5, help="The schedule becomes that of the longer run."
         )
