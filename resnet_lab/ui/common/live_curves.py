@@ -73,15 +73,27 @@ def answer(request: Request) -> Response:
     except ValueError:
         return PlainTextResponse("There are no such curves.", 400)
     try:
-        runs = [navigation.store().get(run_id) for run_id in ids]
+        head, drawn = _moment(ids, measures, axis, smoothing, dark, asked.get("numbers") == "1")  # type: ignore[arg-type]
     except RunError as error:
         return PlainTextResponse(str(error), 404)
-    said = [said_by(run) for run in runs]
-    drawn = [drawn_of(said, measure, axis, smoothing, dark, runs) for measure in measures]  # type: ignore[arg-type]
     has += [""] * len(drawn)
     figures = [each.for_whom_has(name) for each, name in zip(drawn, has, strict=False)]
-    head = head_of(runs, asked.get("numbers") == "1")
     return Response(json.dumps({"head": head, "figures": figures}), media_type="application/json")
+
+
+@st.cache_resource(show_spinner=False, max_entries=100, ttl=EVERY / 2)
+def _moment(
+    ids: list[str], measures: list[Measure], axis: Axis, smoothing: float, dark: bool, numbers: bool
+) -> tuple[str, list[Drawn]]:
+    """The line above the figures, and these: read once for all who ask in the same half second.
+
+    Raises:
+        RunError: one of the runs is not there.
+    """
+    runs = [navigation.store().get(run_id) for run_id in ids]
+    said = [said_by(run) for run in runs]
+    drawn = [drawn_of(said, measure, axis, smoothing, dark, runs) for measure in measures]
+    return head_of(runs, numbers), drawn
 
 
 @st.cache_resource(show_spinner=False, max_entries=100)
