@@ -9,6 +9,9 @@ from resnet_lab.inspection.table.records import LayerRow, LayerTable
 from resnet_lab.inspection.table.rollup import rollup
 from resnet_lab.models import VARIANTS, ModelSpec
 from resnet_lab.models.spec import PLAIN
+from resnet_lab.schema import fields_of
+
+LONGEST = fields_of(ModelSpec)["name"].longest or 0  # letters of a name
 
 OPTIONS = {"pad": "option A", "projection": "option B", "projection_all": "option C"}
 FAMILY = {  # variants that differ in one idea, at about equal cost or depth
@@ -55,7 +58,7 @@ def _named(spec: ModelSpec, otherwise: str) -> ModelSpec:
     for variant in VARIANTS.values():
         if variant == spec.replace(name=variant.name, num_classes=variant.num_classes):
             return spec.replace(name=variant.name)
-    return spec.replace(name=otherwise)
+    return spec.replace(name=otherwise[-LONGEST:])  # its end tells it from the net beside it
 
 
 @dataclass(frozen=True)

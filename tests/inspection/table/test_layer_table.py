@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from resnet_lab.inspection import layer_table
+from resnet_lab.inspection import layer_table, neighbours, twin_of
 from resnet_lab.models import ModelSpec, create_model, default_input_size, get_spec
 
 CIFAR = {  # layers → parameters, MMACs (docs/reference.md)
@@ -349,3 +349,11 @@ def test_dilated_and_grouped_specs():
     assert rows["layer2.0.conv2"].groups == 2
     assert rows["layer2.0.conv2"].output_shape[1:] == (8, 8)
     assert rows["layer1.0.bn1"].type == "GroupNorm"
+
+
+def test_nets_beside_one_of_the_longest_name_have_names_that_can_be():
+    spec = get_spec("resnet20").replace(name="x" * 200, width=8)
+    twin = twin_of(spec)
+    assert len(twin.name) == 200
+    assert twin.name.endswith("x without shortcuts")
+    assert all(len(each.name) <= 200 for each in neighbours(spec))
