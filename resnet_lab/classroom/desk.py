@@ -85,12 +85,10 @@ class Desk:
 
     def resume(self, run_id: str, steps: int | None = None) -> None:
         """As `RunManager.resume`, as the methods that follow."""
-        self._require_room(1)
-        self.manager.resume(self._own(run_id).id, steps)
+        self.manager.resume(self._own_to_train(run_id).id, steps)
 
     def extend(self, run_id: str, epochs: int) -> None:
-        self._require_room(1)
-        self.manager.extend(self._own(run_id).id, epochs)
+        self.manager.extend(self._own_to_train(run_id).id, epochs)
 
     def stop(self, run_id: str, pause: bool = False) -> None:
         self.manager.stop(self._own(run_id).id, pause)
@@ -103,7 +101,12 @@ class Desk:
         """
         self._require_room(0)
         run = unpack(self.manager.store, data, source)
-        run.set_status(owner=self.person.id)
+        try:  # whoever packs a file writes into its config what they like
+            self.require_open(run.config.dataset, run.config.weights)
+            run.set_status(owner=self.person.id)
+        except RunError:
+            self.manager.store.delete(run)
+            raise
         return run
 
     def pin(self, run: Run, is_pinned: bool) -> None:
@@ -131,6 +134,12 @@ class Desk:
         """
         self._require_teacher()
         self.room.present(view)
+
+    def _own_to_train(self, run_id: str) -> Run:
+        self._require_room(1)
+        run = self._own(run_id)
+        self.require_open(run.config.dataset, run.config.weights)
+        return run
 
     def _own(self, run_id: str) -> Run:
         run = self.manager.store.get(run_id)

@@ -168,6 +168,27 @@ def test_the_servers_folders_are_closed_to_students(seat, open_page, tiny, tmp_p
     assert "folders are the teacher's" not in words(at)
 
 
+def test_a_run_that_is_brought_along_opens_no_folder_of_the_server(seat, tiny, tmp_path):
+    outside = RunStore(tmp_path / "elsewhere")
+    for config in (tiny.replace(dataset=f"folder:{tmp_path}"), tiny.replace(weights=str(tmp_path / "x.pt"))):
+        packed = outside.create(config)
+        packed.set_status(state="stopped")
+        seat(ADA)
+        with pytest.raises(RunError, match="folders are the teacher's"):
+            navigation.desk().take_in(pack(packed), "run.zip")
+        assert RunStore().list() == []
+        lying = RunStore().create(config, owner="ada")  # however it came here
+        lying.set_status(state="stopped")
+        for act in (navigation.desk().resume, lambda run_id: navigation.desk().extend(run_id, 1)):
+            with pytest.raises(RunError, match="folders are the teacher's"):
+                act(lying.id)
+        RunStore().delete(lying)
+        seat(TEACH)
+        brought = navigation.desk().take_in(pack(packed), "run.zip")
+        assert brought.config == config
+        RunStore().delete(brought)
+
+
 def test_a_student_has_so_many_runs_and_so_much_disk(seat, tiny, monkeypatch):
     monkeypatch.setenv("RESNET_LAB_LIMITS", '{"queued": 2, "disk_mb": 0.5}')
     seat(ADA)
