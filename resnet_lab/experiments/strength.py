@@ -15,7 +15,7 @@ from resnet_lab.models.cifar import DEPTHS, family
 from resnet_lab.models.spec import ModelSpec
 from resnet_lab.schema import Record, about, record
 from resnet_lab.training import TrainConfig
-from resnet_lab.training.races import MOST_NETS, sweep
+from resnet_lab.training.races import MOST_NETS, cut_short, sweep
 
 
 @record
@@ -43,10 +43,9 @@ def groups(settings: StrengthSettings) -> list[list[TrainConfig]]:
     Raises:
         ValueError: a depth or an α that cannot be, none of them, or too many nets.
     """
-    given = {name: getattr(settings, name) for name in ("epochs", "train_limit")}
-    changes = {name: value for name, value in given.items() if value is not None}
-    nets = sweep(settings.depths, settings.scales, settings.dataset, range(settings.seeds))
-    return [[config.replace(**changes) for config in group] for group in nets]
+    return cut_short(
+        sweep(settings.depths, settings.scales, settings.dataset, range(settings.seeds)), settings
+    )
 
 
 def strength_of(spec: ModelSpec) -> tuple[int, float] | None:

@@ -84,9 +84,14 @@ def groups(settings: RaceSettings) -> list[list[TrainConfig]]:
     Raises:
         ValueError: a depth or a kind that cannot be, none of them, or too many nets.
     """
+    nets = race(settings.depths, settings.shortcuts, settings.dataset, range(settings.seeds))
+    return cut_short(nets, settings)
+
+
+def cut_short(nets: list[list[TrainConfig]], settings: Record) -> list[list[TrainConfig]]:
+    """With the epochs and the number of training images that `settings` ask for, if they do."""
     given = {name: getattr(settings, name) for name in ("epochs", "train_limit")}
     changes = {name: value for name, value in given.items() if value is not None}
-    nets = race(settings.depths, settings.shortcuts, settings.dataset, range(settings.seeds))
     return [[config.replace(**changes) for config in group] for group in nets]
 
 

@@ -34,14 +34,18 @@ def door() -> Middleware:
         sys.exit(str(error))
     if room.is_open:  # a pass is good for the host that gave it, so other names lead nowhere
         config.set_option("server.allowedHosts", ["*"])
-    base = config.get_option("server.baseUrlPath").strip("/")
-    return Middleware(Door, classroom=room, has_login=has_login(), base=f"/{base}" if base else "")
+    return Middleware(Door, classroom=room, has_login=has_login(), base=_base())
 
 
 def routes() -> list[Route]:
     """Besides Streamlit's own: what live charts ask for."""
+    return [Route(f"{_base()}/live", _live)]
+
+
+def _base() -> str:
+    """The path under which the app is served, such as "/lab"; "" for the root."""
     base = config.get_option("server.baseUrlPath").strip("/")
-    return [Route(f"{'/' + base if base else ''}/live", _live)]
+    return f"/{base}" if base else ""
 
 
 def _live(request: Request) -> Response:
@@ -84,9 +88,8 @@ def announcement(room: Classroom) -> str:
 
 def class_address() -> str:
     """Where the class finds the app: an address of this machine in its network, else its own."""
-    base = config.get_option("server.baseUrlPath").strip("/")
     scheme = "https" if config.get_option("server.sslCertFile") else "http"
-    return f"{scheme}://{_host()}:{config.get_option('server.port')}/{base}"
+    return f"{scheme}://{_host()}:{config.get_option('server.port')}{_base() or '/'}"
 
 
 def _host() -> str:
